@@ -1,0 +1,39 @@
+# Set-up and checks. `make demo` and `make test` need Python 3.11+, git and make on the machine, nothing else.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(VENV)/tool/bin/uv
+# Nothing that this project starts reports to anyone.
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export DO_NOT_TRACK := 1
+
+.PHONY: help setup demo test check lint types imports serve bench lock clean
+
+help:  ## List the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Alongside needs Python 3.11 or newer; found $$($(PYTHON) --version). Set PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -m venv $(VENV)/tool
+	@$(VENV)/tool/bin/pip --quiet --disable-pip-version-check install 'uv>=0.9'
+
+$(BIN)/.ready: requirements.lock pyproject.toml | $(UV)
+	@echo "Setting up .venv from requirements.lock ..."
+	@test -x $(BIN)/python || $(UV) --quiet venv --allow-existing --python $(PYTHON) $(VENV)
+	@$(UV) --quiet pip sync --python $(BIN)/python --require-hashes requirements.lock
+	@$(UV) --quiet pip install --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+setup: $(BIN)/.ready  ## Install everything into .venv
+
+demo: setup  ## Set up, build the demo hospital, run the whole pipeline, write the report
+	@$(BIN)/alongside demo
+
+lock: $(UV)  ## Refresh requirements.lock
+	@$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-annotate --no-header --upgrade --quiet -o requirements.lock
+
+clean:  ## Remove the environment and everything that runs have written
+	rm -rf $(VENV) var

@@ -1,0 +1,43 @@
+"""Keyed identifiers. All are deterministic in (secret, inputs), so that a retry derives the same ones."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+
+def keyed_hash(secret: bytes, *parts: str, length: int = 16) -> str:
+    """HMAC-SHA256 over length-prefixed parts, as `2 * length` hex digits (`length` bytes, at most 32)."""
+    message = b"".join(len(raw := part.encode()).to_bytes(4, "big") + raw for part in parts)
+    return hmac.new(secret, message, hashlib.sha256).digest()[:length].hex()
+
+
+def mint_person_id(secret: bytes, source: str, source_id: str) -> str:
+    """The person_id of a record that no known person matches: `p` and 16 hex digits (64 bits)."""
+    return "p" + keyed_hash(secret, "person", source, source_id, length=8)
+
+
+def message_key(
+    secret: bytes,
+    recipient: str,
+    subject: str,
+    campaign: str,
+    step: str,
+    occurrence: str,
+) -> str:
+    """The identity of one intended message: 32 hex digits. The same intention always has the same key.
+
+    Parameters
+    ----------
+    recipient : person_id of who receives it
+    subject : person_id of the patient whom it is about (often the same)
+    campaign : campaign or journey name
+    step : step of the journey, `-` for a campaign
+    occurrence : what makes a repeat legitimate, for example `2026-W09` or an appointment's id
+    """
+    return keyed_hash(secret, "message", recipient, subject, campaign, step, occurrence)
+
+
+def unit_interval(secret: bytes, *parts: str) -> float:
+    """A keyed uniform number in [0, 1), from the first 64 bits of the hash (2^64 resolution)."""
+    return int(keyed_hash(secret, *parts, length=8), 16) / 2**64

@@ -1,0 +1,34 @@
+"""Signed, opaque tokens for links: they say which message a click belongs to, and nothing about the patient."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+
+_TAG = 16
+
+
+def sign_token(secret: bytes, use: str, message_key: str) -> str:
+    """A URL-safe token that binds a message key (hex) to one use, for example `unsubscribe`."""
+    body = bytes.fromhex(message_key)
+    return base64.urlsafe_b64encode(body + _tag(secret, use, body)).rstrip(b"=").decode()
+
+
+def read_token(secret: bytes, use: str, token: str) -> str | None:
+    """The message key, or None when the token is truncated, forged or meant for another use."""
+    if len(token) > 128 or not token.isascii():
+        return None
+    try:
+        raw = base64.b64decode(token + "=" * (-len(token) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    if len(raw) <= _TAG:
+        return None
+    body, tag = raw[:-_TAG], raw[-_TAG:]
+    return body.hex() if hmac.compare_digest(tag, _tag(secret, use, body)) else None
+
+
+def _tag(secret: bytes, use: str, body: bytes) -> bytes:
+    return hmac.new(secret, b"token\x00" + use.encode() + b"\x00" + body, hashlib.sha256).digest()[:_TAG]

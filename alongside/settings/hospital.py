@@ -1,0 +1,117 @@
+"""`config/alongside.yaml`: the hospital, its delivery mode, channels, gates and stores."""
+
+from __future__ import annotations
+
+from datetime import time
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from alongside.model.enums import Channel, DeliveryMode, Locale, Purpose
+
+
+class Strict(BaseModel):
+    """Unknown fields are faults: a mistyped rule must not silently be no rule."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Hospital(Strict):
+    name: dict[Locale, str]
+    postal_address: dict[Locale, str]
+    phone: str
+    website: str
+    country: str = Field("CN", pattern="^[A-Z]{2}$", description="ISO 3166-1 alpha-2")
+    time_zone: str = "Asia/Shanghai"
+    default_locale: Locale = Locale.ZH_CN
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"{name!r} is not an IANA time zone such as Asia/Shanghai") from error
+        return name
+
+
+class Delivery(Strict):
+    mode: DeliveryMode = DeliveryMode.SANDBOX
+    staging_allow: list[str] = Field(default_factory=list, description="addresses that staging may write to")
+    public_url: str = "http://127.0.0.1:8021"
+    max_lateness_hours: float = Field(6, gt=0)
+    workers: int = Field(2, ge=1, le=64)
+    lease_seconds: float = Field(120, ge=5)
+
+
+class Sender(Strict):
+    address: str
+    name: dict[Locale, str]
+    reply_to: str = ""
+
+
+class EmailChannel(Strict):
+    provider: str = "sendgrid"
+    stores_data_in: str = Field("US", pattern="^[A-Z]{2}$", description="country of the vendor's servers")
+    senders: dict[str, Sender]
+    batch_size: int = Field(1000, ge=1, le=1000, description="personalizations in one request")
+    chunk_size: int = Field(
+        100,
+        ge=1,
+        le=1000,
+        description="messages of one claim when each is its own request",
+    )
+    rate_per_second: float = Field(5000, gt=0, description="messages a second, over all workers")
+    connections: int = Field(32, ge=1, le=1000)
+    timeout_seconds: float = Field(20, gt=0)
+    max_attempts: int = Field(5, ge=1)
+    unknown_grace_minutes: float = Field(30, ge=0)
+    activity_lookup: bool = Field(True, description="the account may query the vendor's activity feed")
+
+
+class Channels(Strict):
+    email: EmailChannel
+
+
+class QuietHours(Strict):
+    """Local time of the recipient; `from` may be later than `to` (over midnight)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    start: time = Field(time(21), alias="from")
+    end: time = Field(time(8), alias="to")
+    exempt: list[Purpose] = Field(default_factory=list)
+
+
+class FrequencyCap(Strict):
+    """At most `messages` in any `days`, over every campaign and channel; `exempt` purposes neither count nor wait."""
+
+    messages: int = Field(3, ge=1)
+    days: int = Field(7, ge=1)
+    exempt: list[Purpose] = Field(default_factory=lambda: [Purpose.CARE])
+
+
+class Gates(Strict):
+    quiet_hours: QuietHours = Field(default_factory=QuietHours)
+    frequency_cap: FrequencyCap = Field(default_factory=FrequencyCap)
+    guardian_below_age: int = Field(14, ge=0, le=21)
+    global_holdout: float = Field(0.0, ge=0, le=0.2, description="share of people who get no marketing at all")
+
+
+class WarehouseSettings(Strict):
+    memory_limit: str = Field("4GB", pattern=r"^\d+(\.\d+)?\s?(MB|GB)$")
+    threads: int = Field(2, ge=1)
+    partitions: int = Field(1, ge=1, le=1024)
+    keep_snapshots_days: int = Field(35, ge=1)
+
+
+class HospitalSettings(Strict):
+    hospital: Hospital
+    sources: list[str] = Field(description="names of files in config/sources that the daily run reads")
+    delivery: Delivery = Field(default_factory=Delivery)
+    channels: Channels
+    gates: Gates = Field(default_factory=Gates)
+    warehouse: WarehouseSettings = Field(default_factory=WarehouseSettings)
+
+    def channel_stores_in(self, channel: Channel) -> str:
+        """Country where the channel's vendor keeps what it is given."""
+        return self.channels.email.stores_data_in if channel is Channel.EMAIL else self.hospital.country
