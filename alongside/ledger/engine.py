@@ -8,17 +8,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import pyarrow as pa
 import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.engine import Connection, Engine, make_url
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import QueuePool
 
 from alongside.ledger import schema
 from alongside.model.errors import StoreUnavailable
+
+if TYPE_CHECKING:  # delivery workers open a ledger and must stay small
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class Ledger:
         if parsed.get_backend_name() == "sqlite":
             if parsed.database:
                 Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-            engine = sa.create_engine(parsed, poolclass=NullPool, connect_args={"timeout": 30})
+            engine = sa.create_engine(parsed, poolclass=QueuePool, connect_args={"timeout": 30})
             _prepare_sqlite(engine)
         else:
             engine = sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
@@ -85,12 +87,40 @@ class Ledger:
             ) from error
 
     def read_arrow(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
-        """A query's result as Arrow; `:name` binds. Moments come as UTC `timestamp[us]` without zone."""
-        raise NotImplementedError
+        """A query's result as Arrow; `:name` binds, and a list binds behind `IN`.
 
-    def insert_arrow(self, table: sa.Table, data: pa.Table, on_conflict: Literal["error", "ignore"] = "error") -> int:
-        """Insert many rows in one transaction; returns how many were new. Column names are the table's."""
-        raise NotImplementedError
+        Both stores give the same types: moments UTC `timestamp[us]` without zone, JSON as text, integers int64. A
+        result column named like a column of the ledger has that column's type, even when it is empty or null.
+
+        Raises
+        ------
+        StoreUnavailable : the store did not answer
+        ValueError : the query is not valid SQL for this store
+        """
+        from alongside.ledger import bulk
+
+        return bulk.read(self.engine, sql, parameters)
+
+    def insert_arrow(
+        self,
+        table: sa.Table,
+        data: pa.Table | pa.RecordBatchReader,
+        on_conflict: Literal["error", "ignore"] = "error",
+    ) -> int:
+        """Insert many rows in one transaction; returns how many were new. Column names are the table's.
+
+        Moments are `timestamp` of any unit (naive ones are UTC), JSON is text. Columns with a constant default may be
+        left out. A reader of record batches is never held in memory as a whole.
+
+        Raises
+        ------
+        Refused : a row breaks a rule of the table, for example a key that exists; nothing was inserted
+        ValueError : a column that the table does not have, or of a type that does not fit
+        StoreUnavailable : the store did not answer
+        """
+        from alongside.ledger import bulk
+
+        return bulk.insert(self.engine, table, data, on_conflict)
 
     def _create(self, now: datetime) -> None:
         with self.begin() as connection:
