@@ -28,6 +28,8 @@ OnConflict = Literal["error", "ignore"]
 _ROWS = 50_000  # rows that are Python objects at any moment
 _MOMENT = pa.timestamp("us")
 _MOMENT_TEXT = "%Y-%m-%d %H:%M:%S.%f"  # as SQLAlchemy writes DateTime into SQLite
+_PG = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
+_LITE = sqlite.dialect(paramstyle="qmark")
 _LOOKS_LIKE_MOMENT = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}\.\d{6}$"
 
 
@@ -129,7 +131,7 @@ def _moment(value: Any) -> Any:
 
 # ------------------------------------------------------------------------------------------------------------ SQLite
 def _read_sqlite(engine: Engine, sql: str, values: Mapping[str, Any]) -> pa.Table:
-    text, bound = _compile(sql, values, sqlite.dialect(paramstyle="qmark"))
+    text, bound = _compile(sql, values, _LITE)
     moments = [value.strftime(_MOMENT_TEXT) if isinstance(value, datetime) else value for value in bound]
     with closing(engine.raw_connection()) as connection:
         cursor = connection.cursor()
@@ -206,11 +208,11 @@ def _sqlite_values(column: pa.Array) -> list[Any]:
 # -------------------------------------------------------------------------------------------------------- PostgreSQL
 def _adbc(engine: Engine) -> Any:
     url = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    return adbc.connect(url)  # type: ignore[no-untyped-call]
+    return adbc.connect(url)
 
 
 def _read_postgres(engine: Engine, sql: str, values: Mapping[str, Any]) -> pa.Table:
-    text, bound = _compile(sql, values, postgresql.dialect(paramstyle="numeric_dollar"))
+    text, bound = _compile(sql, values, _PG)
     record = pa.record_batch({str(i): pa.array([value]) for i, value in enumerate(bound)}) if bound else None
     try:
         with closing(_adbc(engine)) as connection, connection.cursor() as cursor:
@@ -227,10 +229,10 @@ def _insert_postgres(
     if first is None:
         return 0
     reader = pa.RecordBatchReader.from_batches(first.schema, _chain(first, batches))
-    quote = postgresql.dialect().identifier_preparer.quote
+    quote = _PG.identifier_preparer.quote
     names = first.schema.names
     columns = ", ".join(quote(name) for name in names)
-    staged = ", ".join(f"CAST({quote(n)} AS {table.c[n].type.compile(postgresql.dialect())})" for n in names)
+    staged = ", ".join(f"CAST({quote(n)} AS {table.c[n].type.compile(_PG)})" for n in names)
     tail = " ON CONFLICT DO NOTHING" if on_conflict == "ignore" else ""
     with closing(_adbc(engine)) as connection, connection.cursor() as cursor:
         cursor.adbc_ingest("alongside_staged", reader, mode="create", temporary=True)

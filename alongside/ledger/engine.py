@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+import sqlite3
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -10,13 +12,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.engine import Connection, Engine, make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.engine import URL, Connection, Engine, make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.pool import QueuePool
 
-from alongside.ledger import schema
+from alongside.ledger import migrations, schema
 from alongside.model.errors import StoreUnavailable
 
 if TYPE_CHECKING:  # delivery workers open a ledger and must stay small
@@ -38,6 +41,7 @@ class Ledger:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._readers = engine.execution_options(reads=True)
         self._info: LedgerInfo | None = None
 
     @classmethod
@@ -47,18 +51,28 @@ class Ledger:
         Raises
         ------
         StoreUnavailable : the server or the file does not answer
+        Refused : its schema is older or newer than this release's
         """
+        ledger = cls.connect(url)
+        with ledger.reading() as connection:
+            found = migrations.revision(connection)
+        if found is None:
+            found = ledger._create()
+        migrations.require_current(found, ledger.where)
+        return ledger
+
+    @classmethod
+    def connect(cls, url: str) -> Ledger:
+        """A ledger whose schema nobody has looked at yet; everybody but a migration uses `open`."""
         parsed = make_url(url)
         if parsed.get_backend_name() == "sqlite":
-            if parsed.database:
-                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-            engine = sa.create_engine(parsed, poolclass=QueuePool, connect_args={"timeout": 30})
-            _prepare_sqlite(engine)
-        else:
-            engine = sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
-        ledger = cls(engine)
-        ledger._create(datetime.now(UTC))
-        return ledger
+            return cls(_sqlite_engine(parsed))
+        return cls(_postgres_engine(parsed))
+
+    @property
+    def where(self) -> str:
+        """The store's URL as it may be shown."""
+        return self.engine.url.render_as_string(hide_password=True)
 
     @property
     def is_sqlite(self) -> bool:
@@ -68,7 +82,7 @@ class Ledger:
     def info(self) -> LedgerInfo:
         """Read once per process; the epoch of a restored ledger is therefore seen by new processes only."""
         if self._info is None:
-            with self.begin() as connection:
+            with self.reading() as connection:
                 row = connection.execute(sa.select(schema.ledger_info)).one()
             self._info = LedgerInfo(row.ledger_id, bytes(row.secret), row.epoch, row.vault_check)
         return self._info
@@ -76,13 +90,26 @@ class Ledger:
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """One transaction; on SQLite it takes the write lock at once (waiting up to 30 s)."""
+        with self._transaction(self.engine) as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """One transaction that only reads; on SQLite it neither waits for a writer nor holds one up."""
+        with self._transaction(self._readers) as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self, engine: Engine) -> Iterator[Connection]:
         try:
-            with self.engine.begin() as connection:
+            with engine.begin() as connection:
                 yield connection
-        except OperationalError as error:
+        except DBAPIError as error:
+            if not _is_unavailable(error):
+                raise
             raise StoreUnavailable(
                 f"the ledger did not answer: {str(error.orig).splitlines()[0]}",
-                where=self.engine.url.render_as_string(hide_password=True),
+                where=self.where,
                 remedy="Check that it runs and that no other process holds it locked, then run again.",
             ) from error
 
@@ -122,25 +149,83 @@ class Ledger:
 
         return bulk.insert(self.engine, table, data, on_conflict)
 
-    def _create(self, now: datetime) -> None:
-        with self.begin() as connection:
-            schema.metadata.create_all(connection)
-            if connection.execute(sa.select(schema.ledger_info.c.ledger_id)).first() is None:
-                connection.execute(
-                    schema.ledger_info.insert().values(
-                        ledger_id=secrets.token_hex(8), secret=secrets.token_bytes(32), epoch=1, created_at=now
-                    )
+    def introduce(self, connection: Connection) -> None:
+        """Give a new ledger its identity and its secret; an existing one keeps them."""
+        if connection.execute(sa.select(schema.ledger_info.c.ledger_id)).first() is None:
+            connection.execute(
+                schema.ledger_info.insert().values(
+                    ledger_id=secrets.token_hex(8),
+                    secret=secrets.token_bytes(32),
+                    epoch=1,
+                    created_at=datetime.now(UTC),
                 )
+            )
+
+    def _create(self) -> str | None:
+        """Run the migrations on an empty store; whoever comes second finds it done."""
+        with self.begin() as connection:
+            migrations.lock(connection)
+            if migrations.revision(connection) is None:
+                migrations.migrate(connection)
+                self.introduce(connection)
+            return migrations.revision(connection)
 
 
-def _prepare_sqlite(engine: Engine) -> None:
+def _is_unavailable(error: DBAPIError) -> bool:
+    """Locked, gone, unreachable or not a database; a broken constraint is not."""
+    return isinstance(error, OperationalError | InterfaceError) or "not a database" in str(error.orig)
+
+
+def _sqlite_engine(url: URL) -> Engine:
+    if url.database:
+        try:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreUnavailable(
+                f"the ledger's folder cannot be made: {error.strerror}",
+                where=url.database,
+                remedy="Give ALONGSIDE_LEDGER_URL a place that may be written to.",
+            ) from error
+    wait = {} if "timeout" in url.query else {"timeout": 30}
+    # Kept connections: closing the last one of a WAL database checkpoints it, which every transaction would pay for.
+    engine = sa.create_engine(url, poolclass=QueuePool, connect_args=wait, json_deserializer=orjson.loads)
+
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: Any) -> None:
         connection.isolation_level = None  # transactions are begun below, by us
-        connection.execute("PRAGMA journal_mode=WAL")
+        _use_wal(connection)
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        reads = connection.get_execution_options().get("reads")
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+
+    return engine
+
+
+def _use_wal(connection: Any) -> None:
+    """Switching a new file to WAL needs it alone, and SQLite does not wait for that: try for a while."""
+    for pause in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0):
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError:
+            time.sleep(pause)
+    connection.execute("PRAGMA journal_mode=WAL")
+
+
+def _postgres_engine(url: URL) -> Engine:
+    engine = sa.create_engine(
+        url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, json_deserializer=orjson.loads
+    )
+
+    @event.listens_for(engine, "connect")
+    def _connect(connection: Any, _record: Any) -> None:
+        # A commit that a server's default would let go before it is on disk is no memory of what was sent.
+        connection.execute("SET synchronous_commit = on")
+        connection.execute("SET lock_timeout = '30s'")
+        connection.commit()
+
+    return engine
