@@ -147,7 +147,8 @@ person = Table(
     metadata,
     Column("person_id", String(20), primary_key=True),
     Column("minted_at", Utc, nullable=False),
-    Column("survivor_id", String(20)),  # set when merged into another; keys and consent resolve to the survivor
+    Column("survivor_id", String(20)),  # set when merged into another: always a living person, never a chain
+    Index(None, "survivor_id"),
 )
 
 person_alias = Table(
@@ -156,9 +157,9 @@ person_alias = Table(
     # keyed hash of (source, source_id): which record of which system is which person
     Column("alias", String(32), primary_key=True),
     Column("source", String(60), nullable=False),
-    Column("person_id", ForeignKey("person.person_id"), nullable=False),
-    Column("fingerprint", String(32), nullable=False),  # keyed hash of the identifying fields last seen
-    Column("since", Utc, nullable=False),
+    Column("person_id", ForeignKey("person.person_id"), nullable=False),  # minted from this record; see survivor_id
+    Column("fingerprint", String(32), nullable=False),  # keyed hash of the identifying fields last seen; '' = look again
+    Column("since", Utc, nullable=False),  # when the identifying fields last changed
     Index(None, "person_id"),
 )
 

@@ -112,6 +112,7 @@ def _people() -> None:
         sa.Column("survivor_id", sa.String(length=20), nullable=True),
         sa.PrimaryKeyConstraint("person_id", name=op.f("pk_person")),
     )
+    op.create_index(op.f("ix_person_survivor_id"), "person", ["survivor_id"], unique=False)
     op.create_table(
         "person_alias",
         sa.Column("alias", sa.String(length=32), nullable=False),

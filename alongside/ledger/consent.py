@@ -1,0 +1,269 @@
+"""The consent log: append-only, one for extracts, pages, replies and staff.
+
+The rule, in plain words, for one person, one purpose and one channel:
+
+1. Nothing recorded means no consent.
+2. A decision for the channel itself and a decision for all channels (`*`) both apply.
+3. Only decisions taken by the moment asked about count; what matters is when the *patient decided*, never when an
+   extract happened to bring it. So an old grant that is delivered again every night changes nothing.
+4. A withdrawal is lifted only by a grant that was decided later *and* names its evidence. At the same instant the
+   withdrawal wins.
+5. A withdrawal for the channel itself is lifted only by a grant for that channel: agreeing to everything in general
+   does not undo a particular no. A withdrawal for all channels is lifted by a later grant for all, or, on its channel,
+   for one. Consent stands when every withdrawal has been lifted.
+6. While nothing was ever withdrawn, any grant counts.
+7. Records that turned out to be one person share their decisions; at a merge each side's withdrawals are restated, so
+   that a withdrawal wins over what the other side had granted before.
+
+`standing` is that rule as a pure function; the SQL below is tested to agree with it on both stores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import Connection
+
+from alongside.ledger import schema
+from alongside.ledger.groups import PORTION, members, survivors
+from alongside.model.enums import Decision
+from alongside.model.ids import keyed_hash
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from alongside.ledger.engine import Ledger
+
+#: What consent is asked for beyond the purposes of a message.
+CROSS_BORDER = "cross_border"
+ANY_CHANNEL = "*"
+#: Public: it names a decision, it hides nothing. The same key in SQL gives the same facts.
+FACT_KEY = b"alongside consent fact"
+_END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class ConsentEvent:
+    """One decision of one patient, as somebody recorded it.
+
+    Attributes
+    ----------
+    decided_at : when the patient decided
+    origin : extract:<source>, unsubscribe, import, staff:<who> or simulation
+    evidence : form, call or page that proves it; a grant without one never lifts a withdrawal
+    """
+
+    person_id: str
+    purpose: str
+    channel: str
+    decision: Decision
+    decided_at: datetime
+    origin: str
+    evidence: str = ""
+
+    @property
+    def fact(self) -> str:
+        """The decision's own identity: recording it again records nothing."""
+        moment = self.decided_at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+        parts = (self.person_id, self.purpose, self.channel, self.decision, moment, self.origin, self.evidence)
+        return keyed_hash(FACT_KEY, *parts)
+
+
+def record(connection: Connection, events: Iterable[ConsentEvent], now: datetime) -> int:
+    """Append decisions; those recorded before are skipped. Returns how many were new."""
+    rows = [
+        {
+            "person_id": event.person_id,
+            "purpose": event.purpose,
+            "channel": event.channel,
+            "decision": event.decision,
+            "decided_at": event.decided_at,
+            "recorded_at": now,
+            "origin": event.origin[:80],
+            "evidence": event.evidence[:200],
+            "fact": event.fact,
+        }
+        for event in events
+    ]
+    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
+    insert = dialect.insert(schema.consent_event).on_conflict_do_nothing()
+    return sum(connection.execute(insert.values(row)).rowcount for row in rows)
+
+
+def standing(events: Sequence[ConsentEvent], channel: str) -> Decision | None:
+    """The rule above over all events of one person and purpose, in any order; None means never asked."""
+    applies = [event for event in events if event.channel in (channel, ANY_CHANNEL)]
+    withdrawals = [event for event in applies if event.decision == Decision.DENY]
+    grants = [event for event in applies if event.decision == Decision.PERMIT]
+    if all(any(_lifts(grant, withdrawal, channel) for grant in grants) for withdrawal in withdrawals):
+        return Decision.PERMIT if grants else None
+    return Decision.DENY
+
+
+def _lifts(grant: ConsentEvent, withdrawal: ConsentEvent, channel: str) -> bool:
+    as_particular = withdrawal.channel == ANY_CHANNEL or grant.channel == channel
+    return grant.decided_at > withdrawal.decided_at and bool(grant.evidence) and as_particular
+
+
+#: {only} restricts the events, {channel} is the channel asked about: an expression over an event `e`.
+_STATE = """
+WITH event AS (
+    SELECT
+        COALESCE(p.survivor_id, e.person_id) AS person_id,
+        e.purpose, e.channel, e.decision, e.decided_at, e.seq,
+        e.evidence <> '' AS proven
+    FROM consent_event AS e LEFT JOIN person AS p ON p.person_id = e.person_id
+    WHERE e.decided_at <= :as_of {only}
+),
+asked AS (SELECT DISTINCT e.person_id, e.purpose, {channel} AS channel FROM event AS e),
+applies AS (
+    SELECT
+        a.person_id, a.purpose, a.channel, e.decision, e.decided_at, e.seq, e.proven,
+        e.channel = a.channel AS particular
+    FROM asked AS a
+    JOIN event AS e
+        ON e.person_id = a.person_id AND e.purpose = a.purpose AND (e.channel = a.channel OR e.channel = '*')
+),
+latest AS (
+    SELECT
+        person_id, purpose, channel,
+        MAX(CASE WHEN decision = 'deny' AND particular THEN decided_at END) AS particular_no,
+        MAX(CASE WHEN decision = 'deny' AND NOT particular THEN decided_at END) AS general_no,
+        MAX(CASE WHEN decision = 'permit' AND proven AND particular THEN decided_at END) AS particular_yes,
+        MAX(CASE WHEN decision = 'permit' AND proven THEN decided_at END) AS any_yes
+    FROM applies GROUP BY person_id, purpose, channel
+),
+decided AS (
+    SELECT
+        person_id, purpose, channel,
+        particular_no IS NULL AND general_no IS NULL AS unopposed,
+        CASE
+            WHEN (particular_no IS NULL OR particular_yes > particular_no)
+                AND (general_no IS NULL OR any_yes > general_no)
+            THEN 'permit' ELSE 'deny'
+        END AS decision
+    FROM latest
+),
+ranked AS (
+    SELECT
+        a.person_id, a.purpose, a.channel, a.decision, a.decided_at, a.seq,
+        ROW_NUMBER() OVER (
+            PARTITION BY a.person_id, a.purpose, a.channel ORDER BY a.decided_at DESC, a.seq DESC
+        ) AS place
+    FROM applies AS a
+    JOIN decided AS d
+        ON d.person_id = a.person_id AND d.purpose = a.purpose AND d.channel = a.channel AND d.decision = a.decision
+    WHERE d.decision = 'deny' OR d.unopposed OR a.proven
+)
+SELECT person_id, purpose, channel, decision, decided_at, seq FROM ranked WHERE place = 1
+"""
+_ONE_CHANNEL = "CAST(:channel AS VARCHAR(12))"
+
+
+def current(ledger: Ledger, channel: str | None = None, as_of: datetime | None = None) -> pa.Table:
+    """What stands now, set-based: `person_id, purpose, channel, decision, decided_at, seq`, living people only.
+
+    Parameters
+    ----------
+    channel : answer for this channel, one row per person and purpose that was ever decided for it. Without it there is
+        a row for every channel a person decided about, and the row of `*` answers for all channels that have none.
+    as_of : leave out what was decided after this moment
+
+    `seq` is the event that decided.
+    """
+    parameters: dict[str, Any] = {"as_of": as_of or _END_OF_TIME}
+    if channel is None:
+        return ledger.read_arrow(_STATE.format(only="", channel="e.channel"), parameters)
+    of_channel = f"AND (e.channel = {_ONE_CHANNEL} OR e.channel = '*')"
+    return ledger.read_arrow(_STATE.format(only=of_channel, channel=_ONE_CHANNEL), parameters | {"channel": channel})
+
+
+def decide(
+    connection: Connection,
+    person_ids: Collection[str],
+    purpose: str,
+    channel: str,
+    as_of: datetime | None = None,
+) -> dict[str, tuple[Decision, int]]:
+    """What stands for these people, by the id asked for (merged ids answer for their survivor): decision and event.
+
+    Somebody who was never asked lacks: there is no consent.
+    """
+    living = survivors(connection, person_ids)
+    group = members(connection, set(living.values()))
+    only = f"AND e.purpose = :purpose AND (e.channel = {_ONE_CHANNEL} OR e.channel = '*') AND e.person_id IN :ids"
+    query = sa.text(_STATE.format(only=only, channel=_ONE_CHANNEL)).bindparams(
+        sa.bindparam("as_of", as_of or _END_OF_TIME, type_=schema.Utc()),
+        sa.bindparam("purpose", purpose),
+        sa.bindparam("channel", channel),
+        sa.bindparam("ids", expanding=True),
+    )
+    found: dict[str, tuple[Decision, int]] = {}
+    for ids in _whole_groups(group):
+        for row in connection.execute(query, {"ids": ids}):
+            found[row.person_id] = (Decision(row.decision), int(row.seq))
+    return {asked: found[person_id] for asked, person_id in living.items() if person_id in found}
+
+
+def _whole_groups(group: dict[str, str]) -> Iterable[list[str]]:
+    """Portions that never tear a group apart: half of a person's events would be half of the truth."""
+    portion: list[str] = []
+    last = ""
+    for person_id in sorted(group, key=lambda member: (group[member], member)):
+        if len(portion) >= PORTION and group[person_id] != last:
+            yield portion
+            portion = []
+        portion.append(person_id)
+        last = group[person_id]
+    if portion:
+        yield portion
+
+
+def events_of(connection: Connection, person_id: str) -> list[ConsentEvent]:
+    """Everything ever recorded for a person and those merged into them, in the order of recording."""
+    living = survivors(connection, [person_id])[person_id]
+    return _events(connection, members(connection, [living]))
+
+
+def restate_withdrawals(connection: Connection, person_ids: Collection[str], at: datetime) -> int:
+    """Repeat, as of `at` and under the same id, every withdrawal that stands for these living people."""
+    restated = []
+    for living in sorted(person_ids):
+        events = [event for event in _events(connection, members(connection, [living])) if event.decided_at <= at]
+        for purpose, channel in sorted({(event.purpose, event.channel) for event in events}):
+            of_purpose = [event for event in events if event.purpose == purpose]
+            if standing(of_purpose, channel) == Decision.DENY:
+                restated.append(ConsentEvent(living, purpose, channel, Decision.DENY, at, "merge"))
+    return record(connection, restated, at)
+
+
+def copy_withdrawals(connection: Connection, from_ids: Collection[str], to_id: str, now: datetime) -> int:
+    """Withdrawals made by the person themselves or staff (not by a system's record) count for the split-off one too."""
+    own = [
+        replace(event, person_id=to_id, origin=f"split:{event.origin}"[:80])
+        for event in _events(connection, from_ids)
+        if event.decision == Decision.DENY and not event.origin.startswith(("extract:", "merge"))
+    ]
+    return record(connection, own, now)
+
+
+def _events(connection: Connection, person_ids: Collection[str]) -> list[ConsentEvent]:
+    table = schema.consent_event
+    query = sa.select(table).where(table.c.person_id.in_(sorted(person_ids))).order_by(table.c.seq)
+    return [
+        ConsentEvent(
+            row.person_id,
+            row.purpose,
+            row.channel,
+            Decision(row.decision),
+            row.decided_at,
+            row.origin,
+            row.evidence,
+        )
+        for row in connection.execute(query)
+    ]
