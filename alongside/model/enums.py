@@ -93,26 +93,29 @@ class Decision(StrEnum):
 
 
 class Gate(IntFlag):
-    """Why a candidate is withheld. Stored as one bit mask per candidate; every gate is evaluated."""
+    """Why a candidate is withheld. Stored as one bit mask per candidate; every gate is evaluated.
+
+    The order of values is the order of the funnel: a candidate is counted at the first gate that stops it.
+    """
 
     NONE = 0
     DECEASED = 1
-    DATA_QUALITY = 2
-    NO_ADDRESS = 4
-    INVALID_ADDRESS = 8
-    NO_CONSENT = 16
-    CROSS_BORDER = 32
-    SUPPRESSED = 64
-    FREQUENCY_CAP = 128
-    DUPLICATE_ADDRESS = 256
-    ALREADY_SENT = 512
-    RENDER_FAILED = 1024
-    CLAIMS_LINT = 2048
-    HOLDOUT = 4096
-    QUIET_HOURS = 8192  # postpones rather than withholds: the batch waits for `not_before`
-    ADMITTED = 16384  # an in-patient gets no out-patient invitation (G8)
-    FULFILLED = 32768  # the thing that was asked for has already happened (G8)
-    UNDER_AGE = 65536
+    UNDER_AGE = 2  # a guardian decides; messages to guardians need their own consent
+    ADMITTED = 4  # an in-patient gets no out-patient invitation (G8)
+    FULFILLED = 8  # what was asked for has already happened (G8)
+    NO_ADDRESS = 16
+    INVALID_ADDRESS = 32
+    NO_CONSENT = 64
+    CROSS_BORDER = 128  # the vendor stores abroad and the patient has not agreed to that
+    TOPIC_OFF = 256
+    SUPPRESSED = 512
+    ALREADY_SENT = 1024
+    FREQUENCY_CAP = 2048
+    DUPLICATE_ADDRESS = 4096
+    HOLDOUT = 8192
+    RENDER_FAILED = 16384
+    CLAIMS_LINT = 32768
+    QUIET_HOURS = 65536  # postpones; withholds only at the recheck of a message that may not wait
     PAUSED = 131072
 
 

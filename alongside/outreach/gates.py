@@ -1,0 +1,100 @@
+"""Gates on set-based facts: who of an audience may be written to, and if not, why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from importlib import resources
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
+
+from alongside.model.enums import Gate, Purpose
+from alongside.outreach.campaigns import Campaign
+from alongside.settings import HospitalSettings
+
+if TYPE_CHECKING:
+    import duckdb
+
+#: Gates decided by the SQL beside this module; the others need a rendered message or the moment of sending.
+SET_GATES = (
+    Gate.DECEASED,
+    Gate.UNDER_AGE,
+    Gate.ADMITTED,
+    Gate.FULFILLED,
+    Gate.NO_ADDRESS,
+    Gate.INVALID_ADDRESS,
+    Gate.NO_CONSENT,
+    Gate.CROSS_BORDER,
+    Gate.TOPIC_OFF,
+    Gate.SUPPRESSED,
+    Gate.ALREADY_SENT,
+    Gate.FREQUENCY_CAP,
+    Gate.DUPLICATE_ADDRESS,
+    Gate.HOLDOUT,
+)
+
+#: Purposes that reach an address once, however many people share it.
+ONE_PER_ADDRESS = frozenset({Purpose.MARKETING, Purpose.SURVEY, Purpose.RESEARCH})
+
+
+@dataclass(frozen=True)
+class GateInput:
+    """What the gates of one campaign need to know besides the relations."""
+
+    campaign: Campaign
+    purpose: Purpose
+    topics: tuple[str, ...]
+    as_of: datetime
+
+
+def occurrence_of(campaign: Campaign, as_of: datetime, zone: str) -> str:
+    """The occurrence of everybody without a value of `repeat.per`: `once`, or the local day of the run."""
+    if campaign.repeat.every_days is None:
+        return "once"
+    return as_of.astimezone(ZoneInfo(zone)).date().isoformat()
+
+
+def close_gates(connection: duckdb.DuckDBPyConnection, wanted: GateInput, settings: HospitalSettings) -> None:
+    """Create the temp table `candidate` (see gates.sql) in this connection."""
+    sql = resources.files("alongside.outreach").joinpath("gates.sql").read_text("utf-8")
+    connection.execute(sql, _parameters(wanted, settings))
+
+
+def _parameters(wanted: GateInput, settings: HospitalSettings) -> dict[str, Any]:
+    campaign, cap, hospital = wanted.campaign, settings.gates.frequency_cap, settings.hospital
+    as_of = wanted.as_of.replace(tzinfo=None)
+    every = campaign.repeat.every_days
+    return {
+        "campaign": campaign.name,
+        "as_of": as_of,
+        "cap_from": as_of - timedelta(days=cap.days),
+        "cap_messages": cap.messages,
+        "capped": wanted.purpose not in cap.exempt and not campaign.urgent,
+        "repeat_from": None if every is None else as_of - timedelta(days=every),
+        "per_occurrence": campaign.repeat.per is not None,
+        "occurrence": occurrence_of(campaign, wanted.as_of, hospital.time_zone),
+        "zone": hospital.time_zone,
+        "country": hospital.country,
+        "stores_in": settings.channel_stores_in(campaign.channel),
+        "topics": list(wanted.topics),
+        "guardian_below_age": settings.gates.guardian_below_age,
+        "inpatients": campaign.inpatients,
+        "one_per_address": wanted.purpose in ONE_PER_ADDRESS,
+        **{f"gate_{gate.name.lower()}": gate.value for gate in SET_GATES if gate.name},
+    }
+
+
+def first_gate(mask: int) -> Gate:
+    """The gate at which the funnel counts a candidate: the lowest bit of its mask."""
+    return Gate(mask & -mask)
+
+
+def funnel_of(masks: dict[int, int]) -> dict[str, int]:
+    """Counts by funnel stage from counts by mask: audience, one stage per gate that stopped anybody, eligible."""
+    stages = {"audience": sum(masks.values())}
+    for gate in Gate:
+        stopped = sum(count for mask, count in masks.items() if mask and first_gate(mask) is gate)
+        if stopped and gate.name:
+            stages[f"gate:{gate.name.lower()}"] = stopped
+    stages["eligible"] = masks.get(0, 0)
+    return stages
