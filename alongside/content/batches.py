@@ -1,0 +1,167 @@
+"""Many messages, one text: groups that differ only in substitutions, for vendors that fill placeholders themselves.
+
+A vendor may replace tokens in any order, so a token must never arise by accident, neither inside a value nor where a
+value meets its neighbours. What could do so is sent with its own full text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+
+from alongside.content.plan import PARTS, Flat, Slot
+
+#: SendGrid: `substitutions` of one personalization, keys and values together (facts of its v3 API).
+MAX_SUBSTITUTION_BYTES = 10_000
+_LETTERS = "sabcdefghijklmnopqrtuvwxyz"
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """What the recipient gets. `html` is empty for channels of plain text, `subject` for those without one."""
+
+    subject: str
+    html: str
+    text: str
+
+
+@dataclass(frozen=True)
+class BatchGroup:
+    """Messages that share a text.
+
+    `rows`: (index in the sequence that was given, token -> value). Replacing every token of the skeleton gives exactly
+    what rendering that message alone would; values for `html` are already escaped.
+    """
+
+    skeleton: Rendered
+    rows: list[tuple[int, dict[str, str]]]
+
+
+def substitute(skeleton: Rendered, substitutions: Mapping[str, str]) -> Rendered:
+    """The message of one row: what the vendor does with `substitutions`."""
+    parts = []
+    for text in (skeleton.subject, skeleton.html, skeleton.text):
+        for token, value in substitutions.items():
+            text = text.replace(token, value)
+        parts.append(text)
+    return Rendered(*parts)
+
+
+@dataclass(frozen=True)
+class Skeleton:
+    """A shared text, and which values would be unsafe in it.
+
+    Attributes
+    ----------
+    tokens : one per personal slot, in their order
+    left, right : indexes of slots whose left (right) neighbour could complete a token together with the value
+    """
+
+    rendered: Rendered
+    tokens: tuple[str, ...]
+    letter: str
+    left: frozenset[int]
+    right: frozenset[int]
+
+    def row(self, values: Sequence[str]) -> dict[str, str] | None:
+        """Token -> value, or None when this message needs a text of its own."""
+        if self._accident(values):
+            return None
+        size = sum(map(len, values)) + sum(map(len, self.tokens))
+        # A character has at most four bytes: count exactly only where it matters.
+        if size * 4 > MAX_SUBSTITUTION_BYTES:
+            size = sum(len(value.encode()) for value in values) + sum(map(len, self.tokens))
+            if size > MAX_SUBSTITUTION_BYTES:
+                return None
+        return dict(zip(self.tokens, values, strict=True))
+
+    def _accident(self, values: Sequence[str]) -> bool:
+        marker = f"-{self.letter}"
+        if any(marker in value and re.search(rf"{marker}\d+-", value) for value in values):
+            return True
+        if not (self.left or self.right):
+            return False
+        edges = _edges(self.letter)
+        return (
+            any(edges.tail.match(values[index]) for index in self.left)
+            or any(edges.head.search(values[index]) for index in self.right)
+            or any(edges.middle.fullmatch(values[index]) for index in self.left & self.right)
+        )
+
+
+def build_skeleton(flat: Flat, shared: Sequence[str]) -> Skeleton:
+    """The text for one outcome of the conditions and one set of shared values."""
+    known = dict(zip(flat.shared, shared, strict=True))
+    rows = {part: _fill(flat.parts.get(part, ()), known) for part in PARTS}
+    for letter in _LETTERS:
+        tokens = {slot: f"-{letter}{number:02d}-" for number, slot in enumerate(flat.personal, 1)}
+        texts = {part: "".join(_token(piece, tokens) for piece in row) for part, row in rows.items()}
+        if all(_unambiguous(texts[part], row, letter) for part, row in rows.items()):
+            break
+    else:
+        raise AssertionError("the text contains tokens with every letter")
+    order = {slot: index for index, slot in enumerate(flat.personal)}
+    left, right = _exposed(rows.values(), order, letter)
+    return Skeleton(Rendered(**texts), tuple(tokens.values()), letter, left, right)
+
+
+def _fill(pieces: Iterable[str | Slot], known: Mapping[Slot, str]) -> list[str | Slot]:
+    filled: list[str | Slot] = []
+    for piece in pieces:
+        value = known.get(piece, piece) if isinstance(piece, Slot) else piece
+        if isinstance(value, str) and filled and isinstance(filled[-1], str):
+            filled[-1] += value
+        else:
+            filled.append(value)
+    return filled
+
+
+def _token(piece: str | Slot, tokens: Mapping[Slot, str]) -> str:
+    return piece if isinstance(piece, str) else tokens[piece]
+
+
+def _unambiguous(text: str, row: Sequence[str | Slot], letter: str) -> bool:
+    """Whether every token in the text, overlapping ones counted, is one that was put there."""
+    placed = sum(isinstance(piece, Slot) for piece in row)
+    return len(re.findall(rf"(?=-{letter}\d+-)", text)) == placed
+
+
+def _exposed(
+    rows: Iterable[Sequence[str | Slot]], order: Mapping[Slot, int], letter: str
+) -> tuple[frozenset[int], frozenset[int]]:
+    left: set[int] = set()
+    right: set[int] = set()
+    edges = _edges(letter)
+    for row in rows:
+        for index, piece in enumerate(row):
+            if not isinstance(piece, Slot):
+                continue
+            before = row[index - 1] if index else "."
+            after = row[index + 1] if index + 1 < len(row) else "."
+            if isinstance(before, Slot) or edges.head.search(before):
+                left.add(order[piece])
+            if isinstance(after, Slot) or edges.tail_or_middle.match(after):
+                right.add(order[piece])
+    return frozenset(left), frozenset(right)
+
+
+@dataclass(frozen=True)
+class _Edges:
+    """Which texts could be the end, the beginning or the middle of a token."""
+
+    tail: re.Pattern[str]
+    tail_or_middle: re.Pattern[str]
+    head: re.Pattern[str]
+    middle: re.Pattern[str]
+
+
+@cache
+def _edges(letter: str) -> _Edges:
+    return _Edges(
+        re.compile(rf"{letter}?\d*-"),
+        re.compile(rf"{letter}?\d*(?:-|$)"),
+        re.compile(rf"-(?:{letter}\d*)?$"),
+        re.compile(rf"{letter}?\d*"),
+    )

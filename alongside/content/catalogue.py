@@ -1,0 +1,192 @@
+"""All messages of a project: `templates/<stage>/<topic>/message.yaml` and the bodies beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from alongside.content.compose import compose_html, compose_text, fingerprint
+from alongside.content.definition import BODIES, MessageDefinition
+from alongside.content.environment import message_environment
+from alongside.content.lint import Identity, Linter
+from alongside.content.lint_rules import LintRules
+from alongside.content.message import CompiledMessage
+from alongside.content.standard import HospitalWords, preview_built_ins
+from alongside.model.enums import Channel, Locale, Stage
+from alongside.model.errors import ConfigurationInvalid, Refused
+from alongside.model.findings import Finding, nearest
+from alongside.settings import HospitalSettings, Project, read_model
+from alongside.settings.hospital import Hospital
+from alongside.settings.yaml_source import Document, read_document, validate
+
+
+@dataclass(frozen=True)
+class Message:
+    """One message as written: its definition and where its files lie."""
+
+    name: str
+    definition: MessageDefinition
+    document: Document = field(repr=False, compare=False)
+
+    @property
+    def folder(self) -> Path:
+        return self.document.path.parent
+
+    def body(self, channel: Channel, locale: Locale, kind: str) -> Path:
+        """The file of one body; `kind` is mjml or txt."""
+        return self.folder / f"{channel.value}.{locale.value}.{kind}.j2"
+
+    def bodies(self, channel: Channel, locale: Locale) -> list[Path]:
+        return [self.body(channel, locale, kind) for kind in BODIES[channel]]
+
+
+@dataclass
+class ContentCatalogue:
+    """Messages by name. Bodies are compiled when they are first asked for, once per process."""
+
+    root: Path
+    hospital: Hospital
+    messages: Mapping[str, Message]
+    rules: LintRules
+    _compiled: dict[tuple[str, Channel, Locale], CompiledMessage] = field(default_factory=dict, repr=False)
+    _linter: Linter | None = field(default=None, repr=False)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.messages
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.messages)
+
+    def message(self, name: str) -> Message:
+        """The message of this name, or `Refused` with the nearest one."""
+        if name not in self.messages:
+            hint = nearest(name, self.messages) or "See templates/ for their names."
+            raise Refused(f"no message is called {name!r}", where="templates", remedy=hint)
+        return self.messages[name]
+
+    def compiled(self, name: str, channel: Channel, locale: Locale) -> CompiledMessage:
+        """The message ready to render. A missing or faulty body raises `ConfigurationInvalid`."""
+        key = (name, channel, locale)
+        if key not in self._compiled:
+            self._compiled[key] = self._compile(self.message(name), channel, locale)
+        return self._compiled[key]
+
+    def template_hash(self, name: str) -> str:
+        """sha256 over everything that decides this message's bytes, in every channel and language: what is approved."""
+        message = self.message(name)
+        digest = hashlib.sha256()
+        for channel in sorted(message.definition.channels):
+            for locale in Locale:
+                digest.update(_hash(self.root, message, channel, locale).encode())
+        return digest.hexdigest()
+
+    @property
+    def linter(self) -> Linter:
+        """The claims lint with this hospital's rules and identity."""
+        if self._linter is None:
+            words = {locale: self.hospital_words(locale) for locale in Locale}
+            self._linter = Linter(
+                self.rules, {locale: Identity(one.name, one.postal_address) for locale, one in words.items()}
+            )
+        return self._linter
+
+    def hospital_words(self, locale: Locale) -> HospitalWords:
+        return HospitalWords.of(self.hospital, locale)
+
+    def preview_values(self, name: str, locale: Locale) -> dict[str, Any]:
+        """Values of a recipient who does not exist: example values, and clearly fictional built-ins."""
+        variables = self.message(name).definition.variables
+        examples = {key: variable.example_for(locale) for key, variable in variables.items()}
+        return {**preview_built_ins(self.hospital_words(locale), locale), **examples}
+
+    def _compile(self, message: Message, channel: Channel, locale: Locale) -> CompiledMessage:
+        definition = message.definition
+        if channel not in definition.channels:
+            raise Refused(
+                f"{message.name} has no body for {channel.value}",
+                where=str(message.document.path),
+                remedy=f"It has: {', '.join(definition.channels)}.",
+            )
+        sources: dict[str, str] = {}
+        if channel is Channel.EMAIL:
+            sources["subject"] = _subject(message, locale)
+            sources["html"] = compose_html(self.root, message.body(channel, locale, "mjml"))
+        sources["text"] = compose_text(self.root, message.body(channel, locale, "txt"))
+        return CompiledMessage(
+            message.name,
+            channel,
+            locale,
+            definition,
+            sources,
+            _hash(self.root, message, channel, locale),
+            message_environment(locale, self.hospital.time_zone),
+        )
+
+
+def _subject(message: Message, locale: Locale) -> str:
+    subject = message.definition.subject.get(locale)
+    if not subject:
+        what = f"has no subject in {locale.value}"
+        raise ConfigurationInvalid([message.document.finding("subject", what=what, remedy="add it")])
+    return subject
+
+
+def _hash(root: Path, message: Message, channel: Channel, locale: Locale) -> str:
+    definition = message.definition
+    content = {
+        "channel": channel.value,
+        "locale": locale.value,
+        "purpose": definition.purpose.value,
+        "sender": definition.sender,
+        "subject": definition.subject.get(locale, ""),
+        "variables": {name: variable.value for name, variable in sorted(definition.variables.items())},
+        "bodies": [fingerprint(root, path) for path in message.bodies(channel, locale)],
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def load(project: Project) -> ContentCatalogue:
+    """The catalogue of a project. Faults of all definitions are raised together (`ConfigurationInvalid`).
+
+    Bodies are read when they are compiled; `check` proves all of them.
+    """
+    catalogue, faults = load_leniently(project)
+    if faults:
+        raise ConfigurationInvalid(faults)
+    return catalogue
+
+
+def load_leniently(project: Project) -> tuple[ContentCatalogue, list[Finding]]:
+    """What can be read, and what is wrong with the rest."""
+    faults: list[Finding] = []
+    messages: dict[str, Message] = {}
+    for path in sorted(project.templates.glob("*/*/message.yaml")):
+        try:
+            message = _read(project.templates, path)
+            messages[message.name] = message
+        except ConfigurationInvalid as error:
+            faults += error.findings
+    settings = read_model(HospitalSettings, project.config / "alongside.yaml")
+    try:
+        rules = LintRules.load(project.config / "lint")
+    except ConfigurationInvalid as error:
+        faults += error.findings
+        rules = LintRules((), (), {})
+    return ContentCatalogue(project.templates, settings.hospital, messages, rules), faults
+
+
+def _read(root: Path, path: Path) -> Message:
+    document = read_document(path)
+    definition = validate(MessageDefinition, document)
+    stage, topic = path.parent.relative_to(root).parts
+    if stage not in {known.value for known in Stage}:
+        remedy = nearest(stage, [known.value for known in Stage]) or "name the folder after a life-cycle stage"
+        raise ConfigurationInvalid([document.finding(what=f"folder {stage!r} is no stage", remedy=remedy)])
+    if definition.stage.value != stage:
+        what = f"is {definition.stage.value!r}, but the message lies in {stage!r}"
+        raise ConfigurationInvalid([document.finding("stage", what=what, remedy="move it or correct the stage")])
+    return Message(f"{stage}/{topic}", definition, document)

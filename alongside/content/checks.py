@@ -1,0 +1,171 @@
+"""Everything about messages that can be proven before the first of them is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from jinja2 import meta, nodes
+from jinja2.exceptions import TemplateError
+
+from alongside.content.catalogue import ContentCatalogue, Message, load_leniently
+from alongside.content.compose import files_of, parse_source
+from alongside.content.definition import BUILT_IN
+from alongside.content.environment import RenderFailed, message_environment
+from alongside.content.message import CompiledMessage
+from alongside.model.enums import Channel, Locale
+from alongside.model.errors import ConfigurationInvalid
+from alongside.model.findings import Finding, nearest, relative
+from alongside.settings import Project
+
+
+def check(project: Project, today: date | None = None) -> list[Finding]:
+    """Faults of all messages, paths relative to the project. `today` (default: the system's day) decides expiry."""
+    day = today or datetime.now(UTC).date()
+    try:
+        catalogue, faults = load_leniently(project)
+    except ConfigurationInvalid as error:  # config/alongside.yaml itself
+        return _tidy(project, error.findings)
+    for message in catalogue.messages.values():
+        faults += _message(catalogue, message, day)
+    return _tidy(project, faults)
+
+
+def _tidy(project: Project, faults: tuple[Finding, ...] | list[Finding]) -> list[Finding]:
+    short = {
+        Finding(relative(Path(f.path), project.root), f.line, f.field, f.what, f.remedy, f.severity) for f in faults
+    }
+    return sorted(short)
+
+
+def _message(catalogue: ContentCatalogue, message: Message, today: date) -> Iterator[Finding]:
+    definition, document = message.definition, message.document
+    if definition.expires < today:
+        what = f"expired on {definition.expires}"
+        yield document.finding("expires", what=what, remedy="have the reviewers renew it")
+    missing = list(_missing(message))
+    yield from missing
+    used: set[str] = set()
+    for channel in definition.channels:
+        for locale in Locale:
+            try:
+                yield from _names(catalogue, message, channel, locale, used)
+            except ConfigurationInvalid as error:
+                yield from error.findings
+                used |= set(definition.variables)  # a broken body may well use them
+                continue
+            if not missing:
+                yield from _renders(catalogue, message, channel, locale)
+    if not missing:
+        yield from _unused(message, used)
+    yield from _approval(catalogue, message, broken=bool(missing))
+
+
+def _missing(message: Message) -> Iterator[Finding]:
+    for channel in message.definition.channels:
+        for locale in Locale:
+            for path in message.bodies(channel, locale):
+                if not path.is_file():
+                    remedy = f"every message exists in {' and '.join(Locale)}"
+                    yield Finding(str(path), 0, "", "is missing", remedy)
+            if channel is Channel.EMAIL and not message.definition.subject.get(locale):
+                yield message.document.finding("subject", what=f"is missing in {locale.value}", remedy="add it")
+
+
+def _names(
+    catalogue: ContentCatalogue, message: Message, channel: Channel, locale: Locale, used: set[str]
+) -> Iterator[Finding]:
+    """Undefined variables of the bodies and of the subject; `used` collects the declared ones that occur."""
+    known = {*BUILT_IN, *message.definition.variables}
+    seen: set[Path] = set()
+    for body in message.bodies(channel, locale):
+        for path in files_of(catalogue.root, body) if body.is_file() else ():
+            if path not in seen:
+                seen.add(path)
+                for name, line in _free_names(parse_source(path)):
+                    used.add(name)
+                    if name not in known:
+                        yield Finding(str(path), line, name, "is not declared", _declare(name, known))
+    if channel is Channel.EMAIL and (subject := message.definition.subject.get(locale)):
+        yield from _subject_names(message, locale, subject, known, used)
+
+
+def _subject_names(
+    message: Message, locale: Locale, subject: str, known: set[str], used: set[str]
+) -> Iterator[Finding]:
+    place = ("subject", locale.value)
+    try:
+        names = meta.find_undeclared_variables(message_environment(locale, "UTC").parse(subject))
+    except TemplateError as error:
+        yield message.document.finding(*place, what=f"template syntax: {error.message}", remedy="correct it")
+        return
+    used |= names
+    for name in sorted(names - known):
+        yield message.document.finding(*place, what=f"{name!r} is not declared", remedy=_declare(name, known))
+
+
+def _free_names(tree: nodes.Template) -> list[tuple[str, int]]:
+    free = meta.find_undeclared_variables(tree)
+    return sorted({(node.name, node.lineno) for node in tree.find_all(nodes.Name) if node.name in free})
+
+
+def _declare(name: str, known: set[str]) -> str:
+    return nearest(name, known) or "declare it under variables in message.yaml"
+
+
+def _unused(message: Message, used: set[str]) -> Iterator[Finding]:
+    for name in message.definition.variables:
+        if name not in used:
+            yield message.document.finding(
+                "variables", name, what="is declared but never used", remedy="remove it", severity="warning"
+            )
+
+
+def _renders(catalogue: ContentCatalogue, message: Message, channel: Channel, locale: Locale) -> Iterator[Finding]:
+    """Compile, render with examples (and once more without everything optional), and lint the result."""
+    place = str(message.body(channel, locale, "mjml" if channel is Channel.EMAIL else "txt"))
+    try:
+        compiled = catalogue.compiled(message.name, channel, locale)
+        _prove_compiles(compiled)
+    except ConfigurationInvalid as error:
+        yield from error.findings
+        return
+    except TemplateError as error:
+        yield Finding(place, 0, "", f"template: {error.message}", "correct it")
+        return
+    full = catalogue.preview_values(message.name, locale)
+    for label, values in (("examples", full), ("optional variables empty", _bare(message, full))):
+        try:
+            rendered = compiled.render(values)
+        except RenderFailed as error:
+            yield Finding(place, 0, "", f"does not render with {label}: {error.what}", error.remedy or "")
+            continue
+        for finding in catalogue.linter.lint(rendered, compiled.purpose, locale, channel):
+            severity = "error" if finding.critical else "warning"
+            yield Finding(place, 0, finding.where, f"{finding.rule}: {finding.phrase}", "reword it", severity)
+
+
+def _prove_compiles(compiled: CompiledMessage) -> None:
+    """Unknown filters and statements show when the template is compiled, not when it is parsed."""
+    for source in compiled.sources.values():
+        compiled.environment.from_string(source)
+
+
+def _bare(message: Message, values: dict[str, Any]) -> dict[str, Any]:
+    optional = {name for name, variable in message.definition.variables.items() if variable.optional}
+    return {name: None if name in optional or name == "name" else value for name, value in values.items()}
+
+
+def _approval(catalogue: ContentCatalogue, message: Message, *, broken: bool) -> Iterator[Finding]:
+    approved = message.definition.approved
+    if approved is None or broken:
+        return
+    try:
+        current = catalogue.template_hash(message.name)
+    except ConfigurationInvalid:
+        return  # reported with its body
+    if approved.hash != current:
+        what = f"was approved for another version ({approved.hash[:12]}…, now {current[:12]}…)"
+        yield message.document.finding("approved", "hash", what=what, remedy="have the reviewers sign this version")

@@ -1,0 +1,230 @@
+"""From the files a person wrote to the body that is rendered: layout, MJML, and Jinja2 that survives both.
+
+`{% extends %}`, `{% block %}` and `{% include %}` are resolved here, once per body. Every other piece of Jinja2 belongs
+to the recipient: it is replaced by an opaque word, carried through the layout and through MJML, and put back. MJML
+therefore runs once per template, never per message.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from jinja2 import BaseLoader, Environment, StrictUndefined, TemplateNotFound, nodes
+from jinja2.exceptions import TemplateSyntaxError
+
+from alongside.model.errors import ConfigurationInvalid
+from alongside.model.findings import Finding, nearest
+
+_STRINGS = r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\""
+_COMMENT = r"\{#.*?#\}"
+_PIECE = re.compile(rf"({_COMMENT})|\{{\{{(?:{_STRINGS}|.)*?\}}\}}|\{{%(?:{_STRINGS}|.)*?%\}}", re.DOTALL)
+_LAYOUT = re.compile(r"\{%[-+]?\s*(?:extends|block|endblock|include)\b|\{\{-?\s*super\(\)\s*-?\}\}")
+_WORD = re.compile(r"xJ(\d{6})Jx")
+_TAG = re.compile(r"<!--.*?-->|<(/?)([a-zA-Z][\w-]*)((?:\"[^\"]*\"|'[^']*'|[^'\">])*?)(/?)>", re.DOTALL)
+#: MJML elements that hold elements, not text: a piece of Jinja2 directly inside needs a carrier of its own.
+_ROWS = {"mj-body", "mj-wrapper"}
+_CELLS = {"mj-column", "mj-hero"}
+_FORBIDDEN = {"mjml", "mj-section", "mj-group", "mj-navbar", "mj-social", "mj-accordion", "mj-carousel", "mj-head"}
+_ELEMENTS = frozenset(
+    name if name == "mjml" else f"mj-{name}"
+    for name in (
+        *("mjml", "head", "body", "title", "preview", "attributes", "all", "class", "style", "font", "breakpoint"),
+        *("raw", "html-attributes", "selector", "html-attribute", "wrapper", "section", "group", "column", "hero"),
+        *("text", "button", "divider", "spacer", "table", "image", "social", "social-element", "navbar"),
+        *("navbar-link", "accordion", "accordion-element", "accordion-title", "accordion-text", "carousel"),
+        *("carousel-image",),
+    )
+)
+_CARRIED = re.compile(r"<tr><td[^>]*><div[^>]*>\s*(xJ\d{6}Jx)\s*</div></td></tr>")
+
+
+@dataclass
+class Pieces:
+    """Jinja2 put aside; index in the list is the number in its word."""
+
+    texts: list[str] = field(default_factory=list)
+
+    def protect(self, source: str) -> str:
+        """The source with the recipient's Jinja2 replaced by words; layout statements stay."""
+
+        def swap(match: re.Match[str]) -> str:
+            text = match.group(0)
+            if match.group(1) or _LAYOUT.match(text):
+                return text
+            self.texts.append(text)
+            return f"xJ{len(self.texts) - 1:06d}Jx"
+
+        return _PIECE.sub(swap, source)
+
+    def restore(self, text: str) -> str:
+        return _WORD.sub(lambda match: self.texts[int(match.group(1))], text)
+
+
+class _Loader(BaseLoader):
+    def __init__(self, root: Path, pieces: Pieces) -> None:
+        self.root, self.pieces = root, pieces
+
+    def get_source(self, environment: Environment, template: str) -> tuple[str, str, None]:
+        path = _inside(self.root, template)
+        if path is None or not path.is_file():
+            raise TemplateNotFound(template)
+        return self.pieces.protect(path.read_text("utf-8")), str(path), None
+
+
+def _inside(root: Path, name: str) -> Path | None:
+    path = (root / name).resolve()
+    return path if path.is_relative_to(root.resolve()) else None
+
+
+def parse_source(path: Path) -> nodes.Template:
+    """The Jinja2 syntax tree of one file as written; a syntax error raises `ConfigurationInvalid` with its line."""
+    try:
+        return Environment(autoescape=False).parse(_read(path), filename=str(path))  # noqa: S701 - parsed, never rendered
+    except TemplateSyntaxError as error:
+        finding = Finding(str(path), error.lineno, "", f"template syntax: {error.message}", "correct this line")
+        raise ConfigurationInvalid([finding]) from error
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise ConfigurationInvalid([Finding(str(path), 0, "", "is not UTF-8", "save it as UTF-8")]) from error
+    except OSError as error:
+        raise ConfigurationInvalid([Finding(str(path), 0, "", f"cannot be read: {error.strerror}")]) from error
+
+
+def files_of(root: Path, path: Path) -> Iterator[Path]:
+    """The file and, in order of reading, every layout file that it extends or includes, each once."""
+    seen: set[Path] = set()
+    queue = [path]
+    while queue:
+        current = queue.pop(0)
+        if current in seen:
+            continue
+        seen.add(current)
+        yield current
+        for node in parse_source(current).find_all((nodes.Extends, nodes.Include)):
+            queue.append(_layout_file(root, current, node))
+
+
+def _layout_file(root: Path, current: Path, node: nodes.Node) -> Path:
+    name = getattr(node.template, "value", None) if isinstance(node, nodes.Extends | nodes.Include) else None
+    path = _inside(root, name) if isinstance(name, str) else None
+    if path is None or not path.is_file():
+        what = f"layout {name!r} does not exist" if name else "a layout's name must be written out"
+        raise ConfigurationInvalid([Finding(str(current), node.lineno, "", what, "layouts lie in templates/_layout")])
+    return path
+
+
+def fingerprint(root: Path, path: Path) -> str:
+    """Hash over the texts of a body and its layout."""
+    digest = hashlib.sha256()
+    for file in files_of(root, path):
+        digest.update(file.relative_to(root).as_posix().encode() + b"\0" + file.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def compose_text(root: Path, path: Path) -> str:
+    """The Jinja2 source of a text body, with its layout resolved."""
+    pieces = Pieces()
+    return pieces.restore(_compose(root, path, pieces))
+
+
+def compose_html(root: Path, path: Path) -> str:
+    """The Jinja2 source of an HTML body: layout resolved, MJML compiled, CSS inlined."""
+    pieces = Pieces()
+    html = _mjml(_carry(_compose(root, path, pieces), path), path)
+    return pieces.restore(_CARRIED.sub(r"\1", html))
+
+
+def _compose(root: Path, path: Path, pieces: Pieces) -> str:
+    list(files_of(root, path))  # names a missing layout with its line
+    environment = Environment(
+        loader=_Loader(root, pieces),
+        autoescape=False,  # noqa: S701 - only layout is resolved here; values are escaped when a message is rendered
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        cache_size=0,
+    )
+    return environment.get_template(path.relative_to(root).as_posix()).render()
+
+
+def _carry(mjml: str, path: Path) -> str:
+    """Give every word that stands between elements a carrier which MJML keeps in its place."""
+    out: list[str] = []
+    stack: list[str] = []
+    position = 0
+    for tag in _TAG.finditer(mjml):
+        out += [_carried(mjml[position : tag.start()], stack, path), tag.group(0)]
+        position = tag.end()
+        _step(stack, tag)
+    return "".join([*out, mjml[position:]])
+
+
+def _step(stack: list[str], tag: re.Match[str]) -> str:
+    """Move over one tag; what is wrong with it, or the empty string."""
+    name = tag.group(2)
+    if name is None or not name.startswith("mj"):
+        return ""
+    if name not in _ELEMENTS:
+        return f"<{name}> is no MJML element"
+    if tag.group(1):
+        expected = stack.pop() if stack else "nothing"
+        return "" if expected == name else f"</{name}> closes where {expected} is open"
+    if not tag.group(4):
+        stack.append(name)
+    return ""
+
+
+def _carried(text: str, stack: list[str], path: Path) -> str:
+    if not stack or not _WORD.search(text):
+        return text
+    inner = stack[-1]
+    if inner in _ROWS:
+        return _WORD.sub(r"<mj-raw>\g<0></mj-raw>", text)
+    if inner in _CELLS:
+        return _WORD.sub(r"<mj-text>\g<0></mj-text>", text)
+    if inner in _FORBIDDEN:
+        what = f"a placeholder or condition stands directly inside <{inner}>"
+        raise ConfigurationInvalid(
+            [Finding(str(path), 0, "", what, "put it into text, around a section, or around an element of a column")]
+        )
+    return text
+
+
+def _mjml(source: str, path: Path) -> str:
+    import mrml
+
+    if fault := _fault(_read(path)):
+        line, what = fault
+        raise ConfigurationInvalid([Finding(str(path), line, "", f"MJML: {what}", "correct this element")])
+    try:
+        output = mrml.to_html(source, None, mrml.RenderOptions(fonts={}))
+    except Exception as error:  # mrml raises plain OSError with the parser's words
+        reason = _WORD.sub("…", str(error))[:200]
+        finding = Finding(str(path), 0, "", f"MJML: {reason}", "check that tags are closed and attributes quoted")
+        raise ConfigurationInvalid([finding]) from error
+    return str(output.content)
+
+
+def _fault(source: str) -> tuple[int, str] | None:
+    """The first unknown, unclosed or crossed MJML element as written, with its line (mrml itself knows no lines)."""
+    stack: list[str] = []
+    opened: list[int] = []
+    for tag in _TAG.finditer(source):
+        depth, line = len(stack), source.count("\n", 0, tag.start()) + 1
+        if what := _step(stack, tag):
+            known = nearest(tag.group(2), _ELEMENTS)
+            return line, f"{what}; {known}" if "no MJML" in what and known else what
+        if len(stack) > depth:
+            opened.append(line)
+        elif len(stack) < depth:
+            opened.pop()
+    return (opened[-1], f"<{stack[-1]}> is never closed") if stack else None

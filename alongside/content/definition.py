@@ -1,0 +1,102 @@
+"""`message.yaml`: what a message is for, whom it addresses, what it reads and who answers for it."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from alongside.model.enums import Channel, Locale, Purpose, Stage
+
+#: Channels whose bodies a message can carry so far, and the files each needs.
+BODIES: dict[Channel, tuple[str, ...]] = {
+    Channel.EMAIL: ("mjml", "txt"),
+    Channel.SMS: ("txt",),
+}
+
+#: Given to every template; see `alongside.content.standard`.
+BUILT_IN: dict[str, str] = {
+    "name": "the recipient's full name, may be null: prefer `salutation`",
+    "salutation": "the opening of the letter, in the reader's language",
+    "hospital": "hospital.name, .postal_address, .phone, .website",
+    "unsubscribe_url": "signed link that stops this kind of message",
+    "preferences_url": "signed link to topics, channels and times",
+    "today": "the day for which the message was planned",
+}
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Variable(Strict):
+    """One fact about the recipient that the message states or decides on."""
+
+    value: str = Field(min_length=1, description="expression in the language of segments")
+    example: Any = Field(description="a fictional value for previews; one for all languages, or one per language")
+    description: str = Field(min_length=3)
+    optional: bool = Field(False, description="may be null; then the text must do without it")
+
+    def example_for(self, locale: Locale) -> Any:
+        if isinstance(self.example, dict):
+            return self.example.get(locale.value)
+        return self.example
+
+
+class Source(Strict):
+    """Where a medical statement comes from."""
+
+    title: str = Field(min_length=3)
+    publisher: str = Field(min_length=2)
+    year: int = Field(ge=1950, le=2100)
+    states: str = Field(min_length=3, description="what the message takes from it")
+
+
+class Approved(Strict):
+    """A signature under exactly one version of the text."""
+
+    hash: str = Field(pattern="^[0-9a-f]{64}$")
+    role: str
+    on: date
+
+
+class MessageDefinition(Strict):
+    """The contents of one `message.yaml`."""
+
+    purpose: Purpose
+    stage: Stage
+    topics: list[str] = Field(default_factory=list, description="topics a patient can switch off")
+    audience: str = Field(min_length=3, description="in words: who should get this")
+    sender: str = Field("care", pattern="^[a-z][a-z_]*$", description="a name under channels.email.senders")
+    channels: list[Channel] = Field(default_factory=lambda: [Channel.EMAIL], min_length=1)
+    subject: dict[Locale, str] = Field(default_factory=dict, description="of the e-mail, per language")
+    variables: dict[str, Variable] = Field(default_factory=dict)
+    reviewers: list[str] = Field(min_length=1, description="roles that sign this text")
+    sources: list[Source] = Field(default_factory=list)
+    expires: date = Field(description="after this day the text must be reviewed before it is sent again")
+    approved: Approved | None = None
+
+    @field_validator("variables")
+    @classmethod
+    def _not_built_in(cls, variables: dict[str, Variable]) -> dict[str, Variable]:
+        for name in variables:
+            if name in BUILT_IN:
+                raise ValueError(f"{name!r} is given to every message: do not declare it")
+            if not (name.isascii() and name.isidentifier() and name == name.lower()):
+                raise ValueError(f"{name!r} is no variable name: use lower case letters, digits and _")
+        return variables
+
+    @field_validator("channels")
+    @classmethod
+    def _supported(cls, channels: list[Channel]) -> list[Channel]:
+        if missing := [channel.value for channel in channels if channel not in BODIES]:
+            known = ", ".join(channel.value for channel in BODIES)
+            raise ValueError(f"{missing[0]!r} has no body yet; channels with bodies: {known}")
+        return channels
+
+    @model_validator(mode="after")
+    def _sender_fits_purpose(self) -> MessageDefinition:
+        if (self.purpose is Purpose.MARKETING) != (self.sender == "marketing"):
+            raise ValueError(f"purpose {self.purpose.value!r} may not be sent by sender {self.sender!r}")
+        return self

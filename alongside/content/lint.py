@@ -1,0 +1,217 @@
+"""The claims lint: what a rendered message may not say, and what it must not lack (G4).
+
+A text is read paragraph by paragraph. Each paragraph yields facts (a phrase occurs, a source is named, the hospital is
+named); findings follow from the facts of all paragraphs. A batch is linted once for what its messages share and then
+only where their values stand, with the same findings as linting each message whole.
+"""
+
+from __future__ import annotations
+
+import html
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from alongside.content.batches import BatchGroup, Rendered
+from alongside.content.lint_rules import LintRules, Phrase, shipped_rules
+from alongside.content.visible import Link, html_paragraphs, links, text_paragraphs
+from alongside.model.enums import Channel, Locale, Purpose, Severity
+
+_URL = re.compile(r"https?://[!-~]+")
+_LEFTOVERS = (
+    ("{{ }}", re.compile(r"\{\{|\}\}")),
+    ("{% %}", re.compile(r"\{%|%\}|\{#")),
+    ("-s01-", re.compile(r"(?<![A-Za-z0-9])-[a-z]\d{2,}-(?![A-Za-z0-9])")),
+    ("None", re.compile(r"\bNone\b(?!\s+of)")),
+    ("nan", re.compile(r"\b(?:nan|NaN|NaT)\b|<NA>")),
+    ("undefined", re.compile(r"\bundefined\b")),
+    ("null", re.compile(r"\bnull\b")),
+)
+_OPT_OUT = re.compile(r"退订|取消订阅|unsubscribe", re.IGNORECASE)
+_SMS_OPT_OUT = re.compile(r"拒收请回复R\s*$|\bSTOP\b")
+_MEMO = 20_000
+
+
+@dataclass(frozen=True, order=True)
+class LintFinding:
+    """One finding. `phrase` is the rule's own wording, never a recipient's value; `where` is subject, html or text."""
+
+    rule: str
+    phrase: str
+    where: str
+    severity: str
+
+    @property
+    def critical(self) -> bool:
+        return self.severity == Severity.CRITICAL.value
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.rule}: {self.phrase}"
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who must be recognisable as the sender."""
+
+    name: str
+    postal_address: str
+
+
+Fact = Phrase | str
+
+
+class Linter:
+    """Rules, and the hospital whose name must stand in every message (`None`: that rule is not examined)."""
+
+    def __init__(self, rules: LintRules, identities: Mapping[Locale, Identity] | None = None) -> None:
+        self.rules = rules
+        self._identities = dict(identities or {})
+        self._any: dict[tuple[Purpose, Channel], tuple[re.Pattern[str], tuple[Phrase, ...]]] = {}
+
+    def lint(self, rendered: Rendered, purpose: Purpose, locale: Locale, channel: Channel) -> list[LintFinding]:
+        """Findings on one message, sorted, each once."""
+        return PreparedLint(self, rendered, frozenset(), purpose, locale, channel).row({})
+
+    def lint_group(
+        self, group: BatchGroup, purpose: Purpose, locale: Locale, channel: Channel
+    ) -> dict[int, list[LintFinding]]:
+        """Findings on every message of a batch: index -> findings (empty where there are none)."""
+        tokens = frozenset(group.rows[0][1]) if group.rows else frozenset()
+        prepared = PreparedLint(self, group.skeleton, tokens, purpose, locale, channel)
+        return {index: prepared.row(substitutions) for index, substitutions in group.rows}
+
+    def identity(self, locale: Locale) -> Identity | None:
+        return self._identities.get(locale)
+
+    def applicable(self, purpose: Purpose, channel: Channel) -> tuple[re.Pattern[str], tuple[Phrase, ...]]:
+        """The phrases for this purpose and channel, and one expression that finds any of them."""
+        key = (purpose, channel)
+        if key not in self._any:
+            phrases = tuple(
+                phrase
+                for phrase in self.rules.phrases
+                if purpose in phrase.rule.purposes and (not phrase.rule.channels or channel in phrase.rule.channels)
+            )
+            joined = "|".join(f"(?:{phrase.expression.pattern})" for phrase in phrases) or r"(?!)"
+            self._any[key] = (re.compile(joined, re.IGNORECASE), phrases)
+        return self._any[key]
+
+
+class PreparedLint:
+    """The lint of a shared text; `row` completes it with one recipient's values."""
+
+    def __init__(
+        self,
+        linter: Linter,
+        skeleton: Rendered,
+        tokens: frozenset[str],
+        purpose: Purpose,
+        locale: Locale,
+        channel: Channel,
+    ) -> None:
+        self._linter, self._purpose, self._channel = linter, purpose, channel
+        self._any, self._phrases = linter.applicable(purpose, channel)
+        self._identity = linter.identity(locale)
+        self._has_html = bool(skeleton.html)
+        self._memo: dict[tuple[str, str], frozenset[Fact]] = {}
+        self._token = re.compile("|".join(map(re.escape, sorted(tokens))) or r"(?!)")
+        self._links = links(skeleton.html)
+        paragraphs = {
+            "subject": [skeleton.subject],
+            "html": html_paragraphs(skeleton.html),
+            "text": text_paragraphs(skeleton.text),
+        }
+        self._open = {
+            where: [part for part in parts if self._token.search(part)] for where, parts in paragraphs.items()
+        }
+        self._settled = {
+            where: self._union(where, (part for part in parts if not self._token.search(part)))
+            for where, parts in paragraphs.items()
+        }
+
+    def row(self, substitutions: Mapping[str, str]) -> list[LintFinding]:
+        """Findings on the message with these substitutions (those of html escaped, as in a batch's rows)."""
+        found: set[LintFinding] = set()
+        for where, settled in self._settled.items():
+            if where == "html" and not self._has_html:
+                continue
+            facts = settled | self._union(where, self._filled(where, substitutions))
+            if where == "html":
+                facts |= {"opt_out" for link in self._links if self._opts_out(link, substitutions)}
+            found.update(self._findings(where, facts))
+        return sorted(found)
+
+    def _filled(self, where: str, substitutions: Mapping[str, str]) -> Iterable[str]:
+        for paragraph in self._open[where]:
+            if where == "html":
+                yield self._token.sub(lambda match: html.unescape(substitutions[match.group(0)]), paragraph)
+            else:
+                text = self._token.sub(lambda match: substitutions[match.group(0)], paragraph)
+                yield from text_paragraphs(text) if where == "text" else (text,)
+
+    def _opts_out(self, link: Link, substitutions: Mapping[str, str]) -> bool:
+        href, words = (
+            self._token.sub(lambda match: html.unescape(substitutions[match.group(0)]), text)
+            for text in (link.href, link.words)
+        )
+        return bool(_OPT_OUT.search(words)) and href.startswith(("https://", "http://"))
+
+    def _union(self, where: str, paragraphs: Iterable[str]) -> frozenset[Fact]:
+        return frozenset().union(*(self._facts(where, paragraph) for paragraph in paragraphs))
+
+    def _facts(self, where: str, paragraph: str) -> frozenset[Fact]:
+        # Addresses of links differ per recipient and say nothing: without them few paragraphs are new.
+        key = (where, _URL.sub("https://u", paragraph))
+        found = self._memo.get(key)
+        if found is None:
+            if len(self._memo) >= _MEMO:
+                self._memo.clear()
+            found = self._memo[key] = frozenset(self._examine(where, key[1]))
+        return found
+
+    def _examine(self, where: str, paragraph: str) -> Iterable[Fact]:
+        text = self._linter.rules.normalise(paragraph)
+        yield from (shown for shown, pattern in _LEFTOVERS if pattern.search(text))
+        if self._any.search(text):
+            yield from (p for p in self._phrases if where in p.rule.where and p.expression.search(text))
+        if any(mark in text for mark in self._linter.rules.source_marks):
+            yield "sourced"
+        if where == "text" and self._opt_out_in_text(paragraph):
+            yield "opt_out"
+        if self._identity and self._linter.rules.normalise(self._identity.name) in text:
+            yield "name"
+        if self._identity and self._linter.rules.normalise(self._identity.postal_address) in text:
+            yield "address"
+
+    def _opt_out_in_text(self, paragraph: str) -> bool:
+        if self._channel is Channel.SMS:
+            return bool(_SMS_OPT_OUT.search(paragraph))
+        return bool(_OPT_OUT.search(paragraph) and _URL.search(paragraph))
+
+    def _findings(self, where: str, facts: frozenset[Fact]) -> Iterable[LintFinding]:
+        for fact in facts:
+            if isinstance(fact, Phrase):
+                if not (fact.rule.unless_sourced and "sourced" in facts):
+                    yield LintFinding(fact.rule.rule, fact.shown, where, fact.rule.severity.value)
+            elif any(fact == shown for shown, _ in _LEFTOVERS):
+                yield LintFinding("unresolved_placeholder", fact, where, Severity.CRITICAL.value)
+        if where != "subject":
+            yield from self._lacking(where, facts)
+
+    def _lacking(self, where: str, facts: frozenset[Fact]) -> Iterable[LintFinding]:
+        marketing = self._purpose is Purpose.MARKETING
+        severity = Severity.CRITICAL.value if marketing else Severity.WARNING.value
+        if "opt_out" not in facts and (marketing or self._channel is Channel.EMAIL):
+            yield LintFinding("missing_opt_out", "unsubscribe", where, severity)
+        if self._identity and "name" not in facts:
+            yield LintFinding("missing_sender_identity", "hospital name", where, Severity.CRITICAL.value)
+        if self._identity and marketing and self._channel is Channel.EMAIL and "address" not in facts:
+            yield LintFinding("missing_postal_address", "postal address", where, Severity.CRITICAL.value)
+
+
+def lint(
+    rendered: Rendered, purpose: Purpose, locale: Locale, channel: Channel, linter: Linter | None = None
+) -> list[LintFinding]:
+    """Findings on one rendered message. Without a `linter` (see `ContentCatalogue.linter`) the shipped rules are used
+    and the sender's identity is not examined."""
+    return (linter or Linter(shipped_rules())).lint(rendered, purpose, locale, channel)

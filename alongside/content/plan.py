@@ -1,0 +1,206 @@
+"""A body taken apart: static text, placeholders and conditions.
+
+For one outcome of all conditions a message is a row of fixed chunks with placeholders between them. That row is worked
+out once per outcome; afterwards a message costs the evaluation of its distinct placeholders and one join, and many
+messages can share one text with substitutions. What is evaluated, escaped and checked stays Jinja2's own generated
+code, so that both ways give the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from jinja2 import Template, nodes
+
+from alongside.content.environment import MessageEnvironment
+
+#: Names whose values are nearly always the same for a whole batch: they belong to the shared text.
+SHARED = frozenset({"hospital", "today"})
+PARTS = ("subject", "html", "text")
+Values = Mapping[str, Any]
+Path = tuple[str, ...]
+
+
+class NotBatchable(Exception):
+    """A body uses a construct (loop, assignment, ...) whose text cannot be told from its conditions alone."""
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One placeholder. Equal slots are evaluated once per message."""
+
+    code: str  # the expression's syntax tree, as text
+    part: str  # subject | html | text: where it stands decides how it is escaped
+    expression: nodes.Expr = field(compare=False, hash=False, repr=False)
+
+    @property
+    def shared(self) -> bool:
+        return names_in(self.expression) <= SHARED
+
+
+@dataclass(frozen=True)
+class Choice:
+    """`{% if %}` with its branches; the last branch is the `else` (maybe empty)."""
+
+    number: str
+    tests: tuple[nodes.Expr, ...]
+    branches: tuple[tuple[Piece, ...], ...]
+
+
+Piece = str | Slot | Choice
+
+
+@dataclass(frozen=True)
+class Flat:
+    """One outcome of all conditions: the pieces of every part, and the distinct slots in order of appearance."""
+
+    parts: Mapping[str, tuple[str | Slot, ...]]
+    shared: tuple[Slot, ...]
+    personal: tuple[Slot, ...]
+    shared_values: Callable[[Values], tuple[str, ...]]
+    personal_values: Callable[[Values], tuple[str, ...]]
+
+
+class Plan:
+    """The plan of one message in one language: subject, html and text together."""
+
+    def __init__(self, environment: MessageEnvironment, sources: Mapping[str, str]) -> None:
+        self._environment = environment
+        counter = iter(range(1_000_000))
+        self._trees = {
+            part: tuple(_pieces(environment.parse(source).body, part, counter)) for part, source in sources.items()
+        }
+        choices = _choices([piece for tree in self._trees.values() for piece in tree])
+        self._outcome = _yields(environment, choices) if choices else (lambda values: ())
+        self._flat: dict[Path, Flat] = {}
+
+    def flat(self, values: Values) -> tuple[Path, Flat]:
+        """The outcome of the conditions for these values, and what follows from it."""
+        path = self._outcome(values)
+        found = self._flat.get(path)
+        if found is None:
+            found = self._flat[path] = self._flatten(path)
+        return path, found
+
+    def _flatten(self, path: Path) -> Flat:
+        taken = dict(mark.split(":", 1) for mark in path)
+        parts = {part: _merge(_walk(tree, taken)) for part, tree in self._trees.items()}
+        slots = list(dict.fromkeys(piece for row in parts.values() for piece in row if isinstance(piece, Slot)))
+        shared = tuple(slot for slot in slots if slot.shared)
+        personal = tuple(slot for slot in slots if not slot.shared)
+        return Flat(parts, shared, personal, *(_values(self._environment, chosen) for chosen in (shared, personal)))
+
+
+def names_in(expression: nodes.Node) -> set[str]:
+    """Variables that an expression reads."""
+    names = {node.name for node in expression.find_all(nodes.Name)}
+    return names | {expression.name} if isinstance(expression, nodes.Name) else names
+
+
+def _pieces(body: Iterable[nodes.Node], part: str, counter: Iterator[int]) -> Iterator[Piece]:
+    for node in body:
+        if isinstance(node, nodes.Output):
+            for child in node.nodes:
+                if isinstance(child, nodes.TemplateData):
+                    yield child.data
+                elif isinstance(child, nodes.Expr):
+                    yield Slot(repr(child), part, child)
+        elif isinstance(node, nodes.If):
+            yield _choice(node, part, counter)
+        else:
+            raise NotBatchable(type(node).__name__)
+
+
+def _choice(node: nodes.If, part: str, counter: Iterator[int]) -> Choice:
+    number = str(next(counter))
+    arms = [node, *node.elif_]
+    branches = [tuple(_pieces(arm.body, part, counter)) for arm in arms]
+    branches.append(tuple(_pieces(node.else_, part, counter)))
+    return Choice(number, tuple(arm.test for arm in arms), tuple(branches))
+
+
+def _choices(pieces: Iterable[Piece]) -> list[nodes.Node]:
+    """The conditions alone, as a template that prints which branch of each was taken."""
+    found: list[nodes.Node] = []
+    for piece in pieces:
+        if isinstance(piece, Choice):
+            bodies = [
+                [_say(f"{piece.number}:{index}"), *_choices(branch)] for index, branch in enumerate(piece.branches)
+            ]
+            rest = [nodes.If(test, body, [], []) for test, body in zip(piece.tests[1:], bodies[1:], strict=False)]
+            found.append(nodes.If(piece.tests[0], bodies[0], rest, bodies[-1]))
+    return found
+
+
+def _say(text: str) -> nodes.Output:
+    return nodes.Output([nodes.TemplateData(text)])
+
+
+def _walk(pieces: Iterable[Piece], taken: Mapping[str, str]) -> Iterator[str | Slot]:
+    for piece in pieces:
+        if isinstance(piece, Choice):
+            yield from _walk(piece.branches[int(taken[piece.number])], taken)
+        else:
+            yield piece
+
+
+def _merge(pieces: Iterable[str | Slot]) -> tuple[str | Slot, ...]:
+    merged: list[str | Slot] = []
+    for piece in pieces:
+        if isinstance(piece, str) and merged and isinstance(merged[-1], str):
+            merged[-1] += piece
+        elif piece != "":
+            merged.append(piece)
+    return tuple(merged)
+
+
+def _values(environment: MessageEnvironment, slots: tuple[Slot, ...]) -> Callable[[Values], tuple[str, ...]]:
+    """A function from a message's values to the printed, escaped text of each slot."""
+    if not slots:
+        return lambda values: ()
+    body: list[nodes.Node] = []
+    for slot in slots:
+        output = nodes.Output([slot.expression])
+        escaped = nodes.Const(slot.part == "html")
+        body.append(nodes.ScopedEvalContextModifier([nodes.Keyword("autoescape", escaped)], [output]))
+    evaluate = _yields(environment, body)
+    in_subject = [index for index, slot in enumerate(slots) if slot.part == "subject"]
+    if not in_subject:
+        return evaluate
+
+    def with_subject(values: Values) -> tuple[str, ...]:
+        printed = list(evaluate(values))
+        for index in in_subject:
+            printed[index] = one_line(printed[index])
+        return tuple(printed)
+
+    return with_subject
+
+
+_BREAKS = dict.fromkeys([*range(0x20), 0x7F, *range(0x80, 0xA0), 0x2028, 0x2029], " ")
+
+
+def one_line(text: str) -> str:
+    """The text with every line break and control character as a blank: no value can add a header to a mail."""
+    return text.translate(_BREAKS)
+
+
+def _yields(environment: MessageEnvironment, body: list[nodes.Node]) -> Callable[[Values], tuple[str, ...]]:
+    """Compile statements to a function that gives the printed pieces one by one."""
+    for node in body:
+        node.set_environment(environment)
+    tree = nodes.Template(body, lineno=1)
+    tree.set_environment(environment)
+    code = environment.compile(tree)
+    template = Template.from_code(environment, code, {})
+    root, make = template.root_render_func, template.new_context
+
+    def evaluate(values: Values) -> tuple[str, ...]:
+        return tuple(root(make(values, True)))  # type: ignore[arg-type]  # a read-only mapping is enough
+
+    return evaluate
+
+
+__all__ = ["PARTS", "SHARED", "Flat", "NotBatchable", "Plan", "Slot", "names_in", "one_line"]

@@ -1,0 +1,88 @@
+"""How a letter begins. A wrong title is worse than a plain full name, so every doubt ends in the full name."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+from alongside.content.surnames import COMPOUND, SINGLE, SPELLINGS, han_surname
+from alongside.model.enums import Locale
+
+_HAN = "\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff〇"
+_ALL_HAN = re.compile(f"[{_HAN}]+")
+_HAN_GAP = re.compile(f"(?<=[{_HAN}])\\s+(?=[{_HAN}])")
+_MINORITY_DOT = re.compile(f"[{_HAN}]+(?:·[{_HAN}]+)+")
+_INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\\x00-\\x1f\\x7f]")
+_ZH_TITLE = {"female": "女士", "male": "先生"}
+_EN_TITLE = {"female": "Ms", "male": "Mr"}
+_LONGEST = 60
+
+
+def salutation(name: str | None, gender: str | None, locale: Locale | str) -> str:
+    """The opening of a letter, without its final comma.
+
+    Parameters
+    ----------
+    name : full name as the vault has it; None, empty or not a name gives an opening without one
+    gender : FHIR administrative gender; anything but male and female gives no title
+    locale : the message's language
+
+    Examples: `张女士，您好`, `欧阳先生，您好`, `张伟，您好`, `Dear Ms Zhang`, `Dear Wei Zhang`, `Hello`.
+    """
+    known = tidy_name(name)
+    if Locale(locale) is Locale.ZH_CN:
+        return _chinese(known, _ZH_TITLE.get(gender or "", ""))
+    return _english(known, _EN_TITLE.get(gender or "", ""))
+
+
+def tidy_name(name: str | None) -> str:
+    """The name in one spacing and width, or the empty string where it is no name (digits, no letter, absurd length)."""
+    text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", name or ""))
+    text = _HAN_GAP.sub("", " ".join(re.sub(r"\s*[•‧・]\s*", "·", text).split()))
+    is_name = any(map(str.isalpha, text)) and not any(map(str.isdigit, text)) and len(text) <= _LONGEST
+    return text if is_name else ""
+
+
+def _chinese(name: str, title: str) -> str:
+    if not name:
+        return "您好"
+    if _ALL_HAN.fullmatch(name):
+        surname = han_surname(name) if title else None
+        return f"{surname or name}{title}，您好"
+    if _MINORITY_DOT.fullmatch(name):
+        return f"{name}{title}，您好"
+    return f"{name} {title}，您好" if title else f"{name}，您好"
+
+
+def _english(name: str, title: str) -> str:
+    if not name:
+        return "Hello"
+    surname = _english_surname(name) if title else None
+    return f"Dear {title} {surname}" if surname else f"Dear {name}"
+
+
+def _english_surname(name: str) -> str | None:
+    if _ALL_HAN.fullmatch(name):
+        written = han_surname(name)
+        return (COMPOUND.get(written) or SINGLE.get(written)) if written else None
+    if "," in name:
+        return name.split(",", 1)[0].strip() or None
+    return _latin_surname(name.split(" "))
+
+
+def _latin_surname(parts: list[str]) -> str | None:
+    """The surname of a two-part name. Three and more (García López, van der Berg) are not guessed."""
+    if len(parts) != 2 or any(_ALL_HAN.search(part) for part in parts):
+        return None
+    capitals = [part for part in parts if part.isupper() and len(part) > 1]
+    if len(capitals) == 1:
+        return capitals[0].capitalize()
+    first, last = (_plain(part) in SPELLINGS for part in parts)
+    if first and last:
+        return None  # Wei Zhang or Zhang Wei: both are surnames
+    return parts[0] if first else parts[1]
+
+
+def _plain(part: str) -> str:
+    decomposed = unicodedata.normalize("NFD", part.lower())
+    return "".join(char for char in decomposed if not unicodedata.combining(char))

@@ -1,0 +1,73 @@
+"""The variables that every message is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from alongside.content.salutation import salutation
+from alongside.model.enums import Locale
+from alongside.settings.hospital import Hospital
+
+
+@dataclass(frozen=True)
+class HospitalWords:
+    """The hospital in one language, as a message prints it."""
+
+    name: str
+    postal_address: str
+    phone: str
+    website: str
+
+    @classmethod
+    def of(cls, hospital: Hospital, locale: Locale) -> HospitalWords:
+        """In this language, else in the hospital's own."""
+        home = hospital.default_locale
+        return cls(
+            hospital.name.get(locale) or hospital.name[home],
+            hospital.postal_address.get(locale) or hospital.postal_address[home],
+            hospital.phone,
+            hospital.website,
+        )
+
+
+def built_in_values(
+    *,
+    name: str | None,
+    gender: str | None,
+    locale: Locale,
+    hospital: HospitalWords,
+    unsubscribe_url: str,
+    preferences_url: str,
+    today: date,
+) -> dict[str, Any]:
+    """What every template may use besides its own variables."""
+    return {
+        "name": name,
+        "salutation": salutation(name, gender, locale),
+        "hospital": hospital,
+        "unsubscribe_url": unsubscribe_url,
+        "preferences_url": preferences_url,
+        "today": today.isoformat(),
+    }
+
+
+#: Recipients who do not exist, for previews and checks.
+_FICTIONAL = {Locale.ZH_CN: ("张示例", "female"), Locale.EN: ("Alex Example", "unknown")}
+_PREVIEW_DAY = date(2026, 3, 2)
+
+
+def preview_built_ins(hospital: HospitalWords, locale: Locale) -> Mapping[str, Any]:
+    """Built-in values of a recipient who does not exist."""
+    name, gender = _FICTIONAL[locale]
+    return built_in_values(
+        name=name,
+        gender=gender,
+        locale=locale,
+        hospital=hospital,
+        unsubscribe_url="https://hospital.example/unsubscribe/preview",
+        preferences_url="https://hospital.example/preferences/preview",
+        today=_PREVIEW_DAY,
+    )
