@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Connection, Engine
 
 from alongside.ledger import schema
 from alongside.model.errors import Refused, StoreUnavailable
@@ -273,12 +273,16 @@ def insert(
 
 def _prepared(table: sa.Table, data: pa.Table | pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
     """Batches of at most `_ROWS` rows in the table's own types, with its defaults filled in."""
+    for batch in _portions(data):
+        columns = {name: _cast(batch.column(name), table.c[name]) for name in batch.schema.names}
+        yield pa.record_batch(columns | _defaults(table, columns, batch.num_rows))
+
+
+def _portions(data: pa.Table | pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
     batches = data.to_batches(max_chunksize=_ROWS) if isinstance(data, pa.Table) else data
     for whole in batches:
         for start in range(0, whole.num_rows, _ROWS):
-            batch = whole.slice(start, _ROWS)
-            columns = {name: _cast(batch.column(name), table.c[name]) for name in batch.schema.names}
-            yield pa.record_batch(columns | _defaults(table, columns, batch.num_rows))
+            yield whole.slice(start, _ROWS)
 
 
 def _cast(values: pa.Array, column: sa.Column[Any]) -> pa.Array:
@@ -316,3 +320,46 @@ def _failure(engine: Engine, error: Exception) -> Exception:
         where=engine.url.render_as_string(hide_password=True),
         remedy="Check that it runs and that no other process holds it locked, then run again.",
     )
+
+
+# ------------------------------------------------------------------------------------------------------------- stage
+def stage(
+    connection: Connection, name: str, columns: Mapping[str, sa.Column[Any]], data: pa.Table | pa.RecordBatchReader
+) -> None:
+    """Put rows into a new temporary table of the transaction that is open, so that SQL can work on them as a set.
+
+    Parameters
+    ----------
+    columns : name in `data` -> the column of the ledger whose type it has; others of `data` are left out
+    """
+    types = {key: column.type.compile(connection.dialect) for key, column in columns.items()}
+    fields = ", ".join(f'"{key}" {kind}' for key, kind in types.items())
+    tail = " ON COMMIT DROP" if connection.dialect.name == "postgresql" else ""
+    connection.exec_driver_sql(f'DROP TABLE IF EXISTS "{name}"')
+    connection.exec_driver_sql(f'CREATE TEMPORARY TABLE "{name}" ({fields}){tail}')
+    driver: Any = connection.connection.driver_connection
+    load = _copy_postgres if connection.dialect.name == "postgresql" else _fill_sqlite
+    for batch in _portions(data):
+        given = batch.schema.names
+        arrays = [
+            _cast(batch.column(key), column) if key in given else pa.nulls(batch.num_rows, arrow_type(column))
+            for key, column in columns.items()
+        ]
+        load(driver, name, list(columns), arrays)
+
+
+def _fill_sqlite(driver: Any, name: str, columns: Sequence[str], arrays: Sequence[pa.Array]) -> None:
+    marks = ", ".join("?" for _ in columns)
+    rows = zip(*(_sqlite_values(array) for array in arrays), strict=True)
+    driver.executemany(f'INSERT INTO "{name}" VALUES ({marks})', rows)
+
+
+def _copy_postgres(driver: Any, name: str, columns: Sequence[str], arrays: Sequence[pa.Array]) -> None:
+    values = [
+        pc.binary_join_element_wise(array.cast(pa.string()), "+00", "") if array.type == _MOMENT else array
+        for array in arrays
+    ]
+    names = ", ".join(f'"{column}"' for column in columns)
+    with driver.cursor() as cursor, cursor.copy(f'COPY "{name}" ({names}) FROM STDIN') as copy:
+        for row in zip(*(value.to_pylist() for value in values), strict=True):
+            copy.write_row(row)

@@ -1,0 +1,471 @@
+"""Claims: who may send a batch, from when to when, and what came of it. Steps 2 to 5 of the protocol.
+
+Every function is one durable transaction. A claim is known by its attempt id: whoever comes back after losing the
+lease finds another id in the batch and is refused (fencing).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from alongside.ledger.engine import Ledger
+from alongside.ledger.messages import in_keys, states_before
+from alongside.ledger.pauses import not_paused
+from alongside.ledger.schema import attempt, batch, ledger_info, message, run_campaign
+from alongside.model.enums import BatchState, Channel, MessageState
+
+#: States of a campaign in a run in which nothing of it may leave.
+SILENT_CAMPAIGN = ("held", "blocked", "paused")
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which batches a dispatch may claim. None means any."""
+
+    channel: Channel = Channel.EMAIL
+    run_id: str | None = None
+    campaigns: tuple[str, ...] | None = None
+    max_attempts: int = 5
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A batch in the hands of one worker until `lease_until` (wall time)."""
+
+    batch_id: str
+    attempt_id: str
+    run_id: str
+    campaign: str
+    channel: Channel
+    sender: str
+    purpose: str
+    template: str
+    locale: str
+    size: int
+    attempts: int
+    lease_until: datetime
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """What is known of a batch's messages after a call. Each key stands in exactly one place.
+
+    Attributes
+    ----------
+    accepted, unknown : keys
+    rejected : key -> why, in the vendor's words, without patient values
+    retry : keys of which nothing was accepted; sent again from `not_before` on
+    burn : whether the try counts against `max_attempts`; an outage does not
+    """
+
+    accepted: Sequence[str] = ()
+    unknown: Sequence[str] = ()
+    rejected: Mapping[str, str] = field(default_factory=dict)
+    retry: Sequence[str] = ()
+    not_before: datetime | None = None
+    burn: bool = True
+    http_status: int | None = None
+    detail: str = ""
+
+    @property
+    def outcome(self) -> str:
+        found = [
+            name
+            for name, keys in (
+                ("accepted", self.accepted),
+                ("rejected", self.rejected),
+                ("unknown", self.unknown),
+                ("retryable", self.retry),
+            )
+            if keys
+        ]
+        return found[0] if len(found) == 1 else "mixed"
+
+
+# ------------------------------------------------------------------------------------------------------------- claim
+def claim(
+    ledger: Ledger, scope: Scope, *, attempt_id: str, worker: str, now: datetime, due: datetime, lease_seconds: float
+) -> Claim | None:
+    """Take one batch that may leave now; None when there is none.
+
+    Parameters
+    ----------
+    now : wall time, for leases
+    due : patient time, against `not_before`
+    """
+    with ledger.begin() as connection:
+        row = _next(connection, scope, now, due)
+        if row is None:
+            return None
+        until = now + timedelta(seconds=lease_seconds)
+        connection.execute(
+            batch.update()
+            .where(batch.c.batch_id == row.batch_id)
+            .values(state=BatchState.CLAIMED.value, attempt_id=attempt_id, lease_until=until, updated_at=now)
+        )
+        connection.execute(
+            attempt.insert().values(attempt_id=attempt_id, batch_id=row.batch_id, worker=worker[:80], claimed_at=now)
+        )
+    return Claim(
+        batch_id=row.batch_id,
+        attempt_id=attempt_id,
+        run_id=row.run_id,
+        campaign=row.campaign,
+        channel=Channel(row.channel),
+        sender=row.sender,
+        purpose=row.purpose,
+        template=row.template,
+        locale=row.locale,
+        size=row.size,
+        attempts=row.attempts,
+        lease_until=until,
+    )
+
+
+def _next(connection: Connection, scope: Scope, now: datetime, due: datetime) -> Row[Any] | None:
+    waiting = sa.and_(
+        batch.c.state == BatchState.PLANNED.value, sa.or_(batch.c.not_before.is_(None), batch.c.not_before <= due)
+    )
+    abandoned = sa.and_(batch.c.state == BatchState.CLAIMED.value, batch.c.lease_until < now)
+    for ready in (waiting, abandoned):
+        query = (
+            sa.select(batch)
+            .where(ready, *claimable(scope), batch.c.attempts < scope.max_attempts)
+            .order_by(batch.c.not_before.nulls_first(), batch.c.batch_id)
+            .limit(1)
+            .with_for_update(skip_locked=True)
+        )
+        if (row := connection.execute(query).first()) is not None:
+            return row
+    return None
+
+
+def claimable(scope: Scope) -> list[sa.ColumnElement[bool]]:
+    """Conditions on `batch` besides its state: of this epoch, in scope, not silenced by anybody."""
+    silent = sa.exists().where(
+        run_campaign.c.run_id == batch.c.run_id,
+        run_campaign.c.campaign == batch.c.campaign,
+        run_campaign.c.state.in_(SILENT_CAMPAIGN),
+    )
+    conditions: list[sa.ColumnElement[bool]] = [
+        batch.c.channel == scope.channel.value,
+        batch.c.epoch == sa.select(ledger_info.c.epoch).scalar_subquery(),
+        ~silent,
+        not_paused(),
+    ]
+    if scope.run_id is not None:
+        conditions.append(batch.c.run_id == scope.run_id)
+    if scope.campaigns is not None:
+        conditions.append(batch.c.campaign.in_(scope.campaigns))
+    return conditions
+
+
+def waiting(connection: Connection, scope: Scope, due: datetime) -> tuple[int, int]:
+    """Messages of the scope that could leave now, and those that wait for their time (quiet hours, back-off)."""
+    later = sa.and_(batch.c.not_before.is_not(None), batch.c.not_before > due)
+    open_states = (BatchState.PLANNED.value, BatchState.CLAIMED.value)
+    query = (
+        sa.select(sa.func.sum(sa.case((later, 0), else_=1)), sa.func.sum(sa.case((later, 1), else_=0)))
+        .select_from(batch.join(message, message.c.batch_id == batch.c.batch_id))
+        .where(batch.c.state.in_(open_states), message.c.state == MessageState.PLANNED.value, *claimable(scope))
+    )
+    ready, postponed = connection.execute(query).one()
+    return int(ready or 0), int(postponed or 0)
+
+
+def renew_attempts(ledger: Ledger, scope: Scope, now: datetime) -> None:
+    """A new dispatch (an operator's Retry) begins with all its tries."""
+    with ledger.begin() as connection:
+        connection.execute(
+            batch.update()
+            .where(batch.c.state == BatchState.PLANNED.value, batch.c.attempts > 0, *claimable(scope))
+            .values(attempts=0, updated_at=now)
+        )
+
+
+# -------------------------------------------------------------------------------------------------------------- call
+def begin_call(
+    ledger: Ledger,
+    held: Claim,
+    *,
+    now: datetime,
+    lease_seconds: float,
+    withheld: Mapping[str, str] | None = None,
+    postponed: Mapping[str, datetime] | None = None,
+    readdressed: Mapping[str, str] | None = None,
+) -> bool:
+    """`claimed -> calling`, durably, just before the first byte; with what fell out at the recheck.
+
+    Returns False, and changes nothing, when the lease has run out, somebody else holds the batch, or it was paused.
+
+    Parameters
+    ----------
+    withheld : key -> name of the gate; these messages will never leave
+    postponed : key -> patient time; these move to a batch that waits
+    readdressed : key -> blind index of the address they go to now, where it is not the planned one
+    """
+    with ledger.begin() as connection:
+        changed = connection.execute(
+            batch.update()
+            .where(*_mine(held), batch.c.state == BatchState.CLAIMED.value, batch.c.lease_until > now, not_paused())
+            .values(state=BatchState.CALLING.value, lease_until=now + timedelta(seconds=lease_seconds), updated_at=now)
+        )
+        if changed.rowcount != 1:
+            return False
+        _withhold(connection, withheld or {}, now)
+        _postpone(connection, held, postponed or {}, now)
+        for key, blind in (readdressed or {}).items():
+            connection.execute(message.update().where(message.c.message_key == key).values(address_blind=blind))
+        connection.execute(attempt.update().where(attempt.c.attempt_id == held.attempt_id).values(called_at=now))
+    return True
+
+
+def settle_uncalled(
+    ledger: Ledger,
+    held: Claim,
+    *,
+    now: datetime,
+    withheld: Mapping[str, str],
+    postponed: Mapping[str, datetime],
+) -> bool:
+    """Close a claim of which no message may leave now: everything fell out at the recheck."""
+    with ledger.begin() as connection:
+        changed = connection.execute(
+            batch.update()
+            .where(*_mine(held), batch.c.state == BatchState.CLAIMED.value)
+            .values(state=BatchState.ACCEPTED.value, lease_until=None, updated_at=now)
+        )
+        if changed.rowcount != 1:
+            return False
+        _withhold(connection, withheld, now)
+        _postpone(connection, held, postponed, now)
+        _finish(connection, held, now, outcome=None, detail="nothing left to send")
+    return True
+
+
+def release(
+    ledger: Ledger, held: Claim, *, now: datetime, not_before: datetime | None = None, detail: str = ""
+) -> bool:
+    """Give a claim back untouched: nothing has left, the batch is `planned` again."""
+    with ledger.begin() as connection:
+        changed = connection.execute(
+            batch.update()
+            .where(*_mine(held), batch.c.state == BatchState.CLAIMED.value)
+            .values(
+                state=BatchState.PLANNED.value,
+                attempt_id=None,
+                lease_until=None,
+                not_before=not_before if not_before is not None else batch.c.not_before,
+                updated_at=now,
+            )
+        )
+        _finish(connection, held, now, outcome="retryable", detail=detail)
+        return changed.rowcount == 1
+
+
+def settle(ledger: Ledger, held: Claim, result: Settlement, *, now: datetime, patient_now: datetime) -> None:
+    """Record what the vendor answered, all messages in one transaction.
+
+    What was accepted counts whoever holds the batch now; everything else only while this attempt does.
+    """
+    with ledger.begin() as connection:
+        _accept(connection, held, result.accepted, now, patient_now)
+        if _close(connection, held, result, now):
+            for reason, keys in _by_value(result.rejected).items():
+                _move(connection, keys, MessageState.REJECTED, now, reason=reason, attempt_id=held.attempt_id)
+            _move(connection, result.unknown, MessageState.UNKNOWN, now, attempt_id=held.attempt_id)
+            _plan_again(connection, held, result, now)
+        _finish(
+            connection,
+            held,
+            now,
+            outcome=result.outcome,
+            http_status=result.http_status,
+            accepted=len(result.accepted),
+            rejected=len(result.rejected),
+            detail=result.detail,
+        )
+
+
+def _close(connection: Connection, held: Claim, result: Settlement, now: datetime) -> bool:
+    """Move the batch out of `calling`; False when another attempt owns it."""
+    values: dict[str, Any] = {"lease_until": None, "updated_at": now}
+    if result.outcome == "retryable":
+        values |= {"state": BatchState.PLANNED.value, "attempt_id": None, "not_before": result.not_before}
+        values["attempts"] = batch.c.attempts + (1 if result.burn else 0)
+    elif result.unknown:
+        values["state"] = BatchState.UNKNOWN.value
+    else:
+        values["state"] = (BatchState.REJECTED if result.outcome == "rejected" else BatchState.ACCEPTED).value
+    states = (BatchState.CALLING.value, BatchState.UNKNOWN.value)
+    return (
+        connection.execute(batch.update().where(*_mine(held), batch.c.state.in_(states)).values(**values)).rowcount == 1
+    )
+
+
+def _accept(connection: Connection, held: Claim, keys: Sequence[str], now: datetime, patient_now: datetime) -> None:
+    """Forward to `accepted`; a message that an event has moved further meanwhile keeps its state."""
+    if not keys:
+        return
+    behind = message.c.state.in_(states_before(MessageState.ACCEPTED))
+    connection.execute(
+        message.update()
+        .where(in_keys(connection, message.c.message_key, keys), message.c.accepted_at.is_(None) | behind)
+        .values(
+            state=sa.case((behind, MessageState.ACCEPTED.value), else_=message.c.state),
+            accepted_at=sa.func.coalesce(
+                message.c.accepted_at, sa.bindparam(None, patient_now, message.c.accepted_at.type)
+            ),
+            attempt_id=held.attempt_id,
+            reason=None,
+            updated_at=now,
+        )
+    )
+
+
+def _plan_again(connection: Connection, held: Claim, result: Settlement, now: datetime) -> None:
+    """Messages of which nothing was accepted wait again: with their batch, or beside it when others were settled."""
+    if not result.retry:
+        return
+    connection.execute(  # the lease may have run out while the vendor was thinking
+        message.update()
+        .where(in_keys(connection, message.c.message_key, result.retry), message.c.state == MessageState.UNKNOWN.value)
+        .values(state=MessageState.PLANNED.value, updated_at=now)
+    )
+    if result.outcome != "retryable":
+        attempts = held.attempts + (1 if result.burn else 0)
+        split_off(connection, held.batch_id, held.attempt_id, result.retry, result.not_before, now, attempts)
+
+
+# ------------------------------------------------------------------------------------------------- leases that ran out
+def expire_calls(ledger: Ledger, now: datetime) -> int:
+    """Batches whose worker died while calling: their messages become `unknown`. Returns how many messages."""
+    with ledger.begin() as connection:
+        dead = connection.execute(
+            sa.select(batch.c.batch_id, batch.c.attempt_id)
+            .where(batch.c.state == BatchState.CALLING.value, batch.c.lease_until < now)
+            .with_for_update(skip_locked=True)
+        ).all()
+        if not dead:
+            return 0
+        ids = [row.batch_id for row in dead]
+        lost = connection.execute(
+            message.update()
+            .where(in_keys(connection, message.c.batch_id, ids), message.c.state == MessageState.PLANNED.value)
+            .values(state=MessageState.UNKNOWN.value, updated_at=now)
+        ).rowcount
+        connection.execute(
+            batch.update()
+            .where(in_keys(connection, batch.c.batch_id, ids))
+            .values(state=BatchState.UNKNOWN.value, lease_until=None, updated_at=now)
+        )
+        connection.execute(
+            attempt.update()
+            .where(in_keys(connection, attempt.c.attempt_id, [row.attempt_id for row in dead]))
+            .values(finished_at=now, outcome="unknown", detail="no answer was recorded: the worker ended while calling")
+        )
+    return lost
+
+
+# ------------------------------------------------------------------------------------------------------------ helpers
+def _mine(held: Claim) -> list[sa.ColumnElement[bool]]:
+    return [batch.c.batch_id == held.batch_id, batch.c.attempt_id == held.attempt_id]
+
+
+def _move(
+    connection: Connection,
+    keys: Sequence[str],
+    state: MessageState,
+    now: datetime,
+    *,
+    reason: str | None = None,
+    attempt_id: str | None = None,
+) -> None:
+    if not keys:
+        return
+    connection.execute(
+        message.update()
+        .where(in_keys(connection, message.c.message_key, keys), message.c.state.in_(states_before(state)))
+        .values(state=state.value, reason=reason[:200] if reason else None, attempt_id=attempt_id, updated_at=now)
+    )
+
+
+def _withhold(connection: Connection, withheld: Mapping[str, str], now: datetime) -> None:
+    for reason, keys in _by_value(withheld).items():
+        _move(connection, keys, MessageState.WITHHELD, now, reason=reason)
+
+
+def _postpone(connection: Connection, held: Claim, postponed: Mapping[str, datetime], now: datetime) -> None:
+    for moment, keys in _by_value(postponed).items():
+        split_off(connection, held.batch_id, held.attempt_id, keys, moment, now)
+
+
+def _by_value(pairs: Mapping[str, Any]) -> dict[Any, list[str]]:
+    groups: dict[Any, list[str]] = {}
+    for key, value in pairs.items():
+        groups.setdefault(value, []).append(key)
+    return groups
+
+
+def split_off(
+    connection: Connection,
+    batch_id: str,
+    attempt_id: str,
+    keys: Sequence[str],
+    not_before: datetime | None,
+    now: datetime,
+    attempts: int = 0,
+) -> str:
+    """Move messages that are still `planned` into a batch of their own, which waits until `not_before`."""
+    parts = "\x00".join((batch_id, attempt_id, str(not_before), keys[0]))
+    new_id = "s" + hashlib.sha256(parts.encode()).hexdigest()[:32]
+    same = [
+        "run_id", "campaign", "channel", "sender", "purpose", "template", "locale", "partition", "epoch",
+    ]  # fmt: skip
+    fresh: dict[str, Any] = {
+        "batch_id": new_id,
+        "size": len(keys),
+        "state": BatchState.PLANNED.value,
+        "attempts": attempts,
+        "not_before": not_before,
+        "updated_at": now,
+    }
+    values = [sa.bindparam(None, value, batch.c[name].type, unique=True) for name, value in fresh.items()]
+    source = sa.select(*(batch.c[name] for name in same), *values).where(batch.c.batch_id == batch_id)
+    connection.execute(batch.insert().from_select([*same, *fresh], source))
+    connection.execute(
+        message.update()
+        .where(in_keys(connection, message.c.message_key, keys), message.c.state == MessageState.PLANNED.value)
+        .values(batch_id=new_id, updated_at=now)
+    )
+    return new_id
+
+
+def _finish(connection: Connection, held: Claim, now: datetime, **values: Any) -> None:
+    values["detail"] = (values.get("detail") or "")[:500] or None
+    connection.execute(
+        attempt.update().where(attempt.c.attempt_id == held.attempt_id).values(finished_at=now, **values)
+    )
+
+
+def planned_messages(connection: Connection, batch_id: str) -> Iterable[Row[Any]]:
+    """The batch's messages that still wait: an event may have moved others while the batch lay waiting."""
+    return connection.execute(
+        sa.select(
+            message.c.message_key,
+            message.c.person_id,
+            message.c.subject_person_id,
+            message.c.address_blind,
+            message.c.variant,
+            message.c.template,
+            message.c.template_hash,
+            message.c.variables,
+        ).where(message.c.batch_id == batch_id, message.c.state == MessageState.PLANNED.value)
+    )
