@@ -30,7 +30,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from alongside.ledger import schema
-from alongside.ledger.groups import PORTION, members, survivors
+from alongside.ledger.groups import PORTION, members, portions, survivors
 from alongside.model.enums import Decision
 from alongside.model.ids import keyed_hash
 
@@ -90,9 +90,12 @@ def record(connection: Connection, events: Iterable[ConsentEvent], now: datetime
         }
         for event in events
     ]
-    dialect = sqlite if connection.dialect.name == "sqlite" else postgresql
-    insert = dialect.insert(schema.consent_event).on_conflict_do_nothing()
-    return sum(connection.execute(insert.values(row)).rowcount for row in rows)
+    table, new = schema.consent_event, 0
+    insert = sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+    for portion in portions(rows):
+        fresh = insert.values(portion).on_conflict_do_nothing().returning(table.c.seq)
+        new += len(connection.execute(fresh).all())
+    return new
 
 
 def standing(events: Sequence[ConsentEvent], channel: str) -> Decision | None:

@@ -158,7 +158,7 @@ person_alias = Table(
     Column("alias", String(32), primary_key=True),
     Column("source", String(60), nullable=False),
     Column("person_id", ForeignKey("person.person_id"), nullable=False),  # minted from this record; see survivor_id
-    Column("fingerprint", String(32), nullable=False),  # keyed hash of the identifying fields last seen; '' = look again
+    Column("fingerprint", String(32), nullable=False),  # keyed hash of what was last seen; '' = look again
     Column("since", Utc, nullable=False),  # when the identifying fields last changed
     Index(None, "person_id"),
 )
