@@ -9,6 +9,7 @@ from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from alongside.content.words import department
 from alongside.model.enums import Locale
 
 _EN_MONTHS = (
@@ -58,6 +59,7 @@ class Formats:
             "number": self.number,
             "quantity": self.quantity,
             "plural": self.plural,
+            "department": lambda code: department(code, self.locale),
         }
 
     def as_date(self, value: Any, style: str = "long") -> str:

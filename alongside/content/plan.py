@@ -45,7 +45,7 @@ class Choice:
     """`{% if %}` with its branches; the last branch is the `else` (maybe empty)."""
 
     number: str
-    tests: tuple[nodes.Expr, ...]
+    tests: tuple[nodes.Node, ...]
     branches: tuple[tuple[Piece, ...], ...]
 
 
