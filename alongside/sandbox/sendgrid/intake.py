@@ -1,0 +1,128 @@
+"""From a valid mail/send body to the lines of `accepted.ndjson`: one record per recipient."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+
+from alongside.sandbox.sendgrid.checks import Body
+from alongside.sandbox.sendgrid.responses import DEFAULT_RULE
+from alongside.sandbox.sendgrid.validation import recipients
+
+_LINK = re.compile(r"""href=["'](https?://[^"']+)["']""")
+_LIST_UNSUBSCRIBE = re.compile(r"<(https?://[^>]+)>")
+
+
+def accepted_lines(
+    body: Body,
+    request_id: str,
+    at: float,
+    rule_of: Callable[[str, str], str | None],
+    dropped: Mapping[str, str],
+) -> list[bytes]:
+    """One JSON line per recipient.
+
+    Parameters
+    ----------
+    body : a body that `validate` accepted
+    at : seconds since the epoch at which it was accepted
+    rule_of : (subject, text) to the name of the rule in `responses.yaml`
+    dropped : addresses that the vendor itself no longer delivers to, with its reason
+    """
+    shared = _shared_fields(body, request_id, at)
+    plain, html = _part(body, "text/plain"), _part(body, "text/html")
+    shared["html_sha256"] = hashlib.sha256(html.encode()).hexdigest() if html else None
+    link = _first_link(html)
+    text = plain or html
+    lines: list[bytes] = []
+    for item in body["personalizations"]:
+        record = shared | _own_fields(body, item, link)
+        record["rule"] = rule_of(record["subject"], text) or DEFAULT_RULE
+        for address in recipients(item):
+            record["n"] = len(lines)
+            record["to"] = address
+            if reason := dropped.get(address.lower()):
+                record["dropped"] = reason
+            lines.append(orjson.dumps(record))
+            record.pop("dropped", None)
+    return lines
+
+
+def body_line(body: Body, request_id: str) -> bytes:
+    """The request as it came, for `bodies.ndjson`."""
+    return orjson.dumps({"request_id": request_id, "body": body})
+
+
+def _shared_fields(body: Body, request_id: str, at: float) -> dict[str, Any]:
+    moment = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    shared: dict[str, Any] = {"at": moment, "request_id": request_id, "from": body["from"]["email"]}
+    if body.get("categories"):
+        shared["categories"] = body["categories"]
+    return shared
+
+
+def _own_fields(body: Body, item: Body, link: str) -> dict[str, Any]:
+    substitutions: Mapping[str, str] = item.get("substitutions") or {}
+    arguments = {**(body.get("custom_args") or {}), **(item.get("custom_args") or {})}
+    own: dict[str, Any] = {
+        "m": arguments.pop("m", None),
+        "b": arguments.pop("b", None),
+        "subject": _substituted(_subject(body, item), substitutions),
+    }
+    if "from" in item:
+        own["from"] = item["from"]["email"]
+    if arguments:
+        own["args"] = arguments
+    if link:
+        own["link"] = _substituted(link, substitutions)
+    if send_at := item.get("send_at") or body.get("send_at"):
+        own["send_at"] = send_at
+    if url := _one_click_url(item.get("headers") or {}) or _one_click_url(body.get("headers") or {}):
+        own["unsubscribe"] = url
+    return own
+
+
+def _subject(body: Body, item: Body) -> str:
+    if found := item.get("subject") or body.get("subject"):
+        return str(found)
+    data = item.get("dynamic_template_data") or {}
+    return str(data.get("subject") or "")
+
+
+def _substituted(text: str, substitutions: Mapping[str, str]) -> str:
+    for tag, value in substitutions.items():
+        if tag in text:
+            text = text.replace(tag, value)
+    return text
+
+
+def _part(body: Body, mime: str) -> str:
+    for block in body.get("content") or ():
+        if block["type"].lower() == mime:
+            return str(block["value"])
+    return ""
+
+
+def _first_link(html: str) -> str:
+    found = _LINK.search(html)
+    return found.group(1) if found else ""
+
+
+def _one_click_url(headers: Mapping[str, str]) -> str:
+    """The web link of `List-Unsubscribe`, when `List-Unsubscribe-Post` offers one click (RFC 8058)."""
+    links, offer = "", ""
+    for name, value in headers.items():
+        match name.lower():
+            case "list-unsubscribe":
+                links = value
+            case "list-unsubscribe-post":
+                offer = value
+    if offer.strip().lower() != "list-unsubscribe=one-click":
+        return ""
+    found = _LIST_UNSUBSCRIBE.search(links)
+    return found.group(1) if found else ""

@@ -1,0 +1,156 @@
+"""Starting a stand-in: inside this process, or as a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import selectors
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from aiohttp import web
+
+from alongside.model.errors import Refused, StoreUnavailable
+from alongside.sandbox.sendgrid.clock import StandInClock
+from alongside.sandbox.sendgrid.control import Control
+from alongside.sandbox.sendgrid.events import Signer
+from alongside.sandbox.sendgrid.faults import Faults
+from alongside.sandbox.sendgrid.log import Files
+from alongside.sandbox.sendgrid.loopback import require_loopback_host, require_loopback_url
+from alongside.sandbox.sendgrid.mail import MailSend, RateWindow
+from alongside.sandbox.sendgrid.options import Options
+from alongside.sandbox.sendgrid.postman import Postman
+from alongside.sandbox.sendgrid.queue import PatientQueue
+from alongside.sandbox.sendgrid.responses import Responses, read_responses
+from alongside.sandbox.sendgrid.server import Server
+
+
+@dataclass(frozen=True)
+class Running:
+    """A stand-in that answers.
+
+    Attributes
+    ----------
+    url : base address, `http://127.0.0.1:<port>`
+    public_key : base64 SPKI that verifies its webhooks
+    api_key : the key it accepts
+    """
+
+    url: str
+    public_key: str
+    api_key: str
+
+    @property
+    def control(self) -> Control:
+        return Control(self.url)
+
+
+@contextlib.asynccontextmanager
+async def serve(options: Options) -> AsyncIterator[Running]:
+    """A stand-in inside the running event loop.
+
+    Raises
+    ------
+    Refused : host or webhook are not on loopback
+    ConfigurationInvalid : `responses.yaml` has faults
+    """
+    host = require_loopback_host(options.host)
+    if options.webhook_url:
+        require_loopback_url(options.webhook_url)
+    responses = read_responses(options.responses) if options.responses else Responses()
+    async with Files.open(options.folder, keep_bodies=options.keep_bodies) as files:
+        server = _assemble(options, files, responses)
+        runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=0.2)
+        await runner.setup()
+        site = web.TCPSite(runner, host, options.port)
+        await site.start()
+        working = asyncio.create_task(server.mail.postman.run())
+        try:
+            port = runner.addresses[0][1]
+            shown = f"[{host}]" if ":" in host else host
+            yield Running(f"http://{shown}:{port}", server.mail.postman.signer.public_key, options.api_key)
+        finally:
+            working.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await working
+            await runner.cleanup()
+
+
+def _assemble(options: Options, files: Files, responses: Responses) -> Server:
+    clock = StandInClock(options.folder / "clock.json")
+    queue = PatientQueue(files.accepted, responses, options.seed)
+    postman = Postman(
+        files,
+        queue,
+        clock,
+        Signer.load(options.folder),
+        webhook_url=options.webhook_url,
+        duplicates=options.duplicates,
+        reorder=options.reorder,
+    )
+    if options.patients:
+        postman.restore()
+    faults = Faults(options.faults, options.seed)
+    return Server(MailSend(options, files, clock, postman, faults, RateWindow(options.rate_limit)))
+
+
+async def run(options: Options, ready: Callable[[Running], None], *, until_stdin_closes: bool = False) -> None:
+    """Serve until cancelled, or until standard input closes, which happens when the parent process ends."""
+    async with serve(options) as running:
+        ready(running)
+        if until_stdin_closes:
+            await asyncio.get_running_loop().run_in_executor(None, sys.stdin.buffer.read)
+        else:
+            await asyncio.Event().wait()
+
+
+@contextlib.contextmanager
+def start(options: Options, *, patience: float = 30.0) -> Iterator[Running]:
+    """A stand-in as a process of its own, ended with the block (or with this process, however that ends).
+
+    Raises
+    ------
+    StoreUnavailable : it did not come up within `patience` seconds
+    """
+    command = [sys.executable, "-m", "alongside.sandbox.sendgrid", "--until-stdin-closes", *options.arguments()]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    try:
+        yield _wait_until_ready(process, patience)
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        for pipe in (process.stdin, process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], patience: float) -> Running:
+    if process.stdout is None:
+        raise Refused("the stand-in's output is not connected", where="stand-in")
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        line = process.stdout.readline() if selector.select(patience) else b""
+    if not line:
+        raise StoreUnavailable(
+            "the stand-in of SendGrid did not start",
+            where="alongside.sandbox.sendgrid",
+            remedy="Its error stands above; check that the folder is writable and the port is free.",
+        )
+    ready = json.loads(line)
+    return Running(ready["url"], ready["public_key"], ready["api_key"])
+
+
+def ready_line(running: Running) -> str:
+    """The one line of JSON on standard output that says where the stand-in listens."""
+    started = datetime.now(UTC).isoformat(timespec="seconds")
+    return json.dumps(
+        {"url": running.url, "public_key": running.public_key, "api_key": running.api_key, "started": started}
+    )

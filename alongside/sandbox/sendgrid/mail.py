@@ -1,0 +1,172 @@
+"""`POST /v3/mail/send`: authorise, validate, write to the log, answer 202; or misbehave as told."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import re
+import secrets
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from aiohttp import web
+
+from alongside.sandbox.sendgrid.clock import StandInClock
+from alongside.sandbox.sendgrid.faults import Fault, FaultKind, Faults
+from alongside.sandbox.sendgrid.http import JSON, VendorRefusal, hang_up, never
+from alongside.sandbox.sendgrid.intake import accepted_lines, body_line
+from alongside.sandbox.sendgrid.log import Files
+from alongside.sandbox.sendgrid.options import Options
+from alongside.sandbox.sendgrid.postman import Postman
+from alongside.sandbox.sendgrid.responses import Responses
+from alongside.sandbox.sendgrid.validation import sandbox_mode, validate
+
+_PROXY_PAGE = "<!doctype html><html><body><h1>Please wait</h1><p>You are being redirected.</p></body></html>"
+_AUTHORIZATION = re.compile(r"Bearer (\S+)", re.IGNORECASE)
+WRONG_KEY = "The provided authorization grant is invalid, expired, or revoked"
+
+
+@dataclass
+class RateWindow:
+    """The account's allowance in the current minute of wall time."""
+
+    limit: int
+    window: int = 0
+    used: int = 0
+
+    def take(self, now: float) -> bool:
+        window = int(now // 60)
+        if window != self.window:
+            self.window, self.used = window, 0
+        self.used += 1
+        return self.used <= self.limit
+
+    def headers(self) -> dict[str, str]:
+        return {
+            "X-RateLimit-Limit": str(self.limit),
+            "X-RateLimit-Remaining": str(max(0, self.limit - self.used)),
+            "X-RateLimit-Reset": str((self.window + 1) * 60),
+        }
+
+
+def authorize(request: web.Request, api_key: str) -> None:
+    """Refuse a request without the right bearer key.
+
+    Raises
+    ------
+    VendorRefusal : 401
+    """
+    given = _AUTHORIZATION.fullmatch(request.headers.get("Authorization", ""))
+    if given is None:
+        raise VendorRefusal(401, "Permission denied, wrong credentials")
+    if not secrets.compare_digest(given.group(1).encode(), api_key.encode()):
+        raise VendorRefusal(401, WRONG_KEY)
+
+
+def rule_finder(responses: Responses) -> Callable[[str, str], str | None]:
+    """(subject, text) to a rule's name; the text as sent is searched only when no rule knows the subject."""
+    by_subject = functools.lru_cache(maxsize=4096)(responses.find)
+    by_text = functools.lru_cache(maxsize=64)(responses.find)
+    return lambda subject, text: by_subject(subject) or by_text(text)
+
+
+@dataclass
+class MailSend:
+    """The endpoint and its counters: `answers` by status, `shown` by kind of fault, `accepted` messages."""
+
+    options: Options
+    files: Files
+    clock: StandInClock
+    postman: Postman
+    faults: Faults
+    rate: RateWindow
+    answers: Counter[int] = field(default_factory=Counter)
+    shown: Counter[str] = field(default_factory=Counter)
+    accepted: int = 0
+
+    def __post_init__(self) -> None:
+        self._rule_of = rule_finder(self.postman.queue.responses)
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        fault = self.faults.next()
+        try:
+            answer = await (self._send(request) if fault is None else self._misbehave(request, fault))
+        except VendorRefusal as refusal:
+            answer = refusal.response()
+        self.answers[answer.status] += 1
+        return answer
+
+    async def _misbehave(self, request: web.Request, fault: Fault) -> web.StreamResponse:
+        self.shown[fault.kind] += 1
+        if fault.kind in (FaultKind.THROTTLE, FaultKind.FAIL, FaultKind.WRONG_KEY):
+            raise self._refusal(fault)
+        if fault.kind is FaultKind.HTML:
+            return web.Response(text=_PROXY_PAGE, content_type="text/html")
+        takes = {FaultKind.SLOW: True, FaultKind.DROP_AFTER: True, FaultKind.HANG: fault.accept}
+        answer = await self._send(request) if takes.get(fault.kind, False) else web.Response(status=499)
+        if fault.kind is FaultKind.SLOW:
+            await asyncio.sleep(fault.seconds)
+            return answer
+        return await never(request) if fault.kind is FaultKind.HANG else hang_up(request)
+
+    def _refusal(self, fault: Fault) -> VendorRefusal:
+        if fault.kind is FaultKind.THROTTLE:
+            headers = {**self.rate.headers(), "Retry-After": f"{fault.retry_after:g}"}
+            return VendorRefusal(429, "too many requests", headers=headers)
+        if fault.kind is FaultKind.FAIL:
+            message = "internal server error" if fault.status == 500 else "service unavailable"
+            return VendorRefusal(fault.status, message)
+        return VendorRefusal(401, WRONG_KEY)
+
+    async def _send(self, request: web.Request) -> web.Response:
+        authorize(request, self.options.api_key)
+        if not self.rate.take(time.time()):
+            headers = {**self.rate.headers(), "Retry-After": f"{60 - time.time() % 60:.0f}"}
+            raise VendorRefusal(429, "too many requests", headers=headers)
+        body = await _read_json(request)
+        now = self.clock.now()
+        if errors := validate(body, now):
+            raise VendorRefusal(400, *errors, headers=self.rate.headers())
+        self._check_sender(body)
+        if sandbox_mode(body):
+            return web.Response(status=200, headers=self.rate.headers())
+        return await self._accept(body, now)
+
+    async def _accept(self, body: dict[str, Any], now: float) -> web.Response:
+        request_id = secrets.token_urlsafe(16)
+        lines = accepted_lines(body, request_id, now, self._rule_of, self.postman.queue.dropped)
+        try:
+            offsets = await self.files.accepted.append(lines)
+        except OSError as error:
+            raise VendorRefusal(500, "internal server error") from error
+        if self.files.bodies is not None:
+            await self.files.bodies.append([body_line(body, request_id)])
+        self.accepted += len(lines)
+        if self.options.patients:
+            self.postman.accepted(now, offsets)
+        return web.Response(status=202, headers={"X-Message-Id": request_id, **self.rate.headers()})
+
+    def _check_sender(self, body: dict[str, Any]) -> None:
+        if not self.options.senders:
+            return
+        own = [item["from"] for item in body["personalizations"] if "from" in item]
+        for sender in [body["from"], *own]:
+            if sender["email"].rpartition("@")[2] not in self.options.senders:
+                message = "The from address does not match a verified Sender Identity."
+                raise VendorRefusal(403, message, field="from")
+
+
+async def _read_json(request: web.Request) -> dict[str, Any]:
+    if request.content_type != JSON:
+        raise VendorRefusal(415, "Content-Type should be application/json.")
+    try:
+        body: dict[str, Any] = orjson.loads(await request.read())
+    except web.HTTPRequestEntityTooLarge as error:
+        raise VendorRefusal(413, "content too large") from error
+    except orjson.JSONDecodeError as error:
+        raise VendorRefusal(400, "Bad Request") from error
+    return body
