@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
+from alongside.channels.base import Addressee, Letter
 from alongside.ledger import Ledger
 from alongside.ledger.messages import Planned, plan_batches
 
@@ -57,3 +58,27 @@ def plan(
             now=NOON,
             batch_size=batch_size,
         )
+
+
+def letter(count: int, *, substitutions: dict[str, str] | None = None, same_address: bool = False) -> Letter:
+    """A letter to `count` made-up recipients."""
+    addressees = tuple(
+        Addressee(
+            key_of(number),
+            "shared@example.com" if same_address else f"patient{number}@example.com",
+            substitutions or {},
+            f"https://hospital.example/u/{number}",
+        )
+        for number in range(count)
+    )
+    return Letter(
+        batch_id="b" + "0" * 32,
+        sender_address="care@mail.hospital.example",
+        sender_name="Qinghe Hospital",
+        reply_to="hello@hospital.example",
+        subject="Your blood pressure",
+        text="Dear -s01-",
+        html="<p>Dear -s01-</p>",
+        list_id="care.mail.hospital.example",
+        addressees=addressees,
+    )
