@@ -13,14 +13,16 @@ if TYPE_CHECKING:
     from alongside.segments.configuration import check, load, read
     from alongside.segments.explanation import Explained, explain
     from alongside.segments.membership import RefreshReport, SegmentCount, Stopped, refresh
-    from alongside.segments.variables import CompiledVariables, check_variables, compile_variables
+    from alongside.segments.places import Place
+    from alongside.segments.variables import CompiledVariables, check_variables, compile_variables, in_document
 
 _HOMES = {
     "catalogue": ("Catalogue", "Definition", "failed_fields"),
     "configuration": ("check", "load", "read"),
     "explanation": ("Explained", "explain"),
     "membership": ("RefreshReport", "SegmentCount", "Stopped", "refresh"),
-    "variables": ("CompiledVariables", "check_variables", "compile_variables"),
+    "places": ("Place",),
+    "variables": ("CompiledVariables", "check_variables", "compile_variables", "in_document"),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -29,6 +31,7 @@ __all__ = [
     "CompiledVariables",
     "Definition",
     "Explained",
+    "Place",
     "RefreshReport",
     "SegmentCount",
     "Stopped",
@@ -37,6 +40,7 @@ __all__ = [
     "compile_variables",
     "explain",
     "failed_fields",
+    "in_document",
     "load",
     "read",
     "refresh",

@@ -34,7 +34,7 @@ class Definition:
     type : boolean for a segment and for a tag with `when`
     level : of a tag; None for a segment
     stage : of a segment; None for a tag
-    title : name in both languages; a tag's is its description
+    label : its name in both languages; a tag's is its description
     """
 
     kind: str
@@ -42,7 +42,7 @@ class Definition:
     expression: str
     tree: exp.Expr = field(compare=False, repr=False)
     type: Type
-    title: Mapping[Locale, str]
+    label: Mapping[Locale, str]
     description: Mapping[Locale, str]
     level: Level | None = None
     stage: Stage | None = None

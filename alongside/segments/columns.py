@@ -42,8 +42,11 @@ _SQL = {Type.TEXT: "VARCHAR", Type.BOOLEAN: "BOOLEAN", Type.MOMENT: "TIMESTAMP",
 
 
 def fields(table: str, *columns: str) -> frozenset[str]:
-    """`table.column` of each column and of what gives it its meaning."""
-    return frozenset(f"{table}.{part}" for column in columns for part in MEANING.get(column, (column,)))
+    """`table.column` of each column and of what gives it its meaning; a history also by whose row it is."""
+    named = {part for column in columns for part in MEANING.get(column, (column,))}
+    if table != "patient":
+        named.add("patient_source_id")
+    return frozenset(f"{table}.{name}" for name in named)
 
 
 def _text(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,12 +10,13 @@ from pathlib import Path
 from sqlglot import exp
 
 from alongside.model.errors import ConfigurationInvalid
-from alongside.model.findings import Finding, nearest
+from alongside.model.findings import Finding
 from alongside.segments.catalogue import Catalogue, Definition, Node
 from alongside.segments.checker import check_expression
 from alongside.segments.functions import CONCEPT_KINDS
 from alongside.segments.language import Fault, Parsed, Scope, parse, references
 from alongside.segments.model import NAME, SegmentFile, Tag, VocabularyFile
+from alongside.segments.places import line_of, place_in
 from alongside.segments.types import Type
 from alongside.settings import Document, HospitalSettings, Project, read_document, read_model, validate
 
@@ -84,7 +86,10 @@ def _catalogue(
 ) -> Catalogue:
     """Type by type along the references, so that `tag('x')` has its type before it is used."""
     types: dict[str, Type] = {name: Type.UNKNOWN for kind, name in entries if kind == "tag"}
-    scope = Scope(names, types, {name for kind, name in entries if kind == "segment"})
+    # A name whose definition is broken is still a name: its own fault is reported, not every use of it.
+    types |= dict.fromkeys(_written_tags(project) - types.keys(), Type.UNKNOWN)
+    segments = {name for kind, name in entries if kind == "segment"} | _segment_files(project)
+    scope = Scope(names, types, segments)
     good: dict[Node, Definition] = {}
     for node in order:
         entry = entries[node]
@@ -93,9 +98,24 @@ def _catalogue(
             types[node[1]] = definition.type
         if definition is not None and all(other in good for _, other in entry.references):
             good[node] = definition
-    tags = {name: definition for (kind, name), definition in good.items() if kind == "tag"}
-    segments = {name: definition for (kind, name), definition in good.items() if kind == "segment"}
-    return Catalogue(tags, segments, tuple(node for node in order if node in good), scope, _zone(project))
+    return Catalogue(
+        {name: definition for (kind, name), definition in good.items() if kind == "tag"},
+        {name: definition for (kind, name), definition in good.items() if kind == "segment"},
+        tuple(good),
+        scope,
+        _zone(project),
+    )
+
+
+def _segment_files(project: Project) -> set[str]:
+    return {path.stem for path in (project.config / "segments").glob("*.yaml")}
+
+
+def _written_tags(project: Project) -> set[str]:
+    """Names at the start of a line of config/tags, whether or not the file can be read as YAML."""
+    files = (project.config / "tags").glob("*.yaml")
+    texts = [path.read_text("utf-8", errors="replace") for path in files if path.is_file()]
+    return {name for text in texts for name in re.findall(r"^([a-z][a-z0-9_]*)\s*:", text, re.MULTILINE)}
 
 
 def _concept_names(project: Project, concepts: Concepts | None) -> dict[str, frozenset[str]]:
@@ -190,10 +210,11 @@ def _tag(document: Document, name: str, body: object) -> Tag:
 
 def _segment(path: Path, findings: list[Finding]) -> Iterator[_Entry]:
     document = read_document(path)
-    if not NAME.fullmatch(path.stem):
-        findings.append(document.finding(what=f"the file's name is the segment's: {_NAME_RULE}", remedy="rename it"))
+    segment = validate(SegmentFile, document)
+    if segment.name != path.stem:
+        findings.append(document.finding("name", what=f"differs from its file's name {path.name}", remedy="align them"))
         return
-    yield _Entry("segment", path.stem, document, validate(SegmentFile, document))
+    yield _Entry("segment", segment.name, document, segment)
 
 
 def _parse(entry: _Entry, findings: list[Finding]) -> None:
@@ -209,19 +230,11 @@ def _report(entry: _Entry, part: str, faults: Collection[Fault], findings: list[
         findings.append(expression_finding(entry.document, entry.place(part), fault))
 
 
-def expression_finding(document: Document, place: tuple[str, ...], fault: Fault) -> Finding:
+def expression_finding(document: Document, steps: tuple[str, ...], fault: Fault) -> Finding:
     """The fault at the line where its fragment stands, within the lines of the field."""
-    start = document.line(*place)
-    later = [line for line in document.lines.values() if line > start]
-    end = min(later, default=start + 200)
-    line = start
-    if fault.fragment:
-        try:
-            rows = document.path.read_text("utf-8-sig").splitlines()[start - 1 : max(end - 1, start)]
-        except OSError:
-            rows = []
-        line = next((start + index for index, row in enumerate(rows) if fault.fragment in row), start)
-    return Finding(str(document.path), line, ".".join(place), fault.what, fault.remedy)
+    place = place_in(document, steps)
+    line = line_of(place.path, place.line, place.until, fault)
+    return Finding(place.path, line, place.field, fault.what, fault.remedy)
 
 
 def _ordered(entries: dict[Node, _Entry], findings: list[Finding]) -> list[Node]:
@@ -282,9 +295,9 @@ def _definition(entry: _Entry, kind: Type) -> Definition:
     if isinstance(model, Tag):
         (parsed,) = entry.parsed.values()
         tree = parsed.tree or exp.null()
-        title = model.description
+        label = model.description
         return Definition(
-            "tag", entry.name, parsed.text, tree, kind, title, title, level=model.level, source=model.source
+            "tag", entry.name, parsed.text, tree, kind, label, label, level=model.level, source=model.source
         )
     where, exclude = entry.parsed["where"], entry.parsed.get("exclude")
     tree, text = where.tree or exp.null(), where.text
@@ -298,15 +311,9 @@ def _definition(entry: _Entry, kind: Type) -> Definition:
         text,
         tree,
         Type.BOOLEAN,
-        model.name,
+        model.label,
         model.description,
         stage=model.stage,
         owner=model.owner,
         source=model.source,
     )
-
-
-def unknown_segment(catalogue: Catalogue, name: str) -> str:
-    """Words for a segment that does not exist, with the nearest that does."""
-    hint = nearest(name, catalogue.segments)
-    return f"'{name}' is not a known segment" + (f" ({hint})" if hint else "")

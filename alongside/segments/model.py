@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel, field_validator, m
 
 from alongside.model.enums import Locale, Stage
 
-NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+NAME = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
 
 
 class Level(StrEnum):
@@ -57,9 +57,10 @@ class TagFile(RootModel[dict[str, Tag]]):
 
 
 class SegmentFile(Strict):
-    """One segment; its name in expressions and campaigns is the file's name without `.yaml`."""
+    """One segment; `name` is the file's name without `.yaml`."""
 
-    name: dict[Locale, str]
+    name: str = Field(pattern=NAME.pattern)
+    label: dict[Locale, str]
     description: dict[Locale, str]
     stage: Stage
     where: str = Field(description="condition; whoever meets it belongs to the segment")
@@ -67,7 +68,7 @@ class SegmentFile(Strict):
     owner: str = Field("", description="team that answers for it")
     source: str = Field("", description="where the rule comes from: guideline, version, or house policy")
 
-    _languages = field_validator("name", "description")(_both_languages)
+    _languages = field_validator("label", "description")(_both_languages)
 
     @field_validator("where")
     @classmethod

@@ -14,18 +14,18 @@ from alongside.model.errors import ConfigurationInvalid
 from alongside.model.findings import Finding
 from alongside.segments.catalogue import Catalogue, Definition, expression_reads
 from alongside.segments.checker import check_expression
-from alongside.segments.configuration import expression_finding
 from alongside.segments.evaluation import Evaluation, materialised, sql
 from alongside.segments.features import Sources
 from alongside.segments.language import Fault, parse, references
+from alongside.segments.places import Place, line_of, place_in
 from alongside.segments.types import Type
 from alongside.settings import Document
 
 if TYPE_CHECKING:
     import duckdb
 
-#: from a variable's name to (file, line, field) of its expression
-Places = Callable[[str], tuple[str, int, str]]
+#: from a variable's name to where its expression stands
+Places = Callable[[str], Place]
 
 
 @dataclass(frozen=True)
@@ -93,29 +93,46 @@ def compile_variables(expressions: Mapping[str, str], catalogue: Catalogue) -> C
 
 
 def check_variables(
-    expressions: Mapping[str, str], catalogue: Catalogue, where: Places | Document | None = None, *place: str
+    expressions: Mapping[str, str],
+    catalogue: Catalogue,
+    where: Places | None = None,
+    *,
+    condition: bool = False,
 ) -> list[Finding]:
     """Every fault of the expressions.
 
-    `where` tells where a variable's expression stands: a document, in which `place` leads to the mapping of
-    variables, or a function to (file, line, field).
+    Parameters
+    ----------
+    where : from a variable's name to the file, line and field of its expression; `in_document` makes one
+    condition : each must be true or false, as `fulfilled_when` of a campaign
     """
     found: list[Finding] = []
     for name, text in expressions.items():
-        for fault in _faults(text, catalogue):
-            if isinstance(where, Document):
-                found.append(expression_finding(where, (*place, name), fault))
-            else:
-                path, line, spot = where(name) if where else ("", 0, name)
-                found.append(Finding(path, line, spot, fault.what, fault.remedy))
+        place = where(name) if where else Place("", 0, name)
+        for fault in _faults(text, catalogue, Type.BOOLEAN if condition else None):
+            line = line_of(place.path, place.line, place.until, fault) if place.line else 0
+            found.append(Finding(place.path, line, place.field, fault.what, fault.remedy))
     return found
 
 
-def _faults(text: str, catalogue: Catalogue) -> list[Fault]:
+def in_document(document: Document, *place: str, leaf: str = "") -> Places:
+    """Places in a document: `place` leads to the mapping of variables, `leaf` to the expression within one.
+
+    `in_document(message, "variables", leaf="value")` for `variables: {name: {value: expression}}`.
+    """
+
+    def find(name: str) -> Place:
+        steps = tuple(filter(None, (*place, name, leaf)))
+        return place_in(document, steps)
+
+    return find
+
+
+def _faults(text: str, catalogue: Catalogue, expected: Type | None) -> list[Fault]:
     parsed = parse(text)
     if parsed.tree is None:
         return list(parsed.faults)
-    kind, faults = check_expression(parsed.tree, catalogue.scope)
+    kind, faults = check_expression(parsed.tree, catalogue.scope, expected)
     if kind is Type.LIST:
         faults.append(Fault("is a list", "a message variable is a single value: use list_contains or len"))
     return faults
