@@ -47,7 +47,8 @@ class Reading:
     def canonical(self) -> tuple[Column, ...]:
         """Canonical columns that the source fills (not provenance, not concepts)."""
         provenance = {column.name for column in PROVENANCE}
-        return tuple(item for item in TABLES[self.table].columns if item.name not in provenance | {"concepts"})
+        columns = TABLES[self.table].columns if self.table in TABLES else ()
+        return tuple(item for item in columns if item.name not in provenance | {"concepts"})
 
 
 def text(value: str) -> str:
@@ -89,7 +90,7 @@ def typed_rows(reading: Reading, relation: str) -> str:
     return f"""
 WITH {_layered(layers, relation)}
 SELECT __file AS file_no, __row AS row_no, __seq AS seq, __detail AS detail,
-  CASE WHEN __fault IS NOT NULL THEN __fault ELSE nullif(concat_ws(';', NULL, {", ".join(checks)}), '') END AS faults,
+  CASE WHEN suffix(__fault, ':R') THEN __fault ELSE nullif(concat_ws(';', __fault, {", ".join(checks)}), '') END AS faults,
   {", ".join(outputs)}
 FROM typed"""
 
