@@ -1,0 +1,21 @@
+-- One row an arm for one metric, over people whose window is closed and whose data have arrived.
+-- {fact}: person_id, happened_at, value. {outcome}: the value of a person, null where there is none.
+-- $1 window, $2 window plus settling time, $3 as_of.
+SELECT
+    variant,
+    count(outcome) AS n,
+    coalesce(sum(outcome), 0.0) AS total,
+    coalesce(avg(outcome), 'nan'::DOUBLE) AS mean,
+    coalesce(var_samp(outcome), 'nan'::DOUBLE) AS variance,
+    count(*) - count(outcome) AS missing
+FROM (
+    SELECT unit.variant, {outcome} AS outcome
+    FROM unit
+    LEFT JOIN ({fact}) AS fact
+        ON fact.person_id = unit.person_id
+        AND fact.happened_at >= unit.assigned_at
+        AND fact.happened_at < unit.assigned_at + $1::INTERVAL
+    WHERE unit.assigned_at + $2::INTERVAL <= $3
+    GROUP BY unit.person_id, unit.variant
+)
+GROUP BY variant

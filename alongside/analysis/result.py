@@ -1,0 +1,207 @@
+"""What an evaluation says: one frozen result with a stable JSON shape, whatever the data came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from alongside.model.enums import Locale, Verdict
+from alongside.outreach.experiments.metrics import Direction, MetricKind
+from alongside.stats import Comparison, Interval
+from alongside.stats.sample_ratio import SampleRatio
+
+
+@dataclass(frozen=True)
+class MetricInfo:
+    """How to read and write a metric's numbers."""
+
+    name: str
+    kind: MetricKind
+    direction: Direction
+    label: Mapping[Locale, str] = field(default_factory=dict)
+
+    def words(self, locale: Locale) -> str:
+        return self.label.get(locale) or self.name
+
+
+@dataclass(frozen=True)
+class ArmMetric:
+    """One metric in one arm. `missing`: people without a value, who are left out of it."""
+
+    n: int
+    mean: float | None
+    missing: int = 0
+
+
+@dataclass(frozen=True)
+class Arm:
+    """`n` people, and each metric over those of them whose window is closed."""
+
+    n: int
+    metrics: Mapping[str, ArmMetric]
+
+
+@dataclass(frozen=True)
+class GoalComparison:
+    """A variant against control on a goal; the adjusted numbers account for all goals and variants (Holm)."""
+
+    variant: str
+    metric: MetricInfo
+    comparison: Comparison
+    adjusted_p: float | None
+    adjusted: Interval
+
+    @property
+    def improvement(self) -> float:
+        """Difference in the good direction."""
+        return self.metric.direction.sign * (self.comparison.difference or 0.0)
+
+    @property
+    def significant(self) -> bool:
+        return self.adjusted_p is not None and self.adjusted_p < self.comparison.alpha
+
+
+class GuardrailStatus(StrEnum):
+    UNHARMED = "unharmed"  # the whole interval is better than the margin
+    HARMED = "harmed"  # worse than control, and the margin is not assured
+    UNCLEAR = "unclear"  # too few data for either
+
+
+@dataclass(frozen=True)
+class GuardrailComparison:
+    variant: str
+    metric: MetricInfo
+    comparison: Comparison
+    margin: float
+    status: GuardrailStatus
+
+
+@dataclass(frozen=True)
+class Maturity:
+    """How far the experiment is. Times are patient time.
+
+    Attributes
+    ----------
+    mature : people whose every window is closed
+    open : people who are enrolled and whose outcomes are not all known
+    late : people assigned after enrolment ended; they never count
+    """
+
+    launched_at: datetime
+    enrolment_ends: datetime
+    verdict_due: datetime
+    mature: int
+    open: int
+    late: int
+
+    def complete(self, as_of: datetime) -> bool:
+        return as_of >= self.verdict_due
+
+
+@dataclass(frozen=True)
+class ExperimentResult:
+    name: str
+    control: str
+    alpha: float
+    arms: Mapping[str, Arm]
+    goals: tuple[GoalComparison, ...]
+    guardrails: tuple[GuardrailComparison, ...]
+    sample_ratio: SampleRatio
+    verdict: Verdict
+    winner: str | None
+    verdict_text: Mapping[Locale, str]
+    as_of: datetime | None = None
+    maturity: Maturity | None = None
+    exploratory: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    sample_ratio_by_channel: Mapping[str, SampleRatio] = field(default_factory=dict)
+    delivery: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """The documented, stable shape (docs/experiments.md). Plain JSON types; None is "cannot be given"."""
+        return {
+            "experiment": self.name,
+            "as_of": self.as_of.isoformat() if self.as_of else None,
+            "control": self.control,
+            "alpha": self.alpha,
+            "arms": {name: _arm(arm) for name, arm in self.arms.items()},
+            "comparisons": [_goal(goal) for goal in self.goals],
+            "guardrails": [_guardrail(item) for item in self.guardrails],
+            "sample_ratio": {
+                **_ratio(self.sample_ratio),
+                "by_channel": {name: _ratio(item) for name, item in self.sample_ratio_by_channel.items()},
+            },
+            "verdict": self.verdict.value,
+            "winner": self.winner,
+            "verdict_text": {locale.value: text for locale, text in self.verdict_text.items()},
+            "maturity": _maturity(self.maturity) if self.maturity else None,
+            "exploratory": list(self.exploratory),
+            "notes": list(self.notes),
+            "delivery": {name: dict(counts) for name, counts in self.delivery.items()},
+        }
+
+
+def _arm(arm: Arm) -> dict[str, Any]:
+    return {
+        "n": arm.n,
+        "mean": {name: metric.mean for name, metric in arm.metrics.items()},
+        "units": {name: metric.n for name, metric in arm.metrics.items()},
+        "missing": {name: metric.missing for name, metric in arm.metrics.items() if metric.missing},
+    }
+
+
+def _numbers(variant: str, metric: MetricInfo, comparison: Comparison) -> dict[str, Any]:
+    relative = comparison.relative
+    return {
+        "variant": variant,
+        "metric": metric.name,
+        "difference": comparison.difference,
+        "standard_error": comparison.standard_error,
+        "ci_low": comparison.interval.low,
+        "ci_high": comparison.interval.high,
+        "p_value": comparison.p_value,
+        "relative_difference": {
+            "estimate": relative.estimate,
+            "ci_low": relative.interval.low,
+            "ci_high": relative.interval.high,
+            "reason": relative.reason.value if relative.reason else None,
+        },
+        "method": comparison.method.value,
+        "reason": comparison.reason.value if comparison.reason else None,
+    }
+
+
+def _goal(goal: GoalComparison) -> dict[str, Any]:
+    adjusted = {"p_value": goal.adjusted_p, "ci_low": goal.adjusted.low, "ci_high": goal.adjusted.high}
+    return {
+        **_numbers(goal.variant, goal.metric, goal.comparison),
+        "adjusted": adjusted,
+        "significant": goal.significant,
+    }
+
+
+def _guardrail(item: GuardrailComparison) -> dict[str, Any]:
+    return {
+        **_numbers(item.variant, item.metric, item.comparison),
+        "direction": item.metric.direction.value,
+        "margin": item.margin,
+        "status": item.status.value,
+    }
+
+
+def _ratio(ratio: SampleRatio) -> dict[str, Any]:
+    return {"p_value": ratio.p_value, "observed": ratio.observed, "expected": ratio.expected}
+
+
+def _maturity(maturity: Maturity) -> dict[str, Any]:
+    return {
+        "launched_at": maturity.launched_at.isoformat(),
+        "enrolment_ends": maturity.enrolment_ends.isoformat(),
+        "verdict_due": maturity.verdict_due.isoformat(),
+        "mature": maturity.mature,
+        "open": maturity.open,
+        "late": maturity.late,
+    }

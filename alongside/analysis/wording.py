@@ -1,0 +1,176 @@
+"""The verdict in one sentence that a head of marketing understands, in both languages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from alongside.analysis.decision import Decided
+from alongside.analysis.result import Arm, Maturity, MetricInfo
+from alongside.model.enums import Locale, Verdict
+from alongside.outreach.experiments.metrics import MetricKind
+from alongside.stats import Interval
+from alongside.stats.sample_ratio import SampleRatio
+
+_ZH, _EN = Locale.ZH_CN, Locale.EN
+
+_SENTENCES: Mapping[str, Mapping[Locale, str]] = {
+    "ship": {
+        _ZH: "采用“{variant}”：“{metric}”为 {mean}，对照“{control}”为 {base}（{change}），各项护栏指标均未受损。",
+        _EN: "Use “{variant}”: “{metric}” is {mean} with it and {base} with “{control}” ({change}), and no guardrail"
+        " is harmed.",
+    },
+    "win": {
+        _ZH: "采用“{variant}”：“{metric}”为 {mean}，对照“{control}”为 {base}（{change}）。",
+        _EN: "Use “{variant}”: “{metric}” is {mean} with it and {base} with “{control}” ({change}).",
+    },
+    "keep": {
+        _ZH: "保留“{control}”：“{variant}”更差，“{metric}”为 {mean}，而对照为 {base}（{change}）。",
+        _EN: "Keep “{control}”: “{variant}” does worse, “{metric}” is {mean} with it and {base} without ({change}).",
+    },
+    "unclear": {
+        _ZH: "尚无定论，保留“{control}”：“{metric}”在“{variant}”为 {mean}，在对照为 {base}（{change}），可能只是偶然。",
+        _EN: "No proof either way, so keep “{control}”: “{metric}” is {mean} with “{variant}” and {base} with"
+        " “{control}” ({change}), which may be chance.",
+    },
+    "nothing": {
+        _ZH: "数据不足，无法比较，保留“{control}”。",
+        _EN: "There are too few data to compare anything, so keep “{control}”.",
+    },
+    "unproven_guardrail": {
+        _ZH: "暂时保留“{control}”：“{variant}”改善了“{metric}”（{change}），但不能证明“{guardrail}”未受损"
+        "（最坏可能变差 {worst}，允许 {margin}）。",
+        _EN: "Keep “{control}” for now: “{variant}” improves “{metric}” ({change}), but “{guardrail}” is not shown to"
+        " be unharmed (it may be worse by {worst}, accepted are {margin}).",
+    },
+    "exploratory": {
+        _ZH: "仅供探索，不作结论：实验在启动后被修改；“{variant}”的“{metric}”看似更好（{change}），"
+        "请重新做一次实验来证实。",
+        _EN: "Exploratory only, because the experiment was changed after its launch: “{variant}” looks better on"
+        " “{metric}” ({change}); prove it with a fresh experiment.",
+    },
+    "harm": {
+        _ZH: "停用“{variant}”：“{guardrail}”变差，为 {mean}，而对照为 {base}（{change}）；保留“{control}”。",
+        _EN: "Stop “{variant}”: “{guardrail}” is worse, {mean} against {base} ({change}); keep “{control}”.",
+    },
+    "early": {
+        _ZH: "为时尚早：已入组 {enrolled} 人，其中 {known} 人的结果已知，预定于 {due} 得出结论。",
+        _EN: "Too early to tell: the outcomes of {known} of {enrolled} people are known, the verdict is due on {due}.",
+    },
+    "void": {
+        _ZH: "结果作废：各组人数（{observed}）与计划（{expected}）不符（p = {p}），请先查明原因，再看任何差异。",
+        _EN: "Void: the arms got {observed} people where {expected} were planned (p = {p}); find the cause before"
+        " believing any difference.",
+    },
+}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the sentences may mention."""
+
+    control: str
+    arms: Mapping[str, Arm]
+    alpha: float
+    sample_ratio: SampleRatio
+    has_guardrails: bool
+    exploratory: bool
+    maturity: Maturity | None = None
+
+
+def sentence(decided: Decided, facts: Facts) -> dict[Locale, str]:
+    """The verdict in words, by locale."""
+    key = _key(decided, facts)
+    return {locale: _SENTENCES[key][locale].format(**_values(decided, facts, locale)) for locale in (_ZH, _EN)}
+
+
+def _key(decided: Decided, facts: Facts) -> str:
+    simple = {
+        Verdict.SHIP: "ship" if facts.has_guardrails else "win",
+        Verdict.KEEP_CONTROL: "keep",
+        Verdict.STOP_FOR_HARM: "harm",
+        Verdict.NOT_MATURE: "early",
+        Verdict.INVALID: "void",
+    }
+    if decided.verdict in simple:
+        return simple[decided.verdict]
+    if decided.goal is None:
+        return "nothing"
+    if decided.guardrail is not None:
+        return "unproven_guardrail"
+    won = decided.goal.significant and decided.goal.improvement > 0
+    return "exploratory" if won and facts.exploratory else "unclear"
+
+
+def _values(decided: Decided, facts: Facts, locale: Locale) -> dict[str, str]:
+    values = {"variant": decided.variant or "", "control": facts.control}
+    if decided.verdict is Verdict.INVALID:
+        return values | _ratio_values(facts.sample_ratio)
+    if facts.maturity is not None:
+        enrolled = facts.maturity.mature + facts.maturity.open
+        values |= {"known": f"{facts.maturity.mature:,}", "enrolled": f"{enrolled:,}"}
+        values["due"] = _day(facts.maturity.verdict_due)
+    if guardrail := decided.guardrail:
+        values["guardrail"] = guardrail.metric.words(locale)
+        values["margin"] = amount(guardrail.margin, guardrail.metric, locale, signed=False)
+        low, high = guardrail.comparison.interval.low, guardrail.comparison.interval.high
+        worst = high if guardrail.metric.direction.sign < 0 else None if low is None else -low
+        values["worst"] = amount(worst, guardrail.metric, locale, signed=False)
+    source = decided.goal or decided.guardrail
+    if source is not None:
+        metric = source.metric
+        interval = decided.goal.adjusted if decided.goal else source.comparison.interval
+        values["metric"] = metric.words(locale)
+        values["mean"] = level(facts.arms[source.variant].metrics[metric.name].mean, metric)
+        values["base"] = level(facts.arms[facts.control].metrics[metric.name].mean, metric)
+        values["change"] = change(source.comparison.difference, interval, metric, facts.alpha, locale)
+    return values
+
+
+def _ratio_values(ratio: SampleRatio) -> dict[str, str]:
+    observed = " : ".join(f"{count:,}" for count in ratio.observed.values())
+    expected = " : ".join(f"{count:,.0f}" for count in ratio.expected.values())
+    return {"observed": observed, "expected": expected, "p": p_text(ratio.p_value)}
+
+
+def _day(moment: datetime) -> str:
+    return moment.date().isoformat()
+
+
+def level(value: float | None, metric: MetricInfo) -> str:
+    """A mean as people write it: a rate in percent, anything else with three significant digits."""
+    if value is None:
+        return "–"
+    return f"{value * 100:.1f} %" if metric.kind is MetricKind.BINARY else _digits(value)
+
+
+def amount(value: float | None, metric: MetricInfo, locale: Locale, *, signed: bool = True) -> str:
+    """A difference: percentage points for a rate."""
+    if value is None:
+        return "–"
+    sign = "+" if signed else ""
+    if metric.kind is not MetricKind.BINARY:
+        return ("+" if signed and value > 0 else "") + _digits(value)
+    unit = " 个百分点" if locale is Locale.ZH_CN else " points"
+    return f"{value * 100:{sign}.1f}{unit}"
+
+
+def change(difference: float | None, interval: Interval, metric: MetricInfo, alpha: float, locale: Locale) -> str:
+    """A difference with its interval."""
+    low, high = (amount(bound, metric, locale).split(" ")[0] for bound in (interval.low, interval.high))
+    confidence = f"{(1 - alpha) * 100:g} %"
+    text = amount(difference, metric, locale)
+    if locale is Locale.ZH_CN:
+        return f"差异 {text}，{confidence} 区间 {low} 至 {high}"
+    return f"difference {text}, {confidence} interval {low} to {high}"
+
+
+def p_text(p: float | None) -> str:
+    if p is None:
+        return "–"
+    return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
+
+
+def _digits(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

@@ -1,0 +1,253 @@
+"""What the ledger remembers of experiments: the registered definition, who is in which arm, results, the decision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from alongside.ledger.schema import assignment, audit, experiment, experiment_result
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from alongside.ledger.engine import Ledger
+
+
+@dataclass(frozen=True)
+class Registration:
+    """An experiment as it was launched."""
+
+    experiment: str
+    definition_hash: str
+    definition: dict[str, Any]
+    config_commit: str
+    analysis_version: str
+    launched_at: datetime
+    exploratory_since: datetime | None
+    decided_at: datetime | None
+    decision: dict[str, Any] | None
+
+    @property
+    def winner(self) -> str | None:
+        """The variant that everybody gets from now on: the decided one, else None while nothing is decided."""
+        return str(self.decision["variant"]) if self.decision and self.decision.get("variant") else None
+
+
+def register(
+    connection: Connection,
+    name: str,
+    definition: Mapping[str, Any],
+    definition_hash: str,
+    *,
+    config_commit: str,
+    analysis_version: str,
+    at: datetime,
+) -> Registration:
+    """Launch the experiment, or find it launched; `at` is patient time.
+
+    The first definition stays registered. Another hash makes the experiment exploratory from `at` on, for good: its
+    result is still computed, and says that it proves nothing.
+    """
+    found = read(connection, name)
+    if found is None:
+        values = {
+            "experiment": name,
+            "definition_hash": definition_hash,
+            "definition": dict(definition),
+            "config_commit": config_commit,
+            "analysis_version": analysis_version,
+            "launched_at": at,
+        }
+        connection.execute(experiment.insert().values(**values))
+        _audit(connection, at, "experiment.launch", name, {"definition_hash": definition_hash})
+    elif found.definition_hash != definition_hash and found.exploratory_since is None:
+        row = experiment.update().where(experiment.c.experiment == name).values(exploratory_since=at)
+        connection.execute(row)
+        details = {"registered": found.definition_hash, "edited": definition_hash}
+        _audit(connection, at, "experiment.edited", name, details)
+    registration = read(connection, name)
+    assert registration is not None  # noqa: S101  # written or found in this transaction
+    return registration
+
+
+def read(connection: Connection, name: str) -> Registration | None:
+    """The registration, or None before launch."""
+    row = connection.execute(sa.select(experiment).where(experiment.c.experiment == name)).mappings().first()
+    return Registration(**row) if row else None
+
+
+def decide(connection: Connection, name: str, decision: Mapping[str, Any], at: datetime) -> bool:
+    """Write the decision down, once: False when there already is one."""
+    undecided = (experiment.c.experiment == name) & experiment.c.decided_at.is_(None)
+    done = connection.execute(
+        experiment.update().where(undecided).values(decided_at=at, decision=dict(decision))
+    ).rowcount
+    if done:
+        _audit(connection, at, "experiment.decide", name, dict(decision))
+    return bool(done)
+
+
+def save_result(
+    connection: Connection, name: str, as_of: datetime, run_id: str, verdict: str, result: Mapping[str, Any]
+) -> None:
+    """The evaluation as of this moment; evaluating again as of the same moment replaces it."""
+    key = (experiment_result.c.experiment == name) & (experiment_result.c.as_of == as_of.astimezone(UTC))
+    connection.execute(experiment_result.delete().where(key))
+    values = {"experiment": name, "as_of": as_of, "run_id": run_id, "verdict": verdict, "result": dict(result)}
+    connection.execute(experiment_result.insert().values(**values))
+
+
+@dataclass(frozen=True)
+class StoredResult:
+    as_of: datetime
+    run_id: str
+    verdict: str
+    result: dict[str, Any]
+
+
+def results(connection: Connection, name: str) -> list[StoredResult]:
+    """Every evaluation, oldest first."""
+    columns = [experiment_result.c[field] for field in StoredResult.__dataclass_fields__]
+    query = sa.select(*columns).where(experiment_result.c.experiment == name).order_by(experiment_result.c.as_of)
+    return [StoredResult(**row) for row in connection.execute(query).mappings()]
+
+
+# Who was merged is followed to the last survivor; UNION (not ALL) ends even if merges ever formed a circle.
+_SURVIVORS = """
+WITH RECURSIVE chain(origin, current) AS (
+    SELECT person_id, survivor_id FROM person WHERE survivor_id IS NOT NULL
+    UNION
+    SELECT chain.origin, person.survivor_id
+    FROM chain JOIN person ON person.person_id = chain.current
+    WHERE person.survivor_id IS NOT NULL
+),
+survivor AS (
+    SELECT chain.origin, chain.current
+    FROM chain JOIN person ON person.person_id = chain.current
+    WHERE person.survivor_id IS NULL
+)
+"""
+
+_ASSIGNMENTS = (
+    _SURVIVORS
+    + """
+SELECT person_id, variant, assigned_at, channel
+FROM (
+    SELECT
+        COALESCE(survivor.current, assignment.person_id) AS person_id,
+        assignment.variant,
+        assignment.assigned_at,
+        assignment.channel,
+        ROW_NUMBER() OVER (
+            PARTITION BY COALESCE(survivor.current, assignment.person_id)
+            ORDER BY assignment.assigned_at, assignment.person_id
+        ) AS place
+    FROM assignment LEFT JOIN survivor ON survivor.origin = assignment.person_id
+    WHERE assignment.experiment = :experiment
+) AS resolved
+WHERE place = 1
+"""
+)
+
+
+def assignments(ledger: Ledger, name: str) -> pa.Table:
+    """`person_id, variant, assigned_at, channel` of everybody in the experiment, one row a living identity.
+
+    A merged person is known under the survivor's id. Where both had an arm, the earlier one counts.
+    """
+    return ledger.read_arrow(_ASSIGNMENTS, {"experiment": name})
+
+
+def insert_assignments(ledger: Ledger, name: str, rows: pa.Table, run_id: str) -> int:
+    """Remember new assignments: `person_id, variant, assigned_at, channel`; who has an arm keeps it.
+
+    Returns how many were new.
+    """
+    import pyarrow as pa
+
+    wanted = rows.select(["person_id", "variant", "assigned_at", "channel"])
+    for column, value in (("experiment", name), ("run_id", run_id)):
+        wanted = wanted.append_column(column, pa.array([value], pa.string()).take(pa.array([0] * len(wanted))))
+    return ledger.insert_arrow(assignment, wanted, on_conflict="ignore")
+
+
+_EVENTS = (
+    _SURVIVORS
+    + """
+SELECT
+    COALESCE(survivor.current, message.person_id) AS person_id,
+    delivery_event.kind AS kind,
+    delivery_event.occurred_at AS occurred_at
+FROM message
+JOIN delivery_event ON delivery_event.message_key = message.message_key
+LEFT JOIN survivor ON survivor.origin = message.person_id
+WHERE message.experiment = :experiment AND delivery_event.kind IN :kinds
+"""
+)
+
+
+def events(ledger: Ledger, name: str, kinds: list[str]) -> pa.Table:
+    """`person_id, kind, occurred_at` of what people (not machines) did with this experiment's messages."""
+    sql = _EVENTS + " AND NOT delivery_event.machine"
+    return ledger.read_arrow(sql, {"experiment": name, "kinds": kinds or [""]})
+
+
+_DELIVERY = """
+SELECT
+    message.variant AS variant,
+    COUNT(*) AS planned,
+    COUNT(CASE WHEN message.accepted_at IS NOT NULL THEN 1 END) AS accepted,
+    COUNT(CASE WHEN message.state = 'withheld' THEN 1 END) AS withheld,
+    COUNT(heard.delivered) AS delivered,
+    COUNT(heard.clicked) AS clicked,
+    COUNT(heard.unsubscribed) AS unsubscribed,
+    COUNT(heard.complained) AS complained,
+    COUNT(heard.bounced) AS bounced
+FROM message
+LEFT JOIN (
+    SELECT
+        delivery_event.message_key AS message_key,
+        MAX(CASE WHEN kind = 'delivered' THEN 1 END) AS delivered,
+        MAX(CASE WHEN kind = 'click' AND NOT machine THEN 1 END) AS clicked,
+        MAX(CASE WHEN kind = 'unsubscribe' AND NOT machine THEN 1 END) AS unsubscribed,
+        MAX(CASE WHEN kind = 'complaint' AND NOT machine THEN 1 END) AS complained,
+        MAX(CASE WHEN kind = 'bounce' THEN 1 END) AS bounced
+    FROM delivery_event JOIN message AS own ON own.message_key = delivery_event.message_key
+    WHERE own.experiment = :experiment
+    GROUP BY delivery_event.message_key
+) AS heard ON heard.message_key = message.message_key
+WHERE message.experiment = :experiment
+GROUP BY message.variant
+ORDER BY message.variant
+"""
+
+
+def delivery_by_variant(ledger: Ledger, name: str) -> dict[str, dict[str, int]]:
+    """Messages (not people) of each variant: planned, accepted, withheld, delivered, clicked, and so on."""
+    rows = ledger.read_arrow(_DELIVERY, {"experiment": name}).to_pylist()
+    return {str(row["variant"]): {key: int(value) for key, value in row.items() if key != "variant"} for row in rows}
+
+
+_TEXTS = """
+SELECT variant, channel, locale, COUNT(DISTINCT template_hash) AS texts
+FROM message
+WHERE experiment = :experiment
+GROUP BY variant, channel, locale
+HAVING COUNT(DISTINCT template_hash) > 1
+"""
+
+
+def edited_variants(ledger: Ledger, name: str) -> list[str]:
+    """Variants whose text was changed while the experiment ran."""
+    rows = ledger.read_arrow(_TEXTS, {"experiment": name}).to_pylist()
+    return sorted({str(row["variant"]) for row in rows})
+
+
+def _audit(connection: Connection, at: datetime, action: str, subject: str, details: Mapping[str, Any]) -> None:
+    values = {"at": at, "actor": "system", "action": action, "subject": subject, "details": dict(details)}
+    connection.execute(audit.insert().values(**values))

@@ -1,0 +1,32 @@
+"""Experiments: definitions in YAML, keyed assignment, and the design that is checked before launch."""
+
+from alongside.outreach.experiments.assignment import assign, assign_sticky
+from alongside.outreach.experiments.catalogue import check, load, load_metrics
+from alongside.outreach.experiments.definition import (
+    Decide,
+    ExperimentDefinition,
+    ExperimentFile,
+    Guardrail,
+    Variant,
+    resolve,
+)
+from alongside.outreach.experiments.metrics import Metric, MetricKind
+from alongside.outreach.experiments.planning import DesignReport, design
+
+__all__ = [
+    "Decide",
+    "DesignReport",
+    "ExperimentDefinition",
+    "ExperimentFile",
+    "Guardrail",
+    "Metric",
+    "MetricKind",
+    "Variant",
+    "assign",
+    "assign_sticky",
+    "check",
+    "design",
+    "load",
+    "load_metrics",
+    "resolve",
+]

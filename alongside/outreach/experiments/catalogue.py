@@ -1,0 +1,196 @@
+"""Reading config/experiments and config/metrics, and finding every fault in them without a database."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from pydantic import BaseModel
+
+from alongside.model.enums import EventKind
+from alongside.model.errors import ConfigurationInvalid
+from alongside.model.findings import Finding, nearest
+from alongside.outreach.experiments.definition import (
+    DEFAULT_GUARDRAILS,
+    ExperimentDefinition,
+    ExperimentFile,
+    resolve,
+)
+from alongside.outreach.experiments.metrics import DELIVERY, Metric, MetricKind, check_metric
+from alongside.settings import Document, Project, read_document, validate
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class _Read(Generic[Model]):
+    """One file that reads as its model, and the document for findings that name lines."""
+
+    model: Model
+    document: Document
+
+
+def check(
+    project: Project, messages: Collection[str] | None = None, campaigns: Collection[str] | None = None
+) -> list[Finding]:
+    """Every fault of config/metrics and config/experiments.
+
+    Parameters
+    ----------
+    messages : known message names; by default the folders of templates/ that hold a message.yaml
+    campaigns : known campaign names; by default the files of config/campaigns/
+    """
+    metrics, faults = _read_metrics(project)
+    experiments, more = _read(project.config / "experiments", ExperimentFile)
+    known_messages = messages if messages is not None else _message_names(project)
+    known_campaigns = campaigns if campaigns is not None else _stems(project.config / "campaigns")
+    return [*faults, *more, *_faults_of(experiments, metrics, known_messages, known_campaigns)]
+
+
+def load(project: Project) -> dict[str, ExperimentDefinition]:
+    """Enabled experiments by name, resolved.
+
+    Raises
+    ------
+    ConfigurationInvalid : any file has a fault
+    """
+    if faults := [finding for finding in check(project) if finding.severity == "error"]:
+        raise ConfigurationInvalid(faults)
+    metrics, _ = _read_metrics(project)
+    experiments, _ = _read(project.config / "experiments", ExperimentFile)
+    by_name = {name: item.model for name, item in metrics.items()}
+    return {item.model.name: resolve(item.model, by_name) for item in experiments if item.model.enabled}
+
+
+def load_metrics(project: Project) -> dict[str, Metric]:
+    """Every metric by name.
+
+    Raises
+    ------
+    ConfigurationInvalid : any file has a fault
+    """
+    metrics, faults = _read_metrics(project)
+    if faults:
+        raise ConfigurationInvalid(faults)
+    return {name: item.model for name, item in metrics.items()}
+
+
+def _read(folder: Path, model: type[Model]) -> tuple[list[_Read[Model]], list[Finding]]:
+    found: list[_Read[Model]] = []
+    faults: list[Finding] = []
+    for path in sorted(folder.glob("*.yaml")):
+        try:
+            document = read_document(path)
+            item = _Read(validate(model, document), document)
+        except ConfigurationInvalid as error:
+            faults += error.findings
+            continue
+        name = getattr(item.model, "name", "")
+        if name != path.stem:
+            what = f"differs from its file's name {path.name}"
+            faults.append(document.finding("name", what=what, remedy="align them"))
+        found.append(item)
+    return found, faults
+
+
+def _read_metrics(project: Project) -> tuple[dict[str, _Read[Metric]], list[Finding]]:
+    items, faults = _read(project.config / "metrics", Metric)
+    faults += [fault for item in items for fault in check_metric(item.model, item.document)]
+    return {item.model.name: item for item in items}, faults
+
+
+def _stems(folder: Path) -> list[str]:
+    return [path.stem for path in sorted(folder.glob("*.yaml"))]
+
+
+def _message_names(project: Project) -> list[str]:
+    files = sorted(project.templates.glob("*/*/message.yaml"))
+    return [file.parent.relative_to(project.templates).as_posix() for file in files]
+
+
+def _faults_of(
+    experiments: list[_Read[ExperimentFile]],
+    metrics: Mapping[str, _Read[Metric]],
+    messages: Collection[str],
+    campaigns: Collection[str],
+) -> Iterator[Finding]:
+    by_campaign: dict[str, str] = {}
+    for item in experiments:
+        file, document = item.model, item.document
+        yield from _variant_faults(file, document)
+        yield from _metric_faults(file, document, metrics)
+        yield from _reference_faults(file, document, messages, campaigns)
+        if file.enabled and (other := by_campaign.setdefault(file.campaign, file.name)) != file.name:
+            what = f"campaign '{file.campaign}' already has the experiment '{other}'"
+            yield document.finding("campaign", what=what, remedy="let one end first (enabled: false)")
+
+
+def _variant_faults(file: ExperimentFile, document: Document) -> Iterator[Finding]:
+    names = [variant.name for variant in file.variants]
+    if len(names) < 2:
+        yield document.finding("variants", what="needs at least two variants", remedy="add one")
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield document.finding("variants", index, "name", what=f"variant '{name}' stands twice", remedy="rename it")
+    total = sum(variant.share for variant in file.variants)
+    if names and abs(total - 1) > 1e-9:
+        what = f"shares sum to {total:g}, not 1"
+        yield document.finding("variants", 0, "share", what=what, remedy="for example 0.5 and 0.5")
+    if file.control not in names:
+        what = f"control '{file.control}' is not a variant"
+        yield document.finding("control", what=what, remedy=nearest(file.control, names) or ", ".join(names))
+
+
+def _metric_faults(file: ExperimentFile, document: Document, metrics: Mapping[str, _Read[Metric]]) -> Iterator[Finding]:
+    for index, name in enumerate(file.metrics.goal):
+        place = ("metrics", "goal", index)
+        if name not in metrics:
+            yield _unknown(document, place, "metric", name, metrics, "config/metrics")
+        elif metrics[name].model.origin == DELIVERY and metrics[name].model.event is EventKind.OPEN:
+            what = "opens decide nothing: mail programs open messages by themselves"
+            yield document.finding(*place, what=what, remedy="choose clicks, bookings or readings")
+    for index, rule in enumerate(file.metrics.guardrails):
+        if rule.metric not in metrics:
+            yield _unknown(document, ("metrics", "guardrails", index, "metric"), "metric", rule.metric, metrics, "")
+    for name in DEFAULT_GUARDRAILS:
+        if name not in metrics:
+            what = f"the guardrail metric '{name}', which every experiment has, is missing"
+            yield document.finding("metrics", what=what, remedy=f"add config/metrics/{name}.yaml")
+    yield from _planning_faults(file, document, metrics)
+
+
+def _planning_faults(
+    file: ExperimentFile, document: Document, metrics: Mapping[str, _Read[Metric]]
+) -> Iterator[Finding]:
+    first = metrics.get(file.metrics.goal[0])
+    if first is None:
+        return
+    metric, design = first.model, file.design
+    if metric.kind is MetricKind.BINARY:
+        reached = design.base_rate + metric.direction.sign * design.minimum_effect
+        if not (0 < design.base_rate < 1 and 0 <= reached <= 1):
+            what = f"a rate of {design.base_rate:g} cannot improve by {design.minimum_effect:g}"
+            yield document.finding("design", "base_rate", what=what, remedy="rates lie between 0 and 1")
+    elif metric.deviation is None:
+        what = f"planning needs the standard deviation of '{metric.name}'"
+        yield first.document.finding("deviation", what=what, remedy="add deviation: the spread of a person's value")
+
+
+def _reference_faults(
+    file: ExperimentFile, document: Document, messages: Collection[str], campaigns: Collection[str]
+) -> Iterator[Finding]:
+    if file.campaign not in campaigns:
+        yield _unknown(document, ("campaign",), "campaign", file.campaign, campaigns, "config/campaigns")
+    for index, variant in enumerate(file.variants):
+        if variant.message not in messages:
+            place = ("variants", index, "message")
+            yield _unknown(document, place, "message", variant.message, messages, "templates")
+
+
+def _unknown(
+    document: Document, place: tuple[str | int, ...], kind: str, name: str, known: Collection[str], folder: str
+) -> Finding:
+    remedy = nearest(name, known) or (f"known ones are in {folder}/" if folder else f"known: {', '.join(known)}")
+    return document.finding(*place, what=f"unknown {kind} '{name}'", remedy=remedy)

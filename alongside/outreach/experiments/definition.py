@@ -1,0 +1,154 @@
+"""An experiment as a marketer writes it, and as it is registered: with every metric and default spelled out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from alongside.model.enums import Locale
+from alongside.outreach.experiments.metrics import Metric
+from alongside.settings.hospital import Strict
+
+#: Guardrails of every experiment with patients, with the largest acceptable worsening where none is given.
+DEFAULT_GUARDRAILS: Mapping[str, float] = {"unsubscribed": 0.02, "complained": 0.01, "delivered": 0.03}
+NAME = r"^[a-z][a-z0-9_]{1,59}$"
+
+
+class Decide(StrEnum):
+    SHIP_WINNER = "ship_winner"  # a winner becomes what everybody gets
+    REPORT_ONLY = "report_only"  # people decide
+
+
+class Variant(Strict):
+    name: str = Field(pattern=NAME)
+    message: str = Field(description="<stage>/<topic>, a folder of templates/")
+    share: float = Field(gt=0, lt=1)
+
+
+class GuardrailRule(Strict):
+    metric: str
+    margin: float = Field(gt=0, description="largest acceptable worsening, in the metric's unit (0.01 is 1 point)")
+
+
+class MetricRules(Strict):
+    goal: list[str] = Field(min_length=1, max_length=5)
+    guardrails: list[GuardrailRule] = Field(default_factory=list)
+
+    @field_validator("goal", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+
+class Design(Strict):
+    """What was expected when the experiment was written; the first goal is what it is powered for."""
+
+    alpha: float = Field(0.05, gt=0, le=0.2, description="two-sided chance of a false claim")
+    power: float = Field(0.8, ge=0.5, lt=1)
+    base_rate: float = Field(description="expected value of the first goal in control")
+    minimum_effect: float = Field(gt=0, description="smallest absolute improvement worth finding")
+    planned_days: int = Field(ge=1, le=730, description="days during which people are enrolled")
+
+
+class ExperimentFile(Strict):
+    """One file of config/experiments/."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{2,79}$")
+    campaign: str
+    hypothesis: dict[Locale, str] = Field(min_length=1)
+    variants: list[Variant] = Field(max_length=10)
+    control: str
+    unit: str = Field("person", pattern="^person$")
+    metrics: MetricRules
+    design: Design
+    decide: Decide = Decide.SHIP_WINNER
+    enabled: bool = True
+
+
+class Guardrail(Strict):
+    metric: Metric
+    margin: float
+
+
+class ExperimentDefinition(Strict):
+    """What is hashed at launch: variants, metrics, margins, alpha and days, with nothing left to look up."""
+
+    name: str
+    campaign: str
+    hypothesis: dict[Locale, str]
+    variants: tuple[Variant, ...]
+    control: str
+    unit: str
+    goals: tuple[Metric, ...]
+    guardrails: tuple[Guardrail, ...]
+    design: Design
+    decide: Decide
+
+    @property
+    def shares(self) -> dict[str, float]:
+        return {variant.name: variant.share for variant in self.variants}
+
+    @property
+    def messages(self) -> dict[str, str]:
+        """Message of each variant."""
+        return {variant.name: variant.message for variant in self.variants}
+
+    @property
+    def treatments(self) -> tuple[str, ...]:
+        return tuple(variant.name for variant in self.variants if variant.name != self.control)
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """Goals, then guardrails."""
+        return (*self.goals, *(guardrail.metric for guardrail in self.guardrails))
+
+    @property
+    def waits(self) -> timedelta:
+        """From a person's assignment until all of their outcomes are known."""
+        return max(metric.window + metric.settles for metric in self.metrics)
+
+    def enrolment_ends(self, launched_at: datetime) -> datetime:
+        """People assigned from then on get their message, but do not count: the horizon is fixed."""
+        return launched_at + timedelta(days=self.design.planned_days)
+
+    def verdict_due(self, launched_at: datetime) -> datetime:
+        return self.enrolment_ends(launched_at) + self.waits
+
+    def as_json(self) -> dict[str, Any]:
+        """The registered form; `ExperimentDefinition.model_validate` reads it back."""
+        return self.model_dump(mode="json", by_alias=True)
+
+    @property
+    def definition_hash(self) -> str:
+        """SHA-256 of what decides the result: not of labels, planning values and the words of the hypothesis."""
+        content = self.as_json()
+        del content["hypothesis"]
+        for metric in (*content["goals"], *(guardrail["metric"] for guardrail in content["guardrails"])):
+            for field in ("label", "typical", "deviation"):
+                del metric[field]
+        canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def resolve(file: ExperimentFile, metrics: Mapping[str, Metric]) -> ExperimentDefinition:
+    """The definition with its metrics and the default guardrails; every name must be known."""
+    rules = {rule.metric: rule.margin for rule in file.metrics.guardrails}
+    margins = rules | {name: margin for name, margin in DEFAULT_GUARDRAILS.items() if name not in rules}
+    return ExperimentDefinition(
+        name=file.name,
+        campaign=file.campaign,
+        hypothesis=file.hypothesis,
+        variants=tuple(file.variants),
+        control=file.control,
+        unit=file.unit,
+        goals=tuple(metrics[name] for name in file.metrics.goal),
+        guardrails=tuple(Guardrail(metric=metrics[name], margin=margin) for name, margin in margins.items()),
+        design=file.design,
+        decide=file.decide,
+    )

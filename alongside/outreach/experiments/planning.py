@@ -1,0 +1,180 @@
+"""Before launch: what the experiment can find with the people it will have, and a refusal if that is too little."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from alongside.model.errors import Refused
+from alongside.outreach.experiments.definition import ExperimentDefinition, Guardrail
+from alongside.outreach.experiments.metrics import MetricKind
+from alongside.stats import power
+
+
+@dataclass(frozen=True)
+class GuardrailPower:
+    """Chance to show that a guardrail is unharmed when the variants are truly alike; None without a typical rate."""
+
+    metric: str
+    margin: float
+    power: float | None
+
+
+@dataclass(frozen=True)
+class DesignReport:
+    """What to expect.
+
+    Attributes
+    ----------
+    people_needed : over all arms, for the planned power at the planned smallest effect
+    people_expected : enrolled within the planned days
+    power : at the planned smallest effect with the expected people
+    detectable_effect : smallest absolute improvement found with the planned power; None when there is none
+    days_needed : days of enrolment until the needed people are there; None when that never happens
+    verdict_after_days : days from launch to the verdict, the last person's window included
+    """
+
+    experiment: str
+    goal: str
+    comparisons: int
+    people_needed: int
+    people_expected: int
+    power: float
+    planned_power: float
+    minimum_effect: float
+    detectable_effect: float | None
+    days_needed: int | None
+    planned_days: int
+    verdict_after_days: float
+    guardrails: tuple[GuardrailPower, ...]
+
+    @property
+    def powered(self) -> bool:
+        return self.people_expected >= self.people_needed
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Guardrails that this many people could hardly show to be unharmed: the experiment could not ship."""
+        return tuple(
+            f"guardrail '{item.metric}' with margin {item.margin:g} would be shown unharmed with a chance of only "
+            f"{item.power:.0%}: widen the margin or enrol more people"
+            for item in self.guardrails
+            if item.power is not None and item.power < self.planned_power
+        )
+
+    def require_powered(self) -> None:
+        """Refuse the launch of an experiment that would most likely find nothing.
+
+        Raises
+        ------
+        Refused : names what the experiment could find and what would make it powered
+        """
+        if self.powered:
+            return
+        what = (
+            f"underpowered: {self.people_expected:,} people are expected within {self.planned_days} days, "
+            f"{self.people_needed:,} are needed to find {self.minimum_effect:g} on '{self.goal}' with power "
+            f"{self.planned_power:.0%} (it would have {self.power:.0%})"
+        )
+        raise Refused(what, where=f"experiment {self.experiment}", remedy=self._remedy())
+
+    def _remedy(self) -> str:
+        ways = []
+        if self.days_needed is not None:
+            ways.append(f"set design.planned_days to {self.days_needed}")
+        if self.detectable_effect is not None:
+            ways.append(f"set design.minimum_effect to {_round_up(self.detectable_effect):g}")
+        ways.append("widen the campaign's segment")
+        text = ", or ".join(ways)
+        return text[0].upper() + text[1:] + "."
+
+
+def design(definition: ExperimentDefinition, audience_now: int, audience_per_day: float = 0.0) -> DesignReport:
+    """What the experiment can find with `audience_now` people at launch and this many new ones a day."""
+    plan = definition.design
+    expected = int(audience_now + audience_per_day * plan.planned_days)
+    needed = max(_people(definition, treatment) for treatment in definition.treatments)
+    missing = max(0.0, needed - audience_now)
+    days = None if missing and audience_per_day <= 0 else math.ceil(missing / audience_per_day) if missing else 1
+    weakest = min(definition.treatments, key=lambda name: definition.shares[name])
+    return DesignReport(
+        definition.name,
+        definition.goals[0].name,
+        len(definition.treatments) * len(definition.goals),
+        needed,
+        expected,
+        _power(definition, weakest, expected),
+        plan.power,
+        plan.minimum_effect,
+        _detectable(definition, weakest, expected),
+        days,
+        plan.planned_days,
+        plan.planned_days + definition.waits.total_seconds() / 86400,
+        tuple(_guardrail(definition, guardrail, weakest, expected) for guardrail in definition.guardrails),
+    )
+
+
+def _level(definition: ExperimentDefinition) -> float:
+    """Alpha of one comparison: Bonferroni's, which Holm's procedure never falls below."""
+    return definition.design.alpha / (len(definition.treatments) * len(definition.goals))
+
+
+def _split(definition: ExperimentDefinition, treatment: str) -> tuple[float, float]:
+    """Control's share, and the treatment's units per unit of control."""
+    share = definition.shares[definition.control]
+    return share, definition.shares[treatment] / share
+
+
+def _people(definition: ExperimentDefinition, treatment: str) -> int:
+    plan, goal = definition.design, definition.goals[0]
+    share, ratio = _split(definition, treatment)
+    alpha = _level(definition)
+    if goal.kind is MetricKind.BINARY:
+        reached = plan.base_rate + goal.direction.sign * plan.minimum_effect
+        control = power.sample_size_proportions(plan.base_rate, reached, plan.power, alpha, ratio)
+    else:
+        control = power.sample_size_means(plan.minimum_effect, goal.deviation or 0.0, plan.power, alpha, ratio)
+    return math.ceil(control / share)
+
+
+def _power(definition: ExperimentDefinition, treatment: str, people: int) -> float:
+    plan, goal = definition.design, definition.goals[0]
+    share, ratio = _split(definition, treatment)
+    control, alpha = people * share, _level(definition)
+    if control < 1:
+        return 0.0
+    if goal.kind is MetricKind.BINARY:
+        reached = plan.base_rate + goal.direction.sign * plan.minimum_effect
+        return power.power_proportions(control, plan.base_rate, reached, alpha, ratio)
+    return power.power_means(control, plan.minimum_effect, goal.deviation or 0.0, alpha, ratio)
+
+
+def _detectable(definition: ExperimentDefinition, treatment: str, people: int) -> float | None:
+    plan, goal = definition.design, definition.goals[0]
+    share, ratio = _split(definition, treatment)
+    control, alpha = people * share, _level(definition)
+    if control < 1:
+        return None
+    if goal.kind is MetricKind.BINARY:
+        # A decrease of a rate is an increase of its complement.
+        rate = plan.base_rate if goal.direction.sign > 0 else 1 - plan.base_rate
+        return power.detectable_rate(control, rate, plan.power, alpha, ratio)
+    return power.detectable_mean(control, goal.deviation or 0.0, plan.power, alpha, ratio)
+
+
+def _guardrail(definition: ExperimentDefinition, guardrail: Guardrail, treatment: str, people: int) -> GuardrailPower:
+    metric = guardrail.metric
+    share, ratio = _split(definition, treatment)
+    chance = None
+    if metric.kind is MetricKind.BINARY and metric.typical is not None and people * share >= 1:
+        chance = power.power_non_inferiority(
+            people * share, metric.typical, guardrail.margin, definition.design.alpha, ratio
+        )
+    return GuardrailPower(metric.name, guardrail.margin, chance)
+
+
+def _round_up(effect: float) -> float:
+    """To two significant digits, upwards: a value that a person would write."""
+    digits = 1 - math.floor(math.log10(effect))
+    scale: float = 10.0**digits
+    return math.ceil(effect * scale) / scale
