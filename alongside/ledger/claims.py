@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from alongside.ledger.engine import Ledger
+from alongside.ledger.failpoints import failpoint
 from alongside.ledger.messages import in_keys, states_before
 from alongside.ledger.pauses import not_paused
 from alongside.ledger.schema import attempt, batch, ledger_info, message, run_campaign
@@ -113,6 +114,8 @@ def claim(
         connection.execute(
             attempt.insert().values(attempt_id=attempt_id, batch_id=row.batch_id, worker=worker[:80], claimed_at=now)
         )
+        failpoint("claim.before_commit")
+    failpoint("claim.after")
     return Claim(
         batch_id=row.batch_id,
         attempt_id=attempt_id,
@@ -180,6 +183,14 @@ def waiting(connection: Connection, scope: Scope, due: datetime) -> tuple[int, i
     return int(ready or 0), int(postponed or 0)
 
 
+def next_moment(connection: Connection, scope: Scope) -> tuple[datetime | None, datetime | None]:
+    """When something may become claimable: the earliest `not_before` (patient time), the earliest lease (wall time)."""
+    mine = [*claimable(scope), batch.c.attempts < scope.max_attempts]
+    later = sa.select(sa.func.min(batch.c.not_before)).where(batch.c.state == BatchState.PLANNED.value, *mine)
+    lease = sa.select(sa.func.min(batch.c.lease_until)).where(batch.c.state == BatchState.CLAIMED.value, *mine)
+    return connection.execute(later).scalar(), connection.execute(lease).scalar()
+
+
 def renew_attempts(ledger: Ledger, scope: Scope, now: datetime) -> None:
     """A new dispatch (an operator's Retry) begins with all its tries."""
     with ledger.begin() as connection:
@@ -224,6 +235,8 @@ def begin_call(
         for key, blind in (readdressed or {}).items():
             connection.execute(message.update().where(message.c.message_key == key).values(address_blind=blind))
         connection.execute(attempt.update().where(attempt.c.attempt_id == held.attempt_id).values(called_at=now))
+        failpoint("call.before_commit")
+    failpoint("call.after")
     return True
 
 
@@ -251,9 +264,15 @@ def settle_uncalled(
 
 
 def release(
-    ledger: Ledger, held: Claim, *, now: datetime, not_before: datetime | None = None, detail: str = ""
+    ledger: Ledger,
+    held: Claim,
+    *,
+    now: datetime,
+    not_before: datetime | None = None,
+    burn: bool = False,
+    detail: str = "",
 ) -> bool:
-    """Give a claim back untouched: nothing has left, the batch is `planned` again."""
+    """Give a claim back untouched: nothing has left, the batch is `planned` again; `burn` counts the try."""
     with ledger.begin() as connection:
         changed = connection.execute(
             batch.update()
@@ -263,6 +282,7 @@ def release(
                 attempt_id=None,
                 lease_until=None,
                 not_before=not_before if not_before is not None else batch.c.not_before,
+                attempts=batch.c.attempts + (1 if burn else 0),
                 updated_at=now,
             )
         )
@@ -292,6 +312,8 @@ def settle(ledger: Ledger, held: Claim, result: Settlement, *, now: datetime, pa
             rejected=len(result.rejected),
             detail=result.detail,
         )
+        failpoint("settle.before_commit")
+    failpoint("settle.after")
 
 
 def _close(connection: Connection, held: Claim, result: Settlement, now: datetime) -> bool:
@@ -348,29 +370,48 @@ def _plan_again(connection: Connection, held: Claim, result: Settlement, now: da
 def expire_calls(ledger: Ledger, now: datetime) -> int:
     """Batches whose worker died while calling: their messages become `unknown`. Returns how many messages."""
     with ledger.begin() as connection:
-        dead = connection.execute(
-            sa.select(batch.c.batch_id, batch.c.attempt_id)
-            .where(batch.c.state == BatchState.CALLING.value, batch.c.lease_until < now)
-            .with_for_update(skip_locked=True)
-        ).all()
-        if not dead:
-            return 0
-        ids = [row.batch_id for row in dead]
-        lost = connection.execute(
-            message.update()
-            .where(in_keys(connection, message.c.batch_id, ids), message.c.state == MessageState.PLANNED.value)
-            .values(state=MessageState.UNKNOWN.value, updated_at=now)
-        ).rowcount
+        return _lose(connection, batch.c.lease_until < now, now)
+
+
+def abandon(ledger: Ledger, worker: str, now: datetime) -> int:
+    """What a worker held that is known to have ended: claims are free again, calls are `unknown`.
+
+    Returns how many messages became unknown.
+    """
+    with ledger.begin() as connection:
+        held = sa.select(attempt.c.attempt_id).where(attempt.c.worker == worker[:80], attempt.c.finished_at.is_(None))
         connection.execute(
             batch.update()
-            .where(in_keys(connection, batch.c.batch_id, ids))
-            .values(state=BatchState.UNKNOWN.value, lease_until=None, updated_at=now)
+            .where(batch.c.state == BatchState.CLAIMED.value, batch.c.attempt_id.in_(held))
+            .values(state=BatchState.PLANNED.value, attempt_id=None, lease_until=None, updated_at=now)
         )
-        connection.execute(
-            attempt.update()
-            .where(in_keys(connection, attempt.c.attempt_id, [row.attempt_id for row in dead]))
-            .values(finished_at=now, outcome="unknown", detail="no answer was recorded: the worker ended while calling")
-        )
+        return _lose(connection, batch.c.attempt_id.in_(held), now)
+
+
+def _lose(connection: Connection, which: sa.ColumnElement[bool], now: datetime) -> int:
+    dead = connection.execute(
+        sa.select(batch.c.batch_id, batch.c.attempt_id)
+        .where(batch.c.state == BatchState.CALLING.value, which)
+        .with_for_update(skip_locked=True)
+    ).all()
+    if not dead:
+        return 0
+    ids = [row.batch_id for row in dead]
+    lost = connection.execute(
+        message.update()
+        .where(in_keys(connection, message.c.batch_id, ids), message.c.state == MessageState.PLANNED.value)
+        .values(state=MessageState.UNKNOWN.value, updated_at=now)
+    ).rowcount
+    connection.execute(
+        batch.update()
+        .where(in_keys(connection, batch.c.batch_id, ids))
+        .values(state=BatchState.UNKNOWN.value, lease_until=None, updated_at=now)
+    )
+    connection.execute(
+        attempt.update()
+        .where(in_keys(connection, attempt.c.attempt_id, [row.attempt_id for row in dead]))
+        .values(finished_at=now, outcome="unknown", detail="no answer was recorded: the worker ended while calling")
+    )
     return lost
 
 
@@ -467,5 +508,6 @@ def planned_messages(connection: Connection, batch_id: str) -> Iterable[Row[Any]
             message.c.template,
             message.c.template_hash,
             message.c.variables,
+            message.c.planned_at,
         ).where(message.c.batch_id == batch_id, message.c.state == MessageState.PLANNED.value)
     )

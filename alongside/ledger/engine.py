@@ -188,7 +188,9 @@ def _sqlite_engine(url: URL) -> Engine:
             ) from error
     wait = {} if "timeout" in url.query else {"timeout": 30}
     # Kept connections: closing the last one of a WAL database checkpoints it, which every transaction would pay for.
-    engine = sa.create_engine(url, poolclass=QueuePool, connect_args=wait, json_deserializer=orjson.loads)
+    engine = sa.create_engine(
+        url, poolclass=QueuePool, connect_args=wait, json_deserializer=orjson.loads, hide_parameters=True
+    )
 
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: Any) -> None:
@@ -218,7 +220,10 @@ def _use_wal(connection: Any) -> None:
 
 def _postgres_engine(url: URL) -> Engine:
     engine = sa.create_engine(
-        url.set(drivername="postgresql+psycopg"), pool_pre_ping=True, json_deserializer=orjson.loads
+        url.set(drivername="postgresql+psycopg"),
+        pool_pre_ping=True,
+        json_deserializer=orjson.loads,
+        hide_parameters=True,
     )
 
     @event.listens_for(engine, "connect")

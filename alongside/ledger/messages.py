@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from alongside.ledger.failpoints import failpoint
 from alongside.ledger.schema import batch, message
 from alongside.model.enums import MessageState
 
@@ -143,6 +144,7 @@ def plan_batches(
     planned = _planned(connection)
     for name in ("plan_staged", "plan_numbered"):
         connection.exec_driver_sql(f"DROP TABLE {name}")
+    failpoint("plan.before_commit")
     return planned
 
 
