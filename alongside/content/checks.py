@@ -7,11 +7,11 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-from jinja2 import meta, nodes
+from jinja2 import meta
 from jinja2.exceptions import TemplateError
 
 from alongside.content.catalogue import ContentCatalogue, Message, load_leniently
-from alongside.content.compose import files_of, parse_source
+from alongside.content.compose import files_of, free_names
 from alongside.content.definition import BUILT_IN
 from alongside.content.environment import RenderFailed, message_environment
 from alongside.content.message import CompiledMessage
@@ -84,7 +84,7 @@ def _names(
         for path in files_of(catalogue.root, body) if body.is_file() else ():
             if path not in seen:
                 seen.add(path)
-                for name, line in _free_names(parse_source(path)):
+                for name, line in free_names(path):
                     used.add(name)
                     if name not in known:
                         yield Finding(str(path), line, name, "is not declared", _declare(name, known))
@@ -104,11 +104,6 @@ def _subject_names(
     used |= names
     for name in sorted(names - known):
         yield message.document.finding(*place, what=f"{name!r} is not declared", remedy=_declare(name, known))
-
-
-def _free_names(tree: nodes.Template) -> list[tuple[str, int]]:
-    free = meta.find_undeclared_variables(tree)
-    return sorted({(node.name, node.lineno) for node in tree.find_all(nodes.Name) if node.name in free})
 
 
 def _declare(name: str, known: set[str]) -> str:

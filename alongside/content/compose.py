@@ -13,9 +13,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from jinja2 import BaseLoader, Environment, StrictUndefined, TemplateNotFound, nodes
-from jinja2.exceptions import TemplateSyntaxError
+from jinja2 import BaseLoader, Environment, StrictUndefined, TemplateNotFound, meta, nodes
+from jinja2.exceptions import TemplateAssertionError, TemplateSyntaxError
 
+from alongside.content.environment import message_environment
+from alongside.model.enums import Locale
 from alongside.model.errors import ConfigurationInvalid
 from alongside.model.findings import Finding, nearest
 
@@ -39,7 +41,8 @@ _ELEMENTS = frozenset(
         *("carousel-image",),
     )
 )
-_CARRIED = re.compile(r"<tr><td[^>]*><div[^>]*>\s*(xJ\d{6}Jx)\s*</div></td></tr>")
+#: A condition around elements of a column travels as an element of its own, which is taken off again after MJML.
+_CARRIED = re.compile(r"<tr><td[^>]*><div[^>]*>\s*xC(\d{6})Cx\s*</div></td></tr>")
 
 
 @dataclass
@@ -83,10 +86,23 @@ def _inside(root: Path, name: str) -> Path | None:
 def parse_source(path: Path) -> nodes.Template:
     """The Jinja2 syntax tree of one file as written; a syntax error raises `ConfigurationInvalid` with its line."""
     try:
-        return Environment(autoescape=False).parse(_read(path), filename=str(path))  # noqa: S701 - parsed, never rendered
+        return message_environment(Locale.EN, "UTC").parse(_read(path), filename=str(path))
     except TemplateSyntaxError as error:
         finding = Finding(str(path), error.lineno, "", f"template syntax: {error.message}", "correct this line")
         raise ConfigurationInvalid([finding]) from error
+
+
+def free_names(path: Path) -> list[tuple[str, int]]:
+    """Variables that a file reads, with their lines. An unknown filter raises `ConfigurationInvalid` with its line."""
+    tree = parse_source(path)
+    try:
+        free = meta.find_undeclared_variables(tree)
+    except TemplateAssertionError as error:
+        filters = message_environment(Locale.EN, "UTC").filters
+        wrong = re.search(r"'(\w+)'", error.message or "")
+        remedy = (nearest(wrong.group(1), filters) if wrong else "") or f"filters: {', '.join(sorted(filters))}"
+        raise ConfigurationInvalid([Finding(str(path), error.lineno, "", error.message or "", remedy)]) from error
+    return sorted({(node.name, node.lineno) for node in tree.find_all(nodes.Name) if node.name in free})
 
 
 def _read(path: Path) -> str:
@@ -138,8 +154,8 @@ def compose_text(root: Path, path: Path) -> str:
 def compose_html(root: Path, path: Path) -> str:
     """The Jinja2 source of an HTML body: layout resolved, MJML compiled, CSS inlined."""
     pieces = Pieces()
-    html = _mjml(_carry(_compose(root, path, pieces), path), path)
-    return pieces.restore(_CARRIED.sub(r"\1", html))
+    html = _mjml(_carry(_compose(root, path, pieces), pieces, path), path)
+    return pieces.restore(_CARRIED.sub(r"xJ\1Jx", html))
 
 
 def _compose(root: Path, path: Path, pieces: Pieces) -> str:
@@ -156,13 +172,13 @@ def _compose(root: Path, path: Path, pieces: Pieces) -> str:
     return environment.get_template(path.relative_to(root).as_posix()).render()
 
 
-def _carry(mjml: str, path: Path) -> str:
-    """Give every word that stands between elements a carrier which MJML keeps in its place."""
+def _carry(mjml: str, pieces: Pieces, path: Path) -> str:
+    """Give every condition that stands between elements a carrier which MJML keeps in its place."""
     out: list[str] = []
     stack: list[str] = []
     position = 0
     for tag in _TAG.finditer(mjml):
-        out += [_carried(mjml[position : tag.start()], stack, path), tag.group(0)]
+        out += [_carried(mjml[position : tag.start()], stack, pieces, path), tag.group(0)]
         position = tag.end()
         _step(stack, tag)
     return "".join([*out, mjml[position:]])
@@ -183,20 +199,18 @@ def _step(stack: list[str], tag: re.Match[str]) -> str:
     return ""
 
 
-def _carried(text: str, stack: list[str], path: Path) -> str:
-    if not stack or not _WORD.search(text):
+def _carried(text: str, stack: list[str], pieces: Pieces, path: Path) -> str:
+    inner = stack[-1] if stack else ""
+    words = _WORD.findall(text) if inner in _ROWS | _CELLS | _FORBIDDEN else []
+    if not words:
         return text
-    inner = stack[-1]
-    if inner in _ROWS:
-        return _WORD.sub(r"<mj-raw>\g<0></mj-raw>", text)
-    if inner in _CELLS:
-        return _WORD.sub(r"<mj-text>\g<0></mj-text>", text)
-    if inner in _FORBIDDEN:
-        what = f"a placeholder or condition stands directly inside <{inner}>"
-        raise ConfigurationInvalid(
-            [Finding(str(path), 0, "", what, "put it into text, around a section, or around an element of a column")]
-        )
-    return text
+    printed = [pieces.texts[int(word)] for word in words if not pieces.texts[int(word)].startswith("{%")]
+    if printed or inner in _FORBIDDEN:
+        what = f"{printed[0] if printed else 'a condition'} stands directly inside <{inner}>"
+        remedy = "put placeholders into text, and conditions around a section or an element of a column"
+        raise ConfigurationInvalid([Finding(str(path), 0, "", what, remedy)])
+    carrier = r"<mj-raw>\g<0></mj-raw>" if inner in _ROWS else r"<mj-text>xC\1Cx</mj-text>"
+    return _WORD.sub(carrier, text)
 
 
 def _mjml(source: str, path: Path) -> str:
