@@ -121,5 +121,5 @@ def known_column(name: str) -> Fault | None:
     """None when the column may be used."""
     if name in USABLE:
         return None
-    remedy = nearest(name, [*USABLE, *FUNCTIONS]) or "docs/segments.md lists the columns"
+    remedy = nearest(name, USABLE) or nearest(name, FUNCTIONS) or "docs/segments.md lists the columns"
     return Fault(f"'{name}' is not a known column", remedy, name)

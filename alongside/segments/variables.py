@@ -67,10 +67,10 @@ class CompiledVariables:
     ) -> Any:
         """The values as a `pyarrow.Table`; `people` as in `select_sql`, or a relation with `person_id`."""
         if isinstance(people, str):
-            return connection.execute(self.select_sql(tables, as_of, people)).to_arrow_table()
+            return connection.sql(self.select_sql(tables, as_of, people)).to_arrow_table()
         people.create_view("variables_people", replace=True)
         try:
-            return connection.execute(self.select_sql(tables, as_of, "variables_people")).to_arrow_table()
+            return connection.sql(self.select_sql(tables, as_of, "variables_people")).to_arrow_table()
         finally:
             connection.execute("DROP VIEW IF EXISTS variables_people")
 

@@ -51,6 +51,11 @@ def ago(days: float = 0, hours: float = 0) -> datetime:
     return AS_OF.replace(tzinfo=None) - timedelta(days=days, hours=hours)
 
 
+def utc(text: str) -> datetime:
+    """A moment as the tables store it."""
+    return datetime.fromisoformat(text).replace(tzinfo=None)
+
+
 class Draft:
     """Rows, then files: `Draft(folder).person("p1", age=70).reading("p1", "hba1c", 8, ago(3)).write()`."""
 
