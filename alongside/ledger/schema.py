@@ -196,7 +196,7 @@ vault_person = Table(
 vault_index = Table(
     "vault_index",
     metadata,
-    Column("kind", String(16), primary_key=True),  # email | phone | national_id | mrn | source:<name>
+    Column("kind", String(80), primary_key=True),  # email | phone | national_id | mrn | source:<name>
     Column("blind", String(32), primary_key=True),  # keyed hash of the normalised value
     Column("person_id", String(20), primary_key=True),
     Index(None, "person_id"),

@@ -156,7 +156,7 @@ def _vault_and_consent() -> None:
     )
     op.create_table(
         "vault_index",
-        sa.Column("kind", sa.String(length=16), nullable=False),
+        sa.Column("kind", sa.String(length=80), nullable=False),
         sa.Column("blind", sa.String(length=32), nullable=False),
         sa.Column("person_id", sa.String(length=20), nullable=False),
         sa.PrimaryKeyConstraint("kind", "blind", "person_id", name=op.f("pk_vault_index")),
