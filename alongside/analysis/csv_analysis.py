@@ -22,9 +22,9 @@ from alongside.analysis.csv_files import (
     relation,
 )
 from alongside.analysis.decision import Evidence, decide
-from alongside.analysis.result import Arm, ExperimentResult, MetricInfo
+from alongside.analysis.result import Arm, ExperimentResult, MetricInfo, Words
 from alongside.analysis.wording import Facts, sentence
-from alongside.model.enums import Verdict
+from alongside.model.enums import Locale, Verdict
 from alongside.model.errors import DataInvalid, Refused
 from alongside.model.findings import nearest
 from alongside.outreach.experiments.metrics import Direction, MetricKind
@@ -311,14 +311,18 @@ def _conclude(
 
 def _notes(
     infos: Sequence[MetricInfo], sums: Mapping[str, Sums], covariate: str | None, unplanned: bool
-) -> tuple[str, ...]:
-    notes = []
+) -> tuple[Words, ...]:
+    notes: list[Words] = []
     for info in infos:
-        missing = sum(item.missing for item in sums[info.name].values())
-        if missing:
-            notes.append(f"{missing:,} rows have no value of '{info.name}' and are left out of it")
+        if missing := sum(item.missing for item in sums[info.name].values()):
+            zh = f"{missing:,} 行没有“{info.name}”的数值，未计入该指标"
+            en = f"{missing:,} rows have no value of “{info.name}” and are left out of it"
+            notes.append({Locale.ZH_CN: zh, Locale.EN: en})
     if covariate:
-        notes.append(f"differences are adjusted for '{covariate}', which must have been measured before assignment")
+        zh = f"差异已按“{covariate}”校正；它必须在分组之前测得"
+        en = f"differences are adjusted for “{covariate}”, which must have been measured before assignment"
+        notes.append({Locale.ZH_CN: zh, Locale.EN: en})
     if unplanned:
-        notes.append("equal shares were assumed: name the planned ones if they were not equal")
+        en = "equal shares were assumed: name the planned ones if they were not equal"
+        notes.append({Locale.ZH_CN: "假定各组份额相等；若计划不同，请给出计划份额", Locale.EN: en})
     return tuple(notes)

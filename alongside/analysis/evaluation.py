@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from alongside.analysis.comparing import compare_goals, compare_guardrails
 from alongside.analysis.decision import Evidence, decide, early_alpha
 from alongside.analysis.observation import Observed, observe
-from alongside.analysis.result import Arm, ArmMetric, ExperimentResult, MetricInfo
+from alongside.analysis.result import Arm, ArmMetric, ExperimentResult, MetricInfo, Words
 from alongside.analysis.wording import Facts, sentence
 from alongside.ledger import experiments as store
-from alongside.model.enums import Verdict
+from alongside.model.enums import Locale, Verdict
 from alongside.model.errors import Refused
 from alongside.outreach.experiments import Decide, ExperimentDefinition, Metric
-from alongside.stats.sample_ratio import SampleRatio, sample_ratio
+from alongside.stats.sample_ratio import MISMATCH, SampleRatio, sample_ratio
 
 if TYPE_CHECKING:
     from alongside.ledger import Ledger
@@ -73,12 +73,13 @@ def record(
 
 def _exploratory(
     definition: ExperimentDefinition, registration: store.Registration, edited: list[str]
-) -> tuple[str, ...]:
-    reasons = []
+) -> tuple[Words, ...]:
+    reasons: list[Words] = []
     if registration.exploratory_since is not None or registration.definition_hash != definition.definition_hash:
-        since = registration.exploratory_since
-        reasons.append(f"the definition was edited after launch{f' ({since.date()})' if since else ''}")
-    reasons += [f"the text of variant '{name}' was edited while the experiment ran" for name in edited]
+        reasons.append({Locale.ZH_CN: "实验定义在启动后被修改", Locale.EN: "the definition was edited after launch"})
+    for name in edited:
+        zh, en = f"变体“{name}”的文本在实验期间被修改", f"the text of “{name}” was edited while the experiment ran"
+        reasons.append({Locale.ZH_CN: zh, Locale.EN: en})
     return tuple(reasons)
 
 
@@ -86,7 +87,7 @@ def conclude(
     definition: ExperimentDefinition,
     observed: Observed,
     as_of: datetime,
-    exploratory: tuple[str, ...] = (),
+    exploratory: tuple[Words, ...] = (),
     delivery: Mapping[str, Mapping[str, int]] | None = None,
 ) -> ExperimentResult:
     """Statistics, verdict and words on what was observed. Pure."""
@@ -139,14 +140,17 @@ def _arm(definition: ExperimentDefinition, observed: Observed, name: str) -> Arm
 
 def _notes(
     definition: ExperimentDefinition, observed: Observed, by_channel: Mapping[str, SampleRatio]
-) -> tuple[str, ...]:
-    notes = [
-        f"the arms of channel '{name}' do not have their planned shares: look for a cause there"
-        for name, ratio in by_channel.items()
-        if ratio.p_value is not None and ratio.p_value < 0.001 / len(by_channel)
-    ]
+) -> tuple[Words, ...]:
+    notes: list[Words] = []
+    for name, ratio in by_channel.items():
+        if ratio.p_value is not None and ratio.p_value < MISMATCH / len(by_channel):
+            zh = f"渠道“{name}”内各组人数与计划不符，请查明原因"
+            en = f"the arms of channel “{name}” do not have their planned shares: look for a cause there"
+            notes.append({Locale.ZH_CN: zh, Locale.EN: en})
     for metric in definition.metrics:
         missing = sum(sums.missing for sums in observed.sums[metric.name].values())
         if missing:
-            notes.append(f"{missing:,} people have no value of '{metric.name}' and are left out of it")
+            zh = f"{missing:,} 人没有“{metric.words(Locale.ZH_CN)}”的数值，未计入该指标"
+            en = f"{missing:,} people have no value of “{metric.words(Locale.EN)}” and are left out of it"
+            notes.append({Locale.ZH_CN: zh, Locale.EN: en})
     return tuple(notes)

@@ -13,6 +13,8 @@ from alongside.outreach.experiments.metrics import Direction, MetricKind
 from alongside.stats import Comparison, Interval
 from alongside.stats.sample_ratio import SampleRatio
 
+Words = Mapping[Locale, str]  # one sentence in every language
+
 
 @dataclass(frozen=True)
 class MetricInfo:
@@ -112,11 +114,11 @@ class ExperimentResult:
     sample_ratio: SampleRatio
     verdict: Verdict
     winner: str | None
-    verdict_text: Mapping[Locale, str]
+    verdict_text: Words
     as_of: datetime | None = None
     maturity: Maturity | None = None
-    exploratory: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
+    exploratory: tuple[Words, ...] = ()  # why it proves nothing, when it does not
+    notes: tuple[Words, ...] = ()
     sample_ratio_by_channel: Mapping[str, SampleRatio] = field(default_factory=dict)
     delivery: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
 
@@ -138,8 +140,8 @@ class ExperimentResult:
             "winner": self.winner,
             "verdict_text": {locale.value: text for locale, text in self.verdict_text.items()},
             "maturity": _maturity(self.maturity) if self.maturity else None,
-            "exploratory": list(self.exploratory),
-            "notes": list(self.notes),
+            "exploratory": [words[Locale.EN] for words in self.exploratory],
+            "notes": [words[Locale.EN] for words in self.notes],
             "delivery": {name: dict(counts) for name, counts in self.delivery.items()},
         }
 

@@ -52,8 +52,8 @@ _WORDS = {
     "ratio": {Locale.ZH_CN: "各组人数检验 p = {p}", Locale.EN: "Sample-ratio check p = {p}"},
     "maturity": {
         Locale.ZH_CN: "结果已知 {mature} 人，窗口未满 {open} 人，入组结束后 {late} 人（不计入）；结论日 {due}",
-        Locale.EN: "Outcomes known of {mature} people, windows open of {open}, {late} came after enrolment (not counted);"
-        " verdict due {due}",
+        Locale.EN: "Outcomes known of {mature} people, windows open of {open}, {late} came after enrolment and do not"
+        " count; verdict due {due}",
     },
 }
 
@@ -110,10 +110,10 @@ def _row(
 
 
 def _remarks(result: ExperimentResult, locale: Locale) -> tuple[str, ...]:
-    remarks = [_WORDS["exploratory"][locale].format(text=text) for text in result.exploratory]
+    remarks = [_WORDS["exploratory"][locale].format(text=text[locale]) for text in result.exploratory]
     remarks.append(_WORDS["ratio"][locale].format(p=p_text(result.sample_ratio.p_value)))
     if maturity := result.maturity:
         counts = {"mature": f"{maturity.mature:,}", "open": f"{maturity.open:,}", "late": f"{maturity.late:,}"}
         due = maturity.verdict_due.date().isoformat()
         remarks.append(_WORDS["maturity"][locale].format(due=due, **counts))
-    return (*remarks, *result.notes)
+    return (*remarks, *(note[locale] for note in result.notes))

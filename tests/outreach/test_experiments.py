@@ -1,0 +1,351 @@
+"""Experiments as YAML: what is checked before launch, who gets which arm, and what the design can find."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alongside.model.errors import ConfigurationInvalid, Refused
+from alongside.model.ids import keyed_hash
+from alongside.outreach.experiments import (
+    ExperimentDefinition,
+    assign,
+    assign_sticky,
+    check,
+    design,
+    load,
+    load_metrics,
+)
+from alongside.outreach.experiments.assignment import experiment_salt
+from alongside.settings import Project
+
+ROOT = Path(__file__).resolve().parents[2]
+SECRET = b"k" * 32
+MESSAGES = ["follow_up/hypertension_review", "follow_up/hypertension_review_personal"]
+CAMPAIGNS = ["hypertension_follow_up", "flu_vaccine"]
+Edit = Callable[[str], str]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """The shipped metrics and experiment, alone."""
+    for folder in ("metrics", "experiments"):
+        (tmp_path / "config" / folder).mkdir(parents=True)
+    for file in (ROOT / "config" / "metrics").glob("*.yaml"):
+        (tmp_path / "config" / "metrics" / file.name).write_text(file.read_text("utf-8"), "utf-8")
+    name = "hypertension_review_wording.yaml"
+    text = (ROOT / "config" / "experiments" / name).read_text("utf-8")
+    (tmp_path / "config" / "experiments" / name).write_text(text, "utf-8")
+    (tmp_path / "config" / "campaigns").mkdir()
+    for campaign in CAMPAIGNS:
+        (tmp_path / "config" / "campaigns" / f"{campaign}.yaml").write_text("{}", "utf-8")
+    for message in MESSAGES:
+        (tmp_path / "templates" / message).mkdir(parents=True)
+        (tmp_path / "templates" / message / "message.yaml").write_text("{}", "utf-8")
+    return Project.at(tmp_path)
+
+
+@pytest.fixture
+def definition(project: Project) -> ExperimentDefinition:
+    return load(project)["hypertension_review_wording"]
+
+
+def _edit(project: Project, path: str, old: str, new: str) -> None:
+    file = project.config / path
+    text = file.read_text("utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new), "utf-8")
+
+
+def _with_shares(definition: ExperimentDefinition, *shares: float) -> ExperimentDefinition:
+    variants = [{"name": f"arm_{index}", "message": MESSAGES[0], "share": share} for index, share in enumerate(shares)]
+    return ExperimentDefinition.model_validate({**definition.as_json(), "variants": variants, "control": "arm_0"})
+
+
+# ------------------------------------------------------------------------------------------------------- definitions
+def test_the_shipped_experiments_have_no_faults(project: Project):
+    assert check(project) == []
+
+
+def test_opt_out_complaint_and_delivery_guard_every_experiment(project: Project):
+    path = "experiments/hypertension_review_wording.yaml"
+    for margin in ("{metric: unsubscribed, margin: 0.03}", "{metric: complained, margin: 0.02}"):
+        _edit(project, path, f"    - {margin}\n", "")
+    guardrails = {item.metric.name: item.margin for item in load(project)["hypertension_review_wording"].guardrails}
+    assert guardrails == {"delivered": 0.05, "unsubscribed": 0.02, "complained": 0.01}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        ("message: follow_up/hypertension_review_personal", "message: follow_up/hypertension_reveiw",
+         10, "unknown message 'follow_up/hypertension_reveiw' (did you mean 'follow_up/hypertension_review'?)"),
+        ("campaign: hypertension_follow_up", "campaign: hypertention_follow_up",
+         4, "did you mean 'hypertension_follow_up'?"),
+        ("share: 0.5}\ncontrol", "share: 0.6}\ncontrol", 9, "shares sum to 1.1, not 1"),
+        ("control: control", "control: contol", 11, "control 'contol' is not a variant (did you mean 'control'?)"),
+        ("name: personal", "name: control", 10, "variant 'control' stands twice"),
+        ("goal: booked_follow_up", "goal: booked_folow_up",
+         14, "unknown metric 'booked_folow_up' (did you mean 'booked_follow_up'?)"),
+        ("metric: complained", "metric: complaned", 17, "unknown metric 'complaned' (did you mean 'complained'?)"),
+        ("minimum_effect: 0.08", "minimum_effect: 0.9", 22, "a rate of 0.15 cannot improve by 0.9"),
+        ("alpha: 0.05", "alhpa: 0.05", 20, "is not a known field (did you mean 'alpha'?)"),
+        ("decide: ship_winner", "decide: ship_winer", 25, "did you mean 'ship_winner'?"),
+        ("planned_days: 12", "planned_days: 0", 24, "greater than or equal to 1"),
+    ],
+)  # fmt: skip
+def test_a_fault_names_line_and_remedy(project: Project, old: str, new: str, line: int, words: str):
+    _edit(project, "experiments/hypertension_review_wording.yaml", old, new)
+    found = [str(finding) for finding in check(project)]
+    assert any(words in text and f"hypertension_review_wording.yaml:{line}:" in text for text in found), found
+    with pytest.raises(ConfigurationInvalid):
+        load(project)
+
+
+def test_one_variant_is_no_experiment(project: Project):
+    path = "experiments/hypertension_review_wording.yaml"
+    _edit(project, path, "  - {name: personal, message: follow_up/hypertension_review_personal, share: 0.5}\n", "")
+    assert any("at least two variants" in str(finding) for finding in check(project))
+
+
+def test_opens_decide_nothing(project: Project):
+    (project.config / "metrics" / "opened.yaml").write_text(
+        "{name: opened, label: {en: opened}, from: delivery, event: open}", "utf-8"
+    )
+    _edit(project, "experiments/hypertension_review_wording.yaml", "goal: booked_follow_up", "goal: opened")
+    assert any("opens decide nothing" in str(finding) for finding in check(project))
+
+
+def test_a_missing_default_guardrail_is_a_fault(project: Project):
+    (project.config / "metrics" / "complained.yaml").unlink()
+    assert any("config/metrics/complained.yaml" in str(finding) for finding in check(project))
+
+
+def test_two_experiments_cannot_share_a_campaign(project: Project):
+    first = project.config / "experiments" / "hypertension_review_wording.yaml"
+    text = first.read_text("utf-8").replace("name: hypertension_review_wording", "name: other_wording")
+    (project.config / "experiments" / "other_wording.yaml").write_text(text, "utf-8")
+    assert any("already has the experiment" in str(finding) for finding in check(project))
+
+
+# ----------------------------------------------------------------------------------------------------------- metrics
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("from: appointment, where: \"servce = 'x'\"",
+         "unknown column 'servce' of appointment (did you mean 'service'?)"),
+        ("from: appointment, where: \"patient_source_id = 'x'\"", "unknown column 'patient_source_id'"),
+        ("from: appointment, where: \"service = \"", "is not a SQL condition"),
+        ("from: appointment, where: \"person_id IN (SELECT person_id FROM person)\"", "is not allowed in a condition"),
+        ("from: appointment, where: \"read_text('/etc/passwd') = ''\"", "is not allowed in a condition"),
+        ("from: appointment, where: \"lowr(service) = ''\"",
+         "'lowr' is not allowed in a condition (did you mean 'lower'?)"),
+        ("from: appointment, where: \"service = 'x'; DROP TABLE person\"", "is not"),
+        ("from: apointment", "unknown origin 'apointment' (did you mean 'appointment'?)"),
+        ("from: patient", "unknown origin 'patient'"),
+        ("from: appointment, time: booked", "'booked' is not a moment of appointment (did you mean 'booked_at'?)"),
+        ("from: observation, kind: continuous", "value: is required for a continuous metric"),
+        ("from: observation, kind: continuous, value: vale", "did you mean 'value'?"),
+        ("from: delivery", "event: is required"),
+        ("from: delivery, event: clik", "did you mean 'click'?"),
+        ("from: delivery, event: click, where: \"true\"", "belongs to a table"),
+        ("from: delivery, event: click, kind: continuous", "binary or counted"),
+        ("from: appointment, event: click", "belongs to 'from: delivery'"),
+        ("from: appointment, within_days: 0", "within_days"),
+    ],
+)  # fmt: skip
+def test_a_faulty_metric_is_explained(project: Project, text: str, words: str):
+    file = project.config / "metrics" / "trial.yaml"
+    file.write_text(f"{{name: trial, label: {{en: trial}}, {text}}}", "utf-8")
+    found = [str(finding) for finding in check(project)]
+    assert any(words in finding and "trial.yaml:1:" in finding for finding in found), found
+
+
+@pytest.mark.parametrize(
+    "where",
+    ["service = 'follow_up' AND status <> 'cancelled'", "lower(department) IN ('a', 'b') OR NOT (status IS NULL)",
+     "start_at > booked_at", "department LIKE 'card%'"],
+)  # fmt: skip
+def test_conditions_that_marketers_write_pass(project: Project, where: str):
+    file = project.config / "metrics" / "trial.yaml"
+    file.write_text(f'{{name: trial, label: {{en: trial}}, from: appointment, where: "{where}"}}', "utf-8")
+    assert check(project) == []
+    assert load_metrics(project)["trial"].where == where
+
+
+# ---------------------------------------------------------------------------------------------------------- the hash
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        ("experiments/hypertension_review_wording.yaml", "margin: 0.03", "margin: 0.04"),
+        ("experiments/hypertension_review_wording.yaml", "alpha: 0.05", "alpha: 0.1"),
+        ("experiments/hypertension_review_wording.yaml", "planned_days: 12", "planned_days: 13"),
+        ("metrics/booked_follow_up.yaml", "within_days: 7", "within_days: 8"),
+        ("metrics/booked_follow_up.yaml", "status <> 'cancelled'", "status = 'booked'"),
+    ],
+)
+def test_what_decides_the_result_changes_the_hash(project, definition, path, old, new):
+    _edit(project, path, old, new)
+    assert load(project)[definition.name].definition_hash != definition.definition_hash
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        ("metrics/booked_follow_up.yaml", "en: booked a follow-up visit", "en: came back"),
+        ("metrics/booked_follow_up.yaml", "typical: 0.15", "typical: 0.2"),
+        ("experiments/hypertension_review_wording.yaml", "makes more people", "lets more people"),
+    ],
+)
+def test_words_for_people_do_not(project, definition, path, old, new):
+    _edit(project, path, old, new)
+    assert load(project)[definition.name].definition_hash == definition.definition_hash
+
+
+def test_the_registered_form_reads_back(definition: ExperimentDefinition):
+    again = ExperimentDefinition.model_validate(definition.as_json())
+    assert again == definition
+    assert again.definition_hash == definition.definition_hash
+
+
+# -------------------------------------------------------------------------------------------------------- assignment
+PEOPLE = [f"p{number:016x}" for number in range(20_000)]
+
+
+def test_assignment_is_the_keyed_hash_of_the_person(definition: ExperimentDefinition):
+    salt = experiment_salt(SECRET, definition.name)
+    expected = ["control" if int(keyed_hash(salt, p, length=8), 16) < 2**63 else "personal" for p in PEOPLE[:500]]
+    assert assign(SECRET, definition, PEOPLE[:500]).to_pylist() == expected
+
+
+def test_assignment_depends_on_nobody_else(definition: ExperimentDefinition):
+    whole = dict(zip(PEOPLE, assign(SECRET, definition, pa.array(PEOPLE)).to_pylist(), strict=True))
+    backwards = PEOPLE[::-7]
+    assert assign(SECRET, definition, backwards).to_pylist() == [whole[person] for person in backwards]
+    chunked = pa.chunked_array([pa.array(PEOPLE[:11]), pa.array(PEOPLE[11:30])])
+    assert assign(SECRET, definition, chunked).to_pylist() == [whole[person] for person in PEOPLE[:30]]
+
+
+def test_nobody_is_no_error(definition: ExperimentDefinition):
+    assert assign(SECRET, definition, []).to_pylist() == []
+
+
+@pytest.mark.parametrize("shares", [(0.5, 0.5), (0.9, 0.1), (0.2, 0.3, 0.5), (1 / 3, 1 / 3, 1 / 3), (0.99, 0.01)])
+def test_shares_are_kept(definition: ExperimentDefinition, shares: tuple[float, ...]):
+    counts = Counter(assign(SECRET, _with_shares(definition, *shares), PEOPLE).to_pylist())
+    for index, share in enumerate(shares):
+        tolerance = 4 * math.sqrt(share * (1 - share) / len(PEOPLE))
+        assert counts[f"arm_{index}"] / len(PEOPLE) == pytest.approx(share, abs=tolerance)
+
+
+def test_another_experiment_or_secret_shuffles_anew(definition: ExperimentDefinition):
+    other = definition.model_copy(update={"name": "another_experiment"})
+    first = assign(SECRET, definition, PEOPLE).to_pylist()
+    for second in (assign(SECRET, other, PEOPLE).to_pylist(), assign(b"x" * 32, definition, PEOPLE).to_pylist()):
+        same = sum(a == b for a, b in zip(first, second, strict=True)) / len(PEOPLE)
+        assert same == pytest.approx(0.5, abs=0.02)
+
+
+@given(st.floats(0.05, 0.9), st.floats(0.01, 0.09))
+@settings(max_examples=20, deadline=None)
+def test_a_growing_share_takes_nobody_away(share: float, more: float):
+    """Who is in a first arm of 30 % is in it at 35 % too: shares are consecutive ranges."""
+    base = ExperimentDefinition.model_validate(_PLAIN)
+    small = assign(SECRET, _with_shares(base, share, 1 - share), PEOPLE[:2000]).to_pylist()
+    large = assign(SECRET, _with_shares(base, share + more, 1 - share - more), PEOPLE[:2000]).to_pylist()
+    assert all(b == "arm_0" for a, b in zip(small, large, strict=True) if a == "arm_0")
+
+
+def test_who_has_an_arm_keeps_it(definition: ExperimentDefinition):
+    computed = assign(SECRET, definition, PEOPLE[:6]).to_pylist()
+    other = ["personal" if arm == "control" else "control" for arm in computed]
+    existing = pa.table({"person_id": PEOPLE[:3], "variant": other[:3]})
+    result = assign_sticky(SECRET, definition, pa.array(PEOPLE[:6]), existing).to_pydict()
+    assert result["variant"] == other[:3] + computed[3:]
+    assert result["is_new"] == [False] * 3 + [True] * 3
+
+
+def test_an_arm_that_was_removed_gets_the_controls_message(definition: ExperimentDefinition):
+    existing = pa.table({"person_id": PEOPLE[:1], "variant": ["retired"]})
+    result = assign_sticky(SECRET, definition, pa.array(PEOPLE[:1]), existing)
+    assert result.to_pylist() == [{"person_id": PEOPLE[0], "variant": "control", "is_new": False}]
+
+
+def test_nobody_assigned_yet(definition: ExperimentDefinition):
+    existing = pa.table({"person_id": pa.array([], pa.string()), "variant": pa.array([], pa.string())})
+    result = assign_sticky(SECRET, definition, pa.chunked_array([pa.array(PEOPLE[:4])]), existing)
+    assert result.column("is_new").to_pylist() == [True] * 4
+
+
+# ------------------------------------------------------------------------------------------------------- launch gate
+def test_enough_people_pass(definition: ExperimentDefinition):
+    report = design(definition, 800, 5)
+    assert report.powered
+    assert report.people_needed == 753  # twice R's power.prop.test(p1 = .15, p2 = .23, power = .8)
+    assert report.power > 0.8
+    assert report.detectable_effect == pytest.approx(0.0744, abs=1e-4)
+    assert report.verdict_after_days == 20
+    report.require_powered()
+
+
+def test_an_underpowered_launch_is_refused_with_what_would_help(definition: ExperimentDefinition):
+    report = design(definition, 300, 10)
+    assert (report.people_expected, report.days_needed) == (420, 46)
+    with pytest.raises(Refused) as refusal:
+        report.require_powered()
+    text = str(refusal.value)
+    assert "420 people are expected" in text
+    assert "planned_days to 46" in text
+    assert "minimum_effect to 0.12" in text
+    assert design(definition, 300, 10 * 753).powered
+
+
+def test_a_one_off_audience_that_never_grows_cannot_wait(definition: ExperimentDefinition):
+    report = design(definition, 100)
+    assert report.days_needed is None
+    with pytest.raises(Refused, match="widen the campaign's segment"):
+        report.require_powered()
+
+
+def test_nobody_at_all_is_refused(definition: ExperimentDefinition):
+    report = design(definition, 0)
+    assert (report.power, report.detectable_effect) == (0.0, None)
+    with pytest.raises(Refused):
+        report.require_powered()
+
+
+def test_more_variants_and_goals_need_more_people(definition: ExperimentDefinition):
+    three = _with_shares(definition, 1 / 3, 1 / 3, 1 / 3)
+    assert design(three, 1000).people_needed > 1.5 * design(definition, 1000).people_needed
+
+
+def test_a_guardrail_that_could_never_be_shown_unharmed_is_a_warning(project: Project):
+    _edit(
+        project, "experiments/hypertension_review_wording.yaml", "complained, margin: 0.02", "complained, margin: 0.001"
+    )
+    report = design(load(project)["hypertension_review_wording"], 800, 5)
+    assert any("complained" in warning for warning in report.warnings)
+
+
+_PLAIN = {
+    "name": "plain",
+    "campaign": "c",
+    "hypothesis": {"en": "h"},
+    "variants": [
+        {"name": "control", "message": "a/b", "share": 0.5},
+        {"name": "other", "message": "a/c", "share": 0.5},
+    ],
+    "control": "control",
+    "unit": "person",
+    "goals": [{"name": "booked", "label": {"en": "booked"}, "from": "appointment"}],
+    "guardrails": [],
+    "design": {"base_rate": 0.1, "minimum_effect": 0.05, "planned_days": 7},
+    "decide": "ship_winner",
+}
