@@ -1,0 +1,68 @@
+"""Every record's identifying details in one comparable form.
+
+Most spellings are settled in SQL; what the plain patterns do not cover (foreign numbers, extensions, unusual addresses,
+compatibility characters) goes through the validating libraries once per distinct value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import duckdb
+import pyarrow as pa
+
+from alongside.model import addresses
+from alongside.patients import scripts
+from alongside.warehouse.duck import quoted
+
+_BATCH = 10_000
+_FULL_WIDTH = "".join(chr(code) for code in range(0xFF01, 0xFF5F)) + "\u3000"
+_HALF_WIDTH = "".join(chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)) + " "
+
+
+def prepare(duck: duckdb.DuckDBPyConnection, region: str, now: datetime, zone: str) -> None:
+    """Install the macros that the details are made with. `region` is where numbers without country code are dialled."""
+    code, pattern = addresses.mobile_numbers(region) or ("", "(?!)")
+    special = "|".join(name.replace(".", r"\.") for name in addresses.special_domains())
+    values = {
+        "full_width": _FULL_WIDTH,
+        "half_width": _HALF_WIDTH,
+        "phone_code": code,
+        # `(?!)` is not RE2; an empty alternative of digits matches no number either
+        "phone_pattern": pattern if pattern != "(?!)" else "[^0-9]",
+        "email_pattern": addresses.PLAIN_EMAIL,
+        "email_special": rf"[@.](?:{special})$",
+        "fictional_domain": addresses.FICTIONAL_DOMAIN,
+        "today": now.astimezone(ZoneInfo(zone)).date(),
+    }
+    scripts.run(duck, "details_macros", values)
+
+
+def load(duck: duckdb.DuckDBPyConnection, patients: Path, region: str) -> None:
+    """Temp table `detail`: one row for every row of relation `known` (`source, source_id, person_id, since`)."""
+    duck.execute(f"CREATE OR REPLACE TEMP VIEW patient_row AS SELECT * FROM read_parquet({quoted(patients)})")
+    duck.execute("CREATE OR REPLACE TEMP TABLE spelling (kind VARCHAR, raw VARCHAR, normal VARCHAR)")
+    _spell(duck, "name", "full_name", "plain_name(full_name)", addresses.normalise_text)
+    _spell(duck, "email", "email", "plain_email(email)", addresses.normalise_email)
+    _spell(duck, "phone", "phone", "plain_phone(phone)", lambda text: addresses.normalise_phone(text, region))
+    scripts.run(duck, "details")
+
+
+def _spell(
+    duck: duckdb.DuckDBPyConnection, kind: str, column: str, plain: str, normalise: Callable[[str], str | None]
+) -> None:
+    """Add the normal forms of the values that SQL could not settle."""
+    odd: pa.Table = duck.sql(
+        f"SELECT DISTINCT {column} AS raw FROM patient_row WHERE trim({column}) <> '' AND {plain} IS NULL"
+    ).to_arrow_table()
+    for batch in odd.to_batches(max_chunksize=_BATCH):
+        raws = batch.column(0).to_pylist()
+        spelt = pa.table(
+            {"kind": [kind] * len(raws), "raw": raws, "normal": pa.array([normalise(raw) for raw in raws], pa.string())}
+        )
+        duck.register("spelt", spelt)
+        duck.execute("INSERT INTO spelling SELECT kind, raw, normal FROM spelt")
+        duck.unregister("spelt")

@@ -1,0 +1,76 @@
+-- Plain spellings, settled without a library. Each macro answers NULL for what it cannot be sure of.
+CREATE OR REPLACE TEMP MACRO half_width(value) AS
+    translate(value, getvariable('full_width'), getvariable('half_width'));
+
+CREATE OR REPLACE TEMP MACRO squeezed(value) AS
+    nullif(trim(regexp_replace(half_width(value), '\s+', ' ', 'g')), '');
+
+-- ASCII (or its full-width form), common ideographs and the middle dot are their own NFKC form.
+CREATE OR REPLACE TEMP MACRO plain_name(value) AS
+    CASE WHEN regexp_full_match(half_width(value), '[\x20-\x7e\x{4e00}-\x{9fff}·]+') THEN squeezed(value) END;
+
+CREATE OR REPLACE TEMP MACRO plain_email(value) AS
+    CASE
+        WHEN regexp_full_match(lower(trim(value)), getvariable('email_pattern'))
+            AND NOT regexp_matches(lower(trim(value)), getvariable('email_special'))
+            AND strpos(trim(value), '@') <= 65
+            AND length(trim(value)) <= 254
+            AND NOT regexp_matches(value, '[^@.]{64}')
+        THEN lower(trim(value))
+    END;
+
+CREATE OR REPLACE TEMP MACRO phone_digits(value) AS
+    regexp_replace(
+        regexp_replace(half_width(value), '[\s().-]', '', 'g'),
+        '^(?:\+|00)' || getvariable('phone_code'), ''
+    );
+
+CREATE OR REPLACE TEMP MACRO plain_phone(value) AS
+    CASE
+        WHEN regexp_full_match(phone_digits(value), getvariable('phone_pattern'))
+        THEN '+' || getvariable('phone_code') || phone_digits(value)
+    END;
+
+-- What two records compare: letters only, Latin words in one order, courtesy titles left out.
+CREATE OR REPLACE TEMP MACRO is_ideographic(value) AS regexp_matches(value, '[\x{3400}-\x{9fff}]');
+
+CREATE OR REPLACE TEMP MACRO name_key_of(value) AS
+    nullif(
+        CASE
+            WHEN is_ideographic(value)
+            THEN regexp_replace(regexp_replace(lower(value), '(?:先生|女士|小姐)$', ''), '[\s·.,''-]', '', 'g')
+            ELSE array_to_string(
+                list_sort(
+                    list_filter(
+                        string_split_regex(strip_accents(lower(value)), '[^\pL]+'),
+                        lambda word: word NOT IN ('', 'mr', 'mrs', 'ms', 'miss', 'dr')
+                    )
+                ),
+                ' '
+            )
+        END,
+        ''
+    );
+
+CREATE OR REPLACE TEMP MACRO national_id_of(value) AS
+    CASE
+        WHEN length(regexp_replace(half_width(value), '[\s-]', '', 'g')) >= 6
+            -- a single repeated character is how a clerk writes "unknown"
+            AND length(replace(regexp_replace(half_width(value), '[\s-]', '', 'g'),
+                               left(regexp_replace(half_width(value), '[\s-]', '', 'g'), 1), '')) > 0
+        THEN upper(regexp_replace(half_width(value), '[\s-]', '', 'g'))
+    END;
+
+-- GB 11643-1999: the last character is a check digit over the first seventeen.
+CREATE OR REPLACE TEMP MACRO is_checked_id(value) AS
+    coalesce(
+        regexp_full_match(value, '[0-9]{17}[0-9X]')
+        AND substr('10X98765432', 1 + CAST(
+            list_sum(
+                list_transform(
+                    [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2],
+                    lambda weight, place: weight * TRY_CAST(substr(value, place, 1) AS INTEGER)
+                )
+            ) AS INTEGER) % 11, 1) = right(value, 1),
+        FALSE
+    );
