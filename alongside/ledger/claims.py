@@ -183,6 +183,17 @@ def waiting(connection: Connection, scope: Scope, due: datetime) -> tuple[int, i
     return int(ready or 0), int(postponed or 0)
 
 
+def in_call(connection: Connection, scope: Scope) -> int:
+    """Messages of the scope whose batch is in a call right now."""
+    query = (
+        sa.select(sa.func.count())
+        .select_from(batch.join(message, message.c.batch_id == batch.c.batch_id))
+        .where(batch.c.state == BatchState.CALLING.value, message.c.state == MessageState.PLANNED.value)
+        .where(*claimable(scope))
+    )
+    return connection.execute(query).scalar_one()
+
+
 def next_moment(connection: Connection, scope: Scope) -> tuple[datetime | None, datetime | None]:
     """When something may become claimable: the earliest `not_before` (patient time), the earliest lease (wall time)."""
     mine = [*claimable(scope), batch.c.attempts < scope.max_attempts]

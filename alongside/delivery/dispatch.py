@@ -1,0 +1,282 @@
+"""The supervisor of a dispatch: worker processes, their reports, their deaths. Step 7 of a run."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from alongside.delivery.clocks import patient_now
+from alongside.delivery.job import Job, Progress, Word, worker_environment
+from alongside.delivery.modes import require_mode
+from alongside.ledger import Ledger, claims
+from alongside.ledger.claims import Scope
+from alongside.ledger.messages import count_states
+from alongside.model.clock import RunClock
+from alongside.model.enums import Channel, DeliveryMode
+from alongside.model.errors import Retryable
+from alongside.settings import Environment, HospitalSettings, Project
+
+#: How often one place among the workers is filled again after its process has died.
+RESTARTS = 3
+
+
+@dataclass(frozen=True)
+class DispatchReport:
+    """What a dispatch did, and what it left.
+
+    Attributes
+    ----------
+    progress : counts of messages over all workers of this dispatch
+    states : messages of the scope by state afterwards, and `taken`
+    ready : messages that could have left and did not: the run is not complete
+    postponed : messages that wait for their time (quiet hours)
+    in_flight : messages in a call whose worker died and whose lease still runs; they become `unknown`
+    crashed : workers that died and were replaced or given up
+    reasons : why something was left, for a person; without patient values
+    """
+
+    progress: Progress
+    states: dict[str, int]
+    ready: int
+    postponed: int
+    in_flight: int
+    seconds: float
+    workers: int
+    crashed: int = 0
+    peak_rss_mb: float = 0.0
+    reasons: tuple[str, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything that could leave has left."""
+        return self.ready == 0
+
+    @property
+    def messages_per_second(self) -> float:
+        return self.progress.accepted / self.seconds if self.seconds else 0.0
+
+    def require_complete(self) -> None:
+        """Raise when messages were left behind, so that the run fails and its Retry goes on from here.
+
+        Raises
+        ------
+        Retryable : with the reasons
+        """
+        if not self.complete:
+            raise Retryable(
+                f"{self.ready} messages could not be sent: {'; '.join(self.reasons) or 'no worker could go on'}",
+                where="dispatch",
+                remedy="Nothing was lost or sent twice. Mend the cause, then retry the run.",
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return found | {"complete": self.complete, "messages_per_second": round(self.messages_per_second, 1)}
+
+
+Listener = Callable[[Progress], None]
+
+
+def dispatch(
+    ledger: Ledger,
+    project: Project,
+    settings: HospitalSettings,
+    environment: Environment,
+    *,
+    clock: RunClock,
+    mode: DeliveryMode | None = None,
+    run_id: str | None = None,
+    campaigns: Sequence[str] | None = None,
+    workers: int | None = None,
+    on_progress: Listener | None = None,
+) -> DispatchReport:
+    """Send what is planned in this scope, with worker processes, until nothing more can leave now.
+
+    Safe to call again at any time and after any crash: it carries on where the ledger stands. What a vendor refuses,
+    what waits for its time and what is unknown does not make it fail; see `DispatchReport.require_complete`.
+
+    Parameters
+    ----------
+    clock : of the run; in a replay quiet hours follow `as_of`
+    mode : by default the configured one
+    run_id, campaigns : None means any
+    on_progress : called in this thread with the sum so far, after each batch
+
+    Raises
+    ------
+    Refused : the set-up contradicts the delivery mode
+    StoreUnavailable : the ledger does not answer
+    """
+    mode = mode or settings.delivery.mode
+    require_mode(mode, environment.sendgrid_url, environment.sendgrid_api_key, settings.delivery.staging_allow)
+    email = settings.channels.email
+    scope = Scope(
+        Channel.EMAIL, run_id, None if campaigns is None else tuple(campaigns), max_attempts=email.max_attempts
+    )
+    now = datetime.now(UTC)
+    claims.expire_calls(ledger, now)
+    claims.renew_attempts(ledger, scope, now)
+    count = workers or settings.delivery.workers
+    job = Job(
+        root=str(project.root),
+        var=str(project.var),
+        worker="",
+        mode=mode,
+        scope=scope,
+        clock=clock,
+        share=1 / count,
+        patience=settings.delivery.lease_seconds + 10,
+    )
+    url = ledger.engine.url.render_as_string(hide_password=False)
+    crew = _Crew(ledger, job, worker_environment(environment, url), count, on_progress)
+    begun = time.monotonic()
+    crew.work()
+    return _report(ledger, scope, clock, crew, time.monotonic() - begun)
+
+
+def _report(ledger: Ledger, scope: Scope, clock: RunClock, crew: _Crew, seconds: float) -> DispatchReport:
+    with ledger.reading() as connection:
+        ready, postponed = claims.waiting(connection, scope, patient_now(clock, datetime.now(UTC)))
+        states = count_states(connection, run_id=scope.run_id)
+        in_flight = claims.in_call(connection, scope)
+    return DispatchReport(
+        crew.total,
+        states,
+        ready,
+        postponed,
+        in_flight,
+        round(seconds, 3),
+        crew.count,
+        crew.crashed,
+        crew.peak_rss_mb,
+        tuple(dict.fromkeys(crew.reasons)),
+    )
+
+
+@dataclass
+class _Place:
+    """One place among the workers: the process that fills it, and how many have died in it."""
+
+    process: subprocess.Popen[bytes]
+    worker: str
+    deaths: int = 0
+    finished: bool = False
+
+
+@dataclass
+class _Crew:
+    """Workers, and what they say. Threads only read pipes; everything else happens in `work`."""
+
+    ledger: Ledger
+    job: Job
+    environment: dict[str, str]
+    count: int
+    listener: Listener | None
+    total: Progress = field(default_factory=Progress)
+    crashed: int = 0
+    peak_rss_mb: float = 0.0
+    reasons: list[str] = field(default_factory=list)
+
+    def work(self) -> None:
+        """Run until every place is finished. However this ends, no worker outlives it for long."""
+        self._heard: queue.Queue[tuple[_Place, Word | None]] = queue.Queue()
+        places: list[_Place] = []
+        try:
+            for _ in range(self.count):
+                places.append(self._hire())
+            while not all(place.finished for place in places):
+                place, word = self._heard.get()
+                if word is None:
+                    self._bury(place)
+                else:
+                    self._listen(place, word)
+        finally:
+            for place in places:
+                self._dismiss(place)
+
+    def _hire(self) -> _Place:
+        place = _Place(*self._start())
+        self._attend(place)
+        return place
+
+    def _start(self) -> tuple[subprocess.Popen[bytes], str]:
+        worker = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
+        process = subprocess.Popen(
+            [sys.executable, "-m", "alongside.delivery.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=self.environment,
+        )
+        job = replace(self.job, worker=worker)
+        with contextlib.suppress(BrokenPipeError):  # it died at once: its empty output tells
+            if process.stdin is not None:
+                process.stdin.write(job.to_json() + b"\n")
+                process.stdin.flush()
+        return process, worker
+
+    def _attend(self, place: _Place) -> None:
+        process = place.process
+
+        def hear() -> None:
+            for line in process.stdout or ():
+                if line.endswith(b"\n"):  # a killed worker may leave half a word
+                    self._heard.put((place, Word.from_json(line)))
+            process.wait()
+            self._heard.put((place, None))
+
+        threading.Thread(target=hear, daemon=True).start()
+
+    def _listen(self, place: _Place, word: Word) -> None:
+        self.total += word.progress
+        self.peak_rss_mb = max(self.peak_rss_mb, word.peak_rss_mb)
+        if word.reason:
+            self.reasons.append(word.reason)
+        if word.kind == "progress":
+            if self.listener is not None:
+                self.listener(self.total)
+        else:
+            place.finished = True
+
+    def _bury(self, place: _Place) -> None:
+        """A worker's process has ended. One that had not finished died: free what it held, and fill its place."""
+        self._close(place.process)
+        if place.finished:
+            return
+        self.crashed += 1
+        place.deaths += 1
+        claims.abandon(self.ledger, place.worker, datetime.now(UTC))
+        if place.deaths > RESTARTS:
+            self.reasons.append(f"a worker died {place.deaths} times (exit {place.process.returncode})")
+            place.finished = True
+            return
+        place.process, place.worker = self._start()
+        self._attend(place)
+
+    def _dismiss(self, place: _Place) -> None:
+        """Closing its input tells a worker to settle what it has begun and leave."""
+        if place.process.stdin is not None and not place.process.stdin.closed:
+            with contextlib.suppress(BrokenPipeError):
+                place.process.stdin.close()
+        try:
+            place.process.wait(60)
+        except subprocess.TimeoutExpired:
+            place.process.kill()
+            place.process.wait()
+
+    @staticmethod
+    def _close(process: subprocess.Popen[bytes]) -> None:
+        if process.stdin is not None and not process.stdin.closed:
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.close()

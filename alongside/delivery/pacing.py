@@ -1,0 +1,90 @@
+"""Pace and breaker: how fast a channel is used, and when it is left alone."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from alongside.channels.base import Answer
+from alongside.model.errors import OutcomeUnknown, Refused, Throttled
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+@dataclass
+class Pace:
+    """A token bucket: `rate` messages a second on average, one request at once whatever its size.
+
+    A request takes its tokens on credit and the next one waits until they are paid: a thousand messages in one request
+    need no bucket of a thousand.
+    """
+
+    rate: float
+    now: Callable[[], float] = time.monotonic
+    sleep: Sleep = asyncio.sleep
+    _free_at: float = 0.0
+
+    async def take(self, messages: int) -> None:
+        """Wait for the turn of these messages."""
+        now = self.now()
+        turn = max(self._free_at, now)
+        self._free_at = turn + messages / self.rate
+        if turn > now:
+            await self.sleep(turn - now)
+
+
+@dataclass
+class Breaker:
+    """Leaves a failing channel alone: for a while after each failure, for good after `limit` failures in a row.
+
+    What it knows comes from answers only; any success closes it again. A vendor that says how long to wait is obeyed
+    and not counted as failing, unless it says so `patience_limit` times in a row.
+    """
+
+    limit: int = 6
+    throttle_limit: int = 60
+    base: float = 0.25
+    longest: float = 30.0
+    now: Callable[[], float] = time.monotonic
+    sleep: Sleep = asyncio.sleep
+    failures: int = 0
+    throttles: int = 0
+    open_because: str = ""
+    _quiet_until: float = field(default=0.0)
+
+    def learn(self, answer: Answer) -> None:
+        """Take an answer into account."""
+        trouble = answer.trouble
+        if trouble is None or answer.burn:  # a letter that was refused says that the vendor is well
+            self.failures = self.throttles = 0
+            return
+        if isinstance(trouble, Throttled):
+            self.throttles += 1
+            self._rest(answer.retry_after or 1.0)
+            if self.throttles >= self.throttle_limit:
+                self.open_because = f"throttled {self.throttles} times in a row: {trouble}"
+            return
+        self.failures += 1
+        foreign = isinstance(trouble, OutcomeUnknown) and trouble.remedy is not None
+        if isinstance(trouble, Refused) or foreign or self.failures >= self.limit:
+            self.open_because = str(trouble)
+        self._rest(min(self.base * 2 ** (self.failures - 1), self.longest))
+
+    @property
+    def is_open(self) -> bool:
+        return bool(self.open_because)
+
+    @property
+    def resting(self) -> float:
+        """Seconds until the channel may be tried again."""
+        return max(0.0, self._quiet_until - self.now())
+
+    async def wait(self) -> None:
+        """Until the channel may be tried again."""
+        while (left := self.resting) > 0 and not self.is_open:
+            await self.sleep(min(left, 1.0))
+
+    def _rest(self, seconds: float) -> None:
+        self._quiet_until = max(self._quiet_until, self.now() + seconds)

@@ -1,0 +1,165 @@
+"""Reconciliation: messages of which nobody knows whether they left. Step 6 of the protocol."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import sqlalchemy as sa
+
+from alongside.channels.base import Channel
+from alongside.channels.sendgrid import SendGrid
+from alongside.delivery.clocks import patient_now
+from alongside.ledger import Ledger, claims, unknowns
+from alongside.ledger.failpoints import failpoint
+from alongside.ledger.messages import TAKEN, count_unknown
+from alongside.ledger.schema import message
+from alongside.ledger.unknowns import Resolution, UnknownBatch
+from alongside.model.clock import RunClock
+from alongside.model.enums import MessageState, Purpose
+from alongside.model.errors import Refused, Retryable, Throttled
+from alongside.settings import Environment, HospitalSettings
+
+_SINGLE_LOOKUPS = 8  # questions under way at a time
+
+
+@dataclass(frozen=True)
+class ReconcileReport:
+    """What was learnt about unknown messages.
+
+    Attributes
+    ----------
+    expired : messages that became unknown just now: their worker died while calling
+    found : the vendor has them
+    again : the vendor has never seen them (or policy takes the risk for `care`): planned again
+    unresolved : may not be sent again; counted apart for ever
+    unknown : still unknown: the grace period runs, or the vendor did not answer
+    trouble : why nothing more could be learnt
+    """
+
+    expired: int = 0
+    found: int = 0
+    again: int = 0
+    unresolved: int = 0
+    unknown: int = 0
+    trouble: str = ""
+
+
+def reconcile(
+    ledger: Ledger,
+    settings: HospitalSettings,
+    environment: Environment,
+    *,
+    clock: RunClock,
+    run_id: str | None = None,
+    grace: timedelta | None = None,
+) -> ReconcileReport:
+    """Ask the vendor about messages that are unknown for longer than the grace period, and act on the answer.
+
+    Parameters
+    ----------
+    run_id : None means of any run
+    grace : by default `channels.email.unknown_grace_minutes`; events and the vendor's feed need that time
+
+    Raises
+    ------
+    StoreUnavailable : the ledger does not answer
+    """
+    email = settings.channels.email
+    wait = timedelta(minutes=email.unknown_grace_minutes) if grace is None else grace
+    vendor = SendGrid(
+        environment.sendgrid_api_key,
+        environment.sendgrid_url,
+        timeout=email.timeout_seconds,
+        connections=_SINGLE_LOOKUPS,
+    )
+    return asyncio.run(_reconcile(ledger, vendor if email.activity_lookup else None, clock, run_id, wait))
+
+
+async def _reconcile(
+    ledger: Ledger, vendor: Channel | None, clock: RunClock, run_id: str | None, grace: timedelta
+) -> ReconcileReport:
+    now = datetime.now(UTC)
+    counts: Counter[str] = Counter(expired=claims.expire_calls(ledger, now))
+    trouble = ""
+    try:
+        for of in _batches(ledger, now - grace, run_id):
+            learnt = await learn(ledger, vendor, of)
+            failpoint("reconcile.asked")
+            moment = datetime.now(UTC)
+            with ledger.begin() as connection:
+                unknowns.resolve(connection, of, learnt, now=moment, patient_now=patient_now(clock, moment))
+                failpoint("reconcile.before_commit")
+            failpoint("reconcile.after")
+            counts += Counter(found=len(learnt.found), again=len(learnt.again), unresolved=len(learnt.unresolved))
+    except (Retryable, Throttled, Refused) as error:
+        trouble = str(error)
+    finally:
+        if vendor is not None:
+            await vendor.close()
+    with ledger.reading() as connection:
+        unknown = count_unknown(connection, run_id)
+    return ReconcileReport(**counts, unknown=unknown, trouble=trouble)
+
+
+def _batches(ledger: Ledger, before: datetime, run_id: str | None) -> Iterator[UnknownBatch]:
+    after = ""
+    while True:
+        with ledger.reading() as connection:
+            portion = unknowns.unknown_batches(connection, before=before, run_id=run_id, after=after, limit=20)
+        yield from portion
+        if not portion:
+            return
+        after = portion[-1].batch_id
+
+
+async def learn(ledger: Ledger, vendor: Channel | None, of: UnknownBatch) -> Resolution:
+    """What is known of a batch's unknown messages, and what policy makes of those the vendor cannot tell about.
+
+    One question for the batch settles the usual cases: the request arrived as a whole or not at all. Only a batch of
+    several requests, some of which arrived, is asked for message by message.
+
+    Raises
+    ------
+    Retryable, Throttled, Refused : the vendor did not tell
+    """
+    keys = list(of.messages)
+    if not keys:
+        return Resolution({})
+    if vendor is None:  # nobody can tell: care must not be missing, everything else must not be repeated
+        care = of.purpose == Purpose.CARE
+        return Resolution({}, again=keys if care else (), unresolved=() if care else keys)
+    seen = await vendor.lookup("b", of.batch_id)
+    if not seen:
+        return Resolution({}, again=keys)
+    if len(seen) == len(keys) + _taken(ledger, of.batch_id):
+        return Resolution(dict.fromkeys(keys, MessageState.ACCEPTED))
+    return await _one_by_one(vendor, keys)
+
+
+def _taken(ledger: Ledger, batch_id: str) -> int:
+    """Messages of the batch that are known to have arrived."""
+    with ledger.reading() as connection:
+        query = sa.select(sa.func.count()).where(
+            message.c.batch_id == batch_id, message.c.state.in_([state.value for state in TAKEN])
+        )
+        return connection.execute(query).scalar_one()
+
+
+async def _one_by_one(vendor: Channel, keys: list[str]) -> Resolution:
+    found: dict[str, MessageState] = {}
+    slots = asyncio.Semaphore(_SINGLE_LOOKUPS)
+
+    async def ask(key: str) -> None:
+        async with slots:
+            if states := await vendor.lookup("m", key):
+                found[key] = states[0]
+
+    asked = await asyncio.gather(*(ask(key) for key in keys), return_exceptions=True)
+    for error in asked:
+        if isinstance(error, BaseException):
+            raise error
+    return Resolution(found, again=[key for key in keys if key not in found])

@@ -1,0 +1,383 @@
+"""One delivery worker (`python -m alongside.delivery.worker`): claim, recheck, render, call, record, until all is done.
+
+Reads one `Job` as a line of JSON on standard input, writes `Word`s as lines on standard output, and takes the end of
+standard input as the end of its supervisor: it settles what it has begun and leaves. It knows neither Prefect nor
+DuckDB nor Arrow, so that many of them fit on one machine.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import resource
+import sys
+import threading
+import time
+import traceback
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from alongside.channels.base import Answer, Channel, Letter
+from alongside.channels.sendgrid import SendGrid
+from alongside.content import load as load_content
+from alongside.delivery.clocks import patient_now
+from alongside.delivery.job import Job, Progress, Word
+from alongside.delivery.letters import Press
+from alongside.delivery.modes import require_mode
+from alongside.delivery.pacing import Breaker, Pace
+from alongside.delivery.recheck import Checked, recheck
+from alongside.ledger import Ledger, claims
+from alongside.ledger.claims import Claim, Settlement
+from alongside.ledger.failpoints import failpoint
+from alongside.ledger.vault import Vault
+from alongside.model.errors import AlongsideError, Refused, StoreUnavailable
+from alongside.settings import Environment, HospitalSettings, Project, read_model
+
+#: Batches of one worker that are under way together: one is prepared while another waits for the vendor.
+LANES = 2
+_SETTLE_TRIES = 6
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What a worker works with."""
+
+    ledger: Ledger
+    vault: Vault
+    settings: HospitalSettings
+    press: Press
+    channel: Channel
+
+
+@dataclass
+class Worker:
+    """One run of one job. `say` is called with every word; `leave` is set when the supervisor has gone."""
+
+    job: Job
+    bench: Bench
+    say: Callable[[Word], None]
+    leave: threading.Event = field(default_factory=threading.Event)
+    breaker: Breaker = field(default_factory=Breaker)
+    stopped: str = ""
+
+    def __post_init__(self) -> None:
+        email = self.bench.settings.channels.email
+        self._pace = Pace(email.rate_per_second * self.job.share)
+        self._calls = asyncio.Semaphore(email.connections)
+        self._lease = self.bench.settings.delivery.lease_seconds
+
+    async def run(self) -> None:
+        """Work until nothing can be claimed, the channel is given up, or the supervisor has gone.
+
+        When one lane fails, the others settle what they have begun before the error is raised.
+        """
+        ended = await asyncio.gather(*(self._lane() for _ in range(LANES)), return_exceptions=True)
+        for error in ended:
+            if isinstance(error, BaseException):
+                raise error
+
+    async def _lane(self) -> None:
+        try:
+            await self._work()
+        except BaseException as error:
+            self.stopped = self.stopped or type(error).__name__
+            raise
+
+    async def _work(self) -> None:
+        while not self._done:
+            await self.breaker.wait()
+            if self._done:
+                return
+            held = await self._claim()
+            if held is not None:
+                await self._handle(held)
+            elif not await self._wait_for_more():
+                return
+
+    @property
+    def _done(self) -> bool:
+        if self.breaker.is_open and not self.stopped:
+            self.stopped = self.breaker.open_because
+        return bool(self.stopped) or self.leave.is_set()
+
+    # --------------------------------------------------------------------------------------------------------- claim
+    async def _claim(self) -> Claim | None:
+        now = datetime.now(UTC)
+        return await asyncio.to_thread(
+            claims.claim,
+            self.bench.ledger,
+            self.job.scope,
+            attempt_id=uuid.uuid4().hex,
+            worker=self.job.worker,
+            now=now,
+            due=patient_now(self.job.clock, now),
+            lease_seconds=self._lease,
+        )
+
+    async def _wait_for_more(self) -> bool:
+        """Wait for a back-off or an abandoned claim that ends soon; False when there is none."""
+        now = datetime.now(UTC)
+        with self.bench.ledger.reading() as connection:
+            due, lease = claims.next_moment(connection, self.job.scope)
+        waits = []
+        if due is not None:
+            waits.append((due - patient_now(self.job.clock, now)).total_seconds())
+        if lease is not None:
+            waits.append((lease - now).total_seconds())
+        soon = [wait for wait in waits if wait <= self.job.patience]
+        if not soon:
+            return False
+        await asyncio.sleep(min(max(min(soon), 0.05), 1.0))
+        return True
+
+    # --------------------------------------------------------------------------------------------------------- batch
+    async def _handle(self, held: Claim) -> None:
+        clock = _Stopwatch()
+        try:
+            checked, letters = await asyncio.to_thread(self._prepare, held, clock)
+        except Refused as error:  # this batch cannot leave as things are; others may
+            await self._give_back(held, str(error))
+            return
+        except AlongsideError as error:
+            self.stopped = str(error)
+            await self._give_back(held, str(error), burn=False)
+            return
+        failpoint("recheck.after")
+        if not letters:
+            await self._close_uncalled(held, checked)
+            return
+        size = sum(len(letter.addressees) for letter in letters)
+        seconds = self._lease + size / self._pace.rate
+        with clock("call"):
+            may_call = await asyncio.to_thread(self._begin_call, held, checked, seconds)
+        if not may_call:
+            await self._give_back(held, "the lease ran out or a pause began before the call", burn=False)
+            return
+        with clock("send"):
+            answer = await self._send(letters, time.monotonic() + seconds)
+        failpoint("send.after")
+        with clock("settle"):
+            await asyncio.to_thread(self._settle, held, answer)
+        self.say(Word("progress", _progress(checked, answer, clock)))
+
+    def _prepare(self, held: Claim, clock: _Stopwatch) -> tuple[Checked, list[Letter]]:
+        with clock("recheck"), self.bench.ledger.reading() as connection:
+            checked = recheck(
+                connection,
+                held,
+                vault=self.bench.vault,
+                settings=self.bench.settings,
+                mode=self.job.mode,
+                patient_now=self._patient_now(),
+            )
+        with clock("render"):
+            return checked, self.bench.press.compose(held, checked.ready, checked.withheld)
+
+    def _begin_call(self, held: Claim, checked: Checked, seconds: float) -> bool:
+        return claims.begin_call(
+            self.bench.ledger,
+            held,
+            now=datetime.now(UTC),
+            lease_seconds=seconds + self.bench.settings.channels.email.timeout_seconds,
+            withheld=checked.withheld,
+            postponed=checked.postponed,
+            readdressed=checked.readdressed,
+        )
+
+    async def _close_uncalled(self, held: Claim, checked: Checked) -> None:
+        now = datetime.now(UTC)
+        close = functools.partial(
+            claims.settle_uncalled,
+            self.bench.ledger,
+            held,
+            now=now,
+            withheld=checked.withheld,
+            postponed=checked.postponed,
+        )
+        await asyncio.to_thread(close)
+        self.say(Word("progress", _progress(checked, Answer(), _Stopwatch())))
+
+    async def _give_back(self, held: Claim, detail: str, *, burn: bool = True) -> None:
+        give = functools.partial(claims.release, self.bench.ledger, held, now=datetime.now(UTC), burn=burn)
+        await asyncio.to_thread(functools.partial(give, detail=detail))
+        self.say(Word("progress", Progress(retried=held.size), reason=detail if burn else ""))
+
+    # ---------------------------------------------------------------------------------------------------------- send
+    async def _send(self, letters: Sequence[Letter], deadline: float) -> Answer:
+        answers: list[Answer] = []
+        waiting = iter(letters)
+
+        async def sender() -> None:
+            for letter in waiting:
+                async with self._calls:
+                    answers.append(await self._send_one(letter, deadline))
+                failpoint("send.first_answer")
+
+        lanes = min(len(letters), self.bench.settings.channels.email.connections)
+        await asyncio.gather(*(sender() for _ in range(lanes)))
+        return combine(answers)
+
+    async def _send_one(self, letter: Letter, deadline: float) -> Answer:
+        if self.breaker.is_open or self.breaker.resting > 0:
+            return Answer(retry=tuple(one.key for one in letter.addressees), retry_after=self.breaker.resting)
+        answer = await self.bench.channel.send(letter, deadline=deadline, gate=self._pace.take)
+        self.breaker.learn(answer)
+        return answer
+
+    def _settle(self, held: Claim, answer: Answer) -> None:
+        """Record the answer; a ledger that is busy for a moment must not turn what is known into `unknown`."""
+        wait = answer.retry_after if answer.retry_after is not None else min(0.5 * 2**held.attempts, 30.0)
+        patient = self._patient_now()
+        settlement = Settlement(
+            accepted=answer.accepted,
+            unknown=answer.unknown,
+            rejected=answer.rejected,
+            retry=answer.retry,
+            not_before=patient + timedelta(seconds=wait),
+            burn=answer.burn,
+            http_status=answer.http_status,
+            detail=str(answer.trouble or ""),
+        )
+        for number in range(_SETTLE_TRIES):
+            try:
+                claims.settle(self.bench.ledger, held, settlement, now=datetime.now(UTC), patient_now=patient)
+                return
+            except StoreUnavailable:
+                if number == _SETTLE_TRIES - 1:
+                    raise
+                time.sleep(0.1 * 2**number)
+
+    def _patient_now(self) -> datetime:
+        return patient_now(self.job.clock, datetime.now(UTC))
+
+
+def combine(answers: Iterable[Answer]) -> Answer:
+    """All answers of a batch in one; a thousand of them in one pass."""
+    found = list(answers)
+    waits = [one.retry_after for one in found if one.retry_after is not None]
+    return Answer(
+        accepted=tuple(key for one in found for key in one.accepted),
+        rejected={key: reason for one in found for key, reason in one.rejected.items()},
+        unknown=tuple(key for one in found for key in one.unknown),
+        retry=tuple(key for one in found for key in one.retry),
+        retry_after=max(waits, default=None),
+        trouble=next((one.trouble for one in found if one.trouble is not None), None),
+        burn=any(one.burn for one in found),
+        requests=sum(one.requests for one in found),
+        http_status=next((one.http_status for one in reversed(found) if one.http_status is not None), None),
+    )
+
+
+def _progress(checked: Checked, answer: Answer, clock: _Stopwatch) -> Progress:
+    gates: dict[str, int] = {}
+    for gate in checked.withheld.values():
+        gates[gate] = gates.get(gate, 0) + 1
+    return Progress(
+        batches=1,
+        requests=answer.requests,
+        accepted=len(answer.accepted),
+        rejected=len(answer.rejected),
+        withheld=len(checked.withheld),
+        postponed=len(checked.postponed),
+        retried=len(answer.retry),
+        unknown=len(answer.unknown),
+        gates=gates,
+        seconds=dict(clock.seconds),
+    )
+
+
+class _Stopwatch:
+    """Seconds by what they were spent on."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    def __call__(self, name: str) -> _Lap:
+        return _Lap(self, name)
+
+
+class _Lap:
+    def __init__(self, watch: _Stopwatch, name: str) -> None:
+        self._watch, self._name = watch, name
+
+    def __enter__(self) -> None:
+        self._begun = time.perf_counter()
+
+    def __exit__(self, *_error: object) -> None:
+        spent = time.perf_counter() - self._begun
+        self._watch.seconds[self._name] = self._watch.seconds.get(self._name, 0.0) + spent
+
+
+# -------------------------------------------------------------------------------------------------------------- process
+def open_bench(job: Job, environment: Environment) -> Bench:
+    """Everything a worker needs, from its job and its environment."""
+    project = Project(Path(job.root), Path(job.var))
+    settings = read_model(HospitalSettings, project.config / "alongside.yaml")
+    email = settings.channels.email
+    require_mode(job.mode, environment.sendgrid_url, environment.sendgrid_api_key, settings.delivery.staging_allow)
+    ledger = Ledger.open(environment.ledger_url)
+    press = Press(
+        settings,
+        load_content(project),
+        ledger.info.secret,
+        environment.public_url or settings.delivery.public_url,
+        job.mode,
+    )
+    channel = SendGrid(
+        environment.sendgrid_api_key,
+        environment.sendgrid_url,
+        timeout=email.timeout_seconds,
+        connections=email.connections,
+    )
+    return Bench(ledger, Vault.open(ledger, environment), settings, press, channel)
+
+
+async def work(job: Job, bench: Bench, say: Callable[[Word], None], leave: threading.Event) -> str:
+    """Do the job; returns why it stopped early, or the empty string."""
+    worker = Worker(job, bench, say, leave)
+    try:
+        await worker.run()
+    finally:
+        await bench.channel.close()
+    return worker.stopped
+
+
+def main() -> int:
+    """Entry of the process; 0 also when the channel was given up, because that has been said."""
+    job = Job.from_json(sys.stdin.buffer.readline())
+    leave = threading.Event()
+    threading.Thread(target=_watch_supervisor, args=(leave,), daemon=True).start()
+    try:
+        stopped = asyncio.run(work(job, open_bench(job, Environment.read()), _say, leave))
+    except AlongsideError as error:
+        stopped = str(error)
+    except Exception as error:
+        # A message of an unforeseen error could quote a patient's value: only its kind and its place are told.
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        sys.stderr.write(f"worker failed: {type(error).__name__} at {place.filename}:{place.lineno}\n")
+        return 1
+    _say(Word("stopped" if stopped else "done", reason=stopped, peak_rss_mb=_peak_rss_mb()))
+    return 0
+
+
+def _say(word: Word) -> None:
+    sys.stdout.buffer.write(word.to_json() + b"\n")
+    sys.stdout.buffer.flush()
+
+
+def _watch_supervisor(leave: threading.Event) -> None:
+    while sys.stdin.buffer.read(1 << 10):
+        pass
+    leave.set()
+
+
+def _peak_rss_mb() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10), 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
