@@ -1,0 +1,5 @@
+"""What the outside world talks to: the vendor's webhook and the unsubscribe page."""
+
+from alongside.web.app import create_app
+
+__all__ = ["create_app"]

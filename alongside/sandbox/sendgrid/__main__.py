@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -92,7 +91,4 @@ async def _serve(options: Options, *, until_stdin_closes: bool) -> None:
 
 
 if __name__ == "__main__":
-    # A thread may still wait for standard input; everything is on disk, so nothing is lost by not waiting for it.
-    code = main()
-    sys.stdout.flush()
-    os._exit(code)
+    sys.exit(main())

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import selectors
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -102,10 +104,20 @@ async def run(options: Options, ready: Callable[[Running], None], *, until_stdin
     """Serve until cancelled, or until standard input closes, which happens when the parent process ends."""
     async with serve(options) as running:
         ready(running)
+        ended = asyncio.Event()
         if until_stdin_closes:
-            await asyncio.get_running_loop().run_in_executor(None, sys.stdin.buffer.read)
-        else:
-            await asyncio.Event().wait()
+            loop = asyncio.get_running_loop()
+            watch = threading.Thread(target=_read_to_end, args=(lambda: loop.call_soon_threadsafe(ended.set),))
+            watch.daemon = True
+            watch.start()
+        await ended.wait()
+
+
+def _read_to_end(closed: Callable[[], object]) -> None:
+    # Not through sys.stdin: its lock would be held while the interpreter ends.
+    while os.read(0, 4096):
+        pass
+    closed()
 
 
 @contextlib.contextmanager

@@ -101,7 +101,7 @@ class MailSend:
         return answer
 
     async def _misbehave(self, request: web.Request, fault: Fault) -> web.StreamResponse:
-        self.shown[fault.kind] += 1
+        self.shown[fault.kind.value] += 1
         if fault.kind in (FaultKind.THROTTLE, FaultKind.FAIL, FaultKind.WRONG_KEY):
             raise self._refusal(fault)
         if fault.kind is FaultKind.HTML:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 import zlib
 from collections.abc import Sequence
@@ -143,10 +144,8 @@ class Postman:
         pauses = [parcel.not_before - time.monotonic() for parcel in self._parcels]
         if (due := self.queue.next_due()) is not None and not self.clock.simulated:
             pauses.append(due - self.clock.now())
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._wake.wait(), max(0.0, min(pauses)) if pauses else None)
-        except TimeoutError:
-            pass
 
     async def _wait_for_quiet(self) -> None:
         latest = time.monotonic() + LONGEST_WAIT_SECONDS

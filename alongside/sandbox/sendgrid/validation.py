@@ -118,18 +118,19 @@ def _check_personalizations(body: Body, now: float, errors: list[ApiError]) -> N
     shared_bytes = json_size(body.get("custom_args"))
     dynamic = str(body.get("template_id") or "").startswith("d-")
     seen: set[str] = set()
+    count = 0
     for index, item in enumerate(given):
         if not isinstance(item, dict):
             refuse(errors, "Each personalization must be an object.", "personalizations", index)
             continue
-        _check_recipients(item, index, seen, errors)
+        count += _check_recipients(item, index, seen, errors)
         _check_own_fields(item, index, now, shared_bytes, errors)
         if dynamic and "substitutions" in item:
             message = "Substitutions may not be used with dynamic templating"
             refuse(errors, message, "personalizations", index, "substitutions")
         if len(errors) > MAX_FAULTS:
             return
-    if sum(len(recipients(item)) for item in given if isinstance(item, dict)) > MAX_RECIPIENTS and not errors:
+    if count > MAX_RECIPIENTS:
         message = f"There is a limit of {MAX_RECIPIENTS} total recipients (to + cc + bcc) per request."
         refuse(errors, message, "personalizations")
 
@@ -146,13 +147,14 @@ def _check_own_fields(item: Body, index: int, now: float, shared_bytes: int, err
         check_send_at(item["send_at"], now, (*place, "send_at"), errors)
 
 
-def _check_recipients(item: Body, index: int, seen: set[str], errors: list[ApiError]) -> None:
+def _check_recipients(item: Body, index: int, seen: set[str], errors: list[ApiError]) -> int:
     if not item.get("to"):
         message = (
             "The to array is required for all personalization objects, "
             "and must have at least one email object with a valid email address."
         )
         refuse(errors, message, "personalizations", index, "to")
+    count = 0
     for kind in ("to", "cc", "bcc"):
         group = item.get(kind)
         if not group:
@@ -160,8 +162,10 @@ def _check_recipients(item: Body, index: int, seen: set[str], errors: list[ApiEr
         if not isinstance(group, list):
             refuse(errors, f"The {kind} parameter must be an array.", "personalizations", index, kind)
             continue
+        count += len(group)
         for position, address in enumerate(group):
             _check_recipient(address, ("personalizations", index, kind, position), seen, errors)
+    return count
 
 
 def _check_recipient(address: Any, place: Place, seen: set[str], errors: list[ApiError]) -> None:

@@ -1,0 +1,93 @@
+"""`python -m alongside.web --port 8021`: serves the webhook and the unsubscribe page through uvicorn."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from alongside.bootstrap import Services, build
+from alongside.model.enums import DeliveryMode
+from alongside.model.errors import AlongsideError, Refused
+from alongside.sandbox.sendgrid.clock import simulated_now
+from alongside.sandbox.sendgrid.events import PUBLIC_KEY_FILE
+
+#: A slow client may not hold a connection open for ever.
+KEEP_ALIVE_SECONDS = 20
+
+
+def parser() -> argparse.ArgumentParser:
+    found = argparse.ArgumentParser("alongside.web", description="Webhook receiver and unsubscribe page.")
+    found.add_argument("--host", default="127.0.0.1")
+    found.add_argument("--port", type=int, default=8021)
+    found.add_argument("--stand-in", type=Path, help="folder of the stand-in whose key and clock to follow")
+    return found
+
+
+def webhook_key(services: Services, stand_in: Path | None) -> str:
+    """The key that verifies webhooks: of the environment, or of the stand-in.
+
+    Raises
+    ------
+    Refused : there is none, or a stand-in is to be believed outside of sandbox mode
+    """
+    if stand_in is None:
+        if services.environment.sendgrid_webhook_key:
+            return services.environment.sendgrid_webhook_key
+        remedy = "Copy the verification key from the vendor's Event Webhook settings, or give --stand-in DIR."
+        raise Refused("no key verifies webhooks", where="SENDGRID_WEBHOOK_KEY", remedy=remedy)
+    if services.mode is not DeliveryMode.SANDBOX:
+        raise Refused(
+            f"a stand-in may not be believed in mode '{services.mode}'",
+            where="--stand-in",
+            remedy="Leave it out, or set delivery.mode to sandbox.",
+        )
+    try:
+        return (stand_in / PUBLIC_KEY_FILE).read_text("utf-8").strip()
+    except OSError as error:
+        remedy = "Start it first, with 'alongside sandbox'."
+        raise Refused("no stand-in has run there", where=str(stand_in), remedy=remedy) from error
+
+
+def patient_clock(services: Services, stand_in: Path | None) -> Callable[[], datetime]:
+    """The stand-in's simulated moment where one is set, else the wall."""
+    if stand_in is None:
+        return services.clock
+    path = stand_in / "clock.json"
+    return lambda: simulated_now(path) or services.clock()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    import uvicorn
+
+    from alongside.web.app import create_app
+
+    arguments = parser().parse_args(argv)
+    try:
+        services = build()
+        app = create_app(
+            services.ledger,
+            settings=services.settings,
+            webhook_key=webhook_key(services, arguments.stand_in),
+            clock=lambda: datetime.now(UTC),
+            patient_clock=patient_clock(services, arguments.stand_in),
+        )
+    except AlongsideError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    # The access log would hold unsubscribe tokens.
+    uvicorn.run(
+        app,
+        host=arguments.host,
+        port=arguments.port,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

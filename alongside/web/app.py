@@ -1,0 +1,86 @@
+"""The web application: webhooks in, unsubscribe pages out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from alongside.channels.sendgrid_signature import verify as verify_signature
+from alongside.delivery.events import IngestReport
+from alongside.delivery.events import ingest as ingest_events
+from alongside.ledger import Ledger
+from alongside.ledger.schema import ledger_info
+from alongside.model.errors import AlongsideError
+from alongside.settings import HospitalSettings
+from alongside.web.limits import FailureLimit
+from alongside.web.pages import Pages
+from alongside.web.unsubscribe import Unsubscribe
+from alongside.web.webhook import MAX_BODY_BYTES, Ingest, Verify, Webhook
+
+WEBHOOK_PATH = "/webhooks/sendgrid"
+UNSUBSCRIBE_PATH = "/u/{token}"
+
+
+def create_app(
+    ledger: Ledger,
+    *,
+    settings: HospitalSettings,
+    webhook_key: str,
+    clock: Callable[[], datetime],
+    patient_clock: Callable[[], datetime] | None = None,
+    ingest: Ingest | None = None,
+    verify: Verify = verify_signature,
+    max_webhook_bytes: int = MAX_BODY_BYTES,
+    failures_per_minute: int = 30,
+) -> FastAPI:
+    """The application over one ledger.
+
+    Parameters
+    ----------
+    webhook_key : base64 SPKI of the vendor's event webhook
+    clock : wall time, for the freshness of signatures and for what is recorded
+    patient_clock : when a patient's decision counts as taken; the simulated day in a replay, else the wall
+    ingest : takes a batch of raw events and the moment of their arrival; default: into this ledger
+    """
+    app = FastAPI(title="Alongside", docs_url=None, redoc_url=None, openapi_url=None)
+    webhook = Webhook(webhook_key, ingest or _ingest_into(ledger), verify, clock, max_webhook_bytes)
+    page = Unsubscribe(
+        ledger,
+        Pages(settings),
+        settings.hospital.default_locale,
+        clock,
+        patient_clock or clock,
+        FailureLimit(failures_per_minute),
+    )
+    app.add_api_route(WEBHOOK_PATH, webhook.__call__, methods=["POST"], response_model=None)
+    app.add_api_route(UNSUBSCRIBE_PATH, page.show, methods=["GET", "HEAD"], response_model=None)
+    app.add_api_route(UNSUBSCRIBE_PATH, page.submit, methods=["POST"], response_model=None)
+    app.add_api_route("/healthz", _health(ledger, webhook), methods=["GET", "HEAD"], response_model=None)
+    return app
+
+
+def _ingest_into(ledger: Ledger) -> Ingest:
+    def ingest(events: Sequence[Mapping[str, Any]], received_at: datetime) -> IngestReport:
+        return ingest_events(ledger, events, received_at)
+
+    return ingest
+
+
+def _health(ledger: Ledger, webhook: Webhook) -> Callable[[Request], Response]:
+    """Whether the ledger answers, and how the webhook fares."""
+
+    def health(_request: Request) -> Response:
+        try:
+            with ledger.begin() as connection:
+                connection.execute(sa.select(ledger_info.c.epoch)).one()
+        except (AlongsideError, sa.exc.SQLAlchemyError):
+            return JSONResponse({"status": "ledger unavailable"}, 503)
+        return JSONResponse({"status": "ok", "webhook": dict(webhook.counts)})
+
+    return health
