@@ -108,7 +108,7 @@ def appointments_table(appointments: Appointments) -> pa.Table:
         {
             "appointment_no": appointments.text,
             "patient_no": identifier("his", appointments.index),
-            "dept": word(c.DEPARTMENTS, department),
+            "dept": word(c.DEPARTMENT_TEXTS, department),
             "service": word(c.SERVICES, appointments.service),
             "doctor_no": doctor(department, appointments.index),
             "booked_at": moment_text(appointments.booked),
@@ -196,7 +196,7 @@ def _ahead(hospital: Hospital, label: str, index: Ints, days: int) -> Ints:
 
 
 def _follow_ups(hospital: Hospital, people: People, alive: Flags) -> Appointments:
-    share = np.where(people.adherence >= 0.55, 0.28, np.where(people.adherence >= 0.22, 0.12, 0.02))
+    share = np.where(people.adherence >= v.AGREED, 0.28, np.where(people.adherence >= v.LOST, 0.1, 0.02))
     wanted = alive & people.chronic & hospital.draws.chance("next", share, people.index)
     who = np.flatnonzero(wanted)
     index, start = people.index[who], _ahead(hospital, "next", people.index[who], 45)

@@ -83,7 +83,7 @@ def visits_table(hospital: Hospital, people: People, visits: Visits, cut: int) -
             "visit_no": visit_id(number),
             "patient_no": patient_id(people, visits.who, visits.second),
             "visit_type": word(c.VISIT_TYPES, visits.kind),
-            "dept": word(c.DEPARTMENTS, department),
+            "dept": word(c.DEPARTMENT_TEXTS, department),
             "doctor_no": doctor(department, index),
             "start_time": moment_text(start),
             "end_time": moment_text(np.where(backwards, start - 3_600, end)),

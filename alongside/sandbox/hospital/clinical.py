@@ -42,7 +42,7 @@ CONDITIONS: tuple[Condition, ...] = (
         "原发性高血压",
         "cardiology",
         "hypertension",
-        ((18, 0.02), (30, 0.07), (40, 0.19), (50, 0.35), (60, 0.50), (70, 0.62), (80, 0.68)),
+        ((18, 0.012), (30, 0.045), (40, 0.17), (50, 0.33), (60, 0.49), (70, 0.59), (80, 0.63)),
     ),
     Condition(
         "diabetes_type_2",
@@ -265,6 +265,21 @@ DEPARTMENTS: tuple[str, ...] = (
     "emergency",
     "nephrology",
     "rehabilitation",
+)
+#: As the HIS writes them.
+DEPARTMENT_TEXTS: tuple[str, ...] = (
+    "心内科",
+    "内分泌科",
+    "骨科",
+    "产科",
+    "肿瘤科",
+    "消化内科",
+    "呼吸内科",
+    "眼科",
+    "全科",
+    "急诊科",
+    "肾内科",
+    "康复科",
 )
 DEPARTMENT_OF_REASON = np.array([DEPARTMENTS.index(reason.department) for reason in REASONS], dtype=np.int64)
 DOCTORS_PER_DEPARTMENT = 12

@@ -62,7 +62,7 @@ def contacts_of(hospital: Hospital, people: People) -> Contacts:
 
 def has_email(draws: Draws, people: People) -> Flags:
     """88 % of those whom the hospital follows; fewer of the others, and of the very old."""
-    share = np.where(people.chronic, 0.89, 0.72) - np.where(people.age >= 85, 0.15, 0.0)
+    share = np.where(people.chronic, 0.905, 0.72) - np.where(people.age >= 85, 0.15, 0.0)
     return draws.chance("email/has", share, people.index)
 
 

@@ -106,9 +106,10 @@ def draw_names(draws: Draws, index: Ints, male: Flags, foreign: Flags) -> Names:
     """Common surnames are common: their frequency falls with their rank. One given character for a fifth."""
     rank = draws.uniform("name/surname", index) ** 1.8
     given = min(len(MALE), len(FEMALE))
-    second = draws.between("name/second", 0, given, index)
     first = draws.between("name/first", 0, given, index)
-    single = draws.chance("name/single", 0.2, index) | _TWO_CHARACTERS[male.astype(np.int64), first]
+    second = draws.between("name/second", 0, given, index)
+    long = _TWO_CHARACTERS[male.astype(np.int64), first] | _TWO_CHARACTERS[male.astype(np.int64), second]
+    single = draws.chance("name/single", 0.2, index) | long
     return Names(
         surname=(rank * len(SURNAMES)).astype(np.int64),
         first=first,

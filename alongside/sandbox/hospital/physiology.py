@@ -32,13 +32,13 @@ def _treated(draws: Draws, people: People, who: Ints, day: Ints, drugs: tuple[in
 
 
 def systolic(draws: Draws, people: People, who: Ints, when: Ints, key: Ints, home: bool = False) -> Floats:
-    """mm[Hg]. About three in five of those in treatment are below 140."""
+    """mm[Hg]. About two in five of those in treatment are below 140."""
     index, day = people.index[who], when // DAY
     own = draws.normal("bp/own", index)
     healthy = 98 + np.minimum(people.age[who], 18) * 0.8 + np.clip(people.age[who] - 18, 0, 70) * 0.16 + 6 * own
     ill = people.onset["hypertension"][who]
     untreated = 156 + 9 * own
-    reached = np.where(people.adherence[who] > 0.32, 129 + 5 * own, 148 + 7 * own)
+    reached = np.where(people.adherence[who] > 0.65, 131 + 5 * own, 149 + 7 * own)
     treated = _treated(draws, people, who, day, (0, 1))
     known = np.where(treated, reached, untreated - 6)
     rising = np.where(ill < NEVER, 140 + 7 * own, healthy)

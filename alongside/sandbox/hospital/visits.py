@@ -185,17 +185,22 @@ def _diagnosis(hospital: Hospital, people: People) -> Planned:
     return Planned.of(Program.DIAGNOSIS, who, day * DAY + seconds, number, 35)
 
 
+#: Adherence from which people come as agreed, and below which the hospital has lost sight of them.
+AGREED, LOST = 0.80, 0.50
+
+
 def follow_up_rhythm(draws: Draws, people: People) -> tuple[Floats, Floats]:
     """Days between follow-ups, and days since the last one at the first dump.
 
-    45 % come as agreed (30-90 days), a third late (90-180), and the rest have been lost for months.
+    A fifth come as agreed (45-85 days), three in ten late (95-220), and the rest have been lost for months: most people
+    with hypertension are not seen as often as the guideline wishes.
     """
     level, index = people.adherence, people.index
-    agreed, late = level >= 0.55, (level >= 0.22) & (level < 0.55)
+    agreed, late = level >= AGREED, (level >= LOST) & (level < AGREED)
     spread = draws.uniform("rhythm", index)
-    every = np.where(agreed, 30 + 60 * spread, np.where(late, 90 + 90 * spread, 60 + 90 * spread))
+    every = np.where(agreed, 45 + 40 * spread, np.where(late, 95 + 125 * spread, 75 + 90 * spread))
     since = draws.uniform("rhythm/since", index)
-    return every, np.where(agreed | late, since * every, 120 + since * 420)
+    return every, np.where(agreed | late, since * every, 100 + since * 440)
 
 
 def _follow_ups(hospital: Hospital, people: People) -> Planned:
@@ -235,7 +240,7 @@ def _recent_days(hospital: Hospital, label: str, index: Ints, step: Ints) -> Int
 
 def _acute(hospital: Hospital, people: People) -> Planned:
     draws = hospital.draws
-    yearly = np.interp(people.age, (0, 6, 20, 60, 90), (2.0, 1.2, 0.7, 1.0, 1.4))
+    yearly = np.interp(people.age, (0, 6, 20, 60, 90), (1.8, 1.0, 0.6, 0.8, 1.1))
     who, step = unrolled(np.arange(len(people)), draws.poisson("acute/count", yearly * 3, people.index))
     index = people.index[who]
     emergency = draws.chance("acute/emergency", 0.12, index, step)
