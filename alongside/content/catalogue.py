@@ -52,6 +52,7 @@ class ContentCatalogue:
     hospital: Hospital
     messages: Mapping[str, Message]
     rules: LintRules
+    topics: tuple[str, ...] = ()
     _compiled: dict[tuple[str, Channel, Locale], CompiledMessage] = field(default_factory=dict, repr=False)
     _linter: Linter | None = field(default=None, repr=False)
 
@@ -176,7 +177,14 @@ def load_leniently(project: Project) -> tuple[ContentCatalogue, list[Finding]]:
     except ConfigurationInvalid as error:
         faults += error.findings
         rules = LintRules((), (), {})
-    return ContentCatalogue(project.templates, settings.hospital, messages, rules), faults
+    return ContentCatalogue(project.templates, settings.hospital, messages, rules, _topics(project)), faults
+
+
+def _topics(project: Project) -> tuple[str, ...]:
+    """The hospital's list of topics; empty (nothing to hold against) where there is none."""
+    path = project.config / "vocabulary.yaml"
+    listed = (read_document(path).data or {}).get("topics") if path.is_file() else None
+    return tuple(str(topic) for topic in listed) if isinstance(listed, list) else ()
 
 
 def _read(root: Path, path: Path) -> Message:

@@ -45,6 +45,7 @@ def _message(catalogue: ContentCatalogue, message: Message, today: date) -> Iter
     if definition.expires < today:
         what = f"expired on {definition.expires}"
         yield document.finding("expires", what=what, remedy="have the reviewers renew it")
+    yield from _topics(catalogue, message)
     missing = list(_missing(message))
     yield from missing
     used: set[str] = set()
@@ -61,6 +62,14 @@ def _message(catalogue: ContentCatalogue, message: Message, today: date) -> Iter
     if not missing:
         yield from _unused(message, used)
     yield from _approval(catalogue, message, broken=bool(missing))
+
+
+def _topics(catalogue: ContentCatalogue, message: Message) -> Iterator[Finding]:
+    """A mistyped topic could not be switched off by the patients who do not want it."""
+    for index, topic in enumerate(message.definition.topics):
+        if catalogue.topics and topic not in catalogue.topics:
+            remedy = nearest(topic, catalogue.topics) or "topics stand in config/vocabulary.yaml"
+            yield message.document.finding("topics", index, what=f"{topic!r} is no known topic", remedy=remedy)
 
 
 def _missing(message: Message) -> Iterator[Finding]:

@@ -198,7 +198,8 @@ def _yields(environment: MessageEnvironment, body: list[nodes.Node]) -> Callable
     root, make = template.root_render_func, template.new_context
 
     def evaluate(values: Values) -> tuple[str, ...]:
-        return tuple(root(make(values, True)))  # type: ignore[arg-type]  # a read-only mapping is enough
+        # Markup would escape what it is joined with; by now every piece is escaped where it has to be.
+        return tuple(map(str, root(make(values, True))))  # type: ignore[arg-type]  # a read-only mapping is enough
 
     return evaluate
 
