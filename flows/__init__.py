@@ -1,0 +1,1 @@
+"""Runs: what happens, in what order, on which schedule, for an operator to watch and retry."""

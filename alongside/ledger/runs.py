@@ -123,3 +123,14 @@ def write_audit(
 ) -> None:
     """One line of the audit trail; `details` holds no patient value."""
     connection.execute(audit.insert().values(at=at, actor=actor, action=action, subject=subject, details=dict(details)))
+
+
+def completed_moments(connection: Connection) -> list[datetime]:
+    """`as_of` of every run that was completed."""
+    return list(connection.execute(sa.select(run.c.as_of).where(run.c.state == "completed").distinct()).scalars())
+
+
+def mark_dispatched(connection: Connection, run_id: str, campaign: str) -> None:
+    """Everything of the campaign's plan that could leave has left."""
+    where = sa.and_(run_campaign.c.run_id == run_id, run_campaign.c.campaign == campaign)
+    connection.execute(run_campaign.update().where(where).values(state="dispatched"))

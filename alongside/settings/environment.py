@@ -24,6 +24,7 @@ class Environment:
     sendgrid_api_key, sendgrid_url : credentials and base address of the e-mail vendor
     sendgrid_webhook_key : base64 SPKI of the vendor's event webhook (P-256)
     public_url : overrides `delivery.public_url`
+    patient_clock : the stand-in's clock file: patients' decisions in a replay belong to the simulated day
     """
 
     ledger_url: str = ""
@@ -31,8 +32,10 @@ class Environment:
     vault_key_dir: Path = Path()
     sendgrid_api_key: str = field(default="", repr=False)
     sendgrid_url: str = "https://api.sendgrid.com"
+    sendgrid_url_given: bool = False
     sendgrid_webhook_key: str = ""
     public_url: str = ""
+    patient_clock: Path | None = None
 
     @classmethod
     def read(cls, variables: Mapping[str, str] | None = None) -> Environment:
@@ -43,8 +46,10 @@ class Environment:
             vault_key_dir=Path(env.get("ALONGSIDE_KEY_DIR") or _data_home(env) / "alongside" / "keys"),
             sendgrid_api_key=env.get("SENDGRID_API_KEY", ""),
             sendgrid_url=env.get("SENDGRID_URL", "https://api.sendgrid.com").rstrip("/"),
+            sendgrid_url_given="SENDGRID_URL" in env,
             sendgrid_webhook_key=env.get("SENDGRID_WEBHOOK_KEY", ""),
             public_url=env.get("ALONGSIDE_PUBLIC_URL", "").rstrip("/"),
+            patient_clock=Path(clock) if (clock := env.get("ALONGSIDE_PATIENT_CLOCK")) else None,
         )
 
 
@@ -84,3 +89,14 @@ def decode_vault_key(text: str, where: str) -> bytes:
             remedy="Give 32 bytes as base64.",
         )
     return key
+
+
+def export(values: Mapping[str, str]) -> None:
+    """Announce settings to this process and the processes that it starts."""
+    os.environ.update(values)
+
+
+def export_defaults(values: Mapping[str, str]) -> None:
+    """Like `export`, where the environment says nothing yet."""
+    for name, value in values.items():
+        os.environ.setdefault(name, value)

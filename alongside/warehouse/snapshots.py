@@ -96,6 +96,17 @@ class Warehouse:
             raise _disk(error, path) from error
         return Draft(snapshot_id, path, as_of)
 
+    def resume(self, snapshot_id: str, as_of: datetime) -> Draft:
+        """The draft that an earlier step began, as it stands."""
+        building = self._snapshots / f".building-{snapshot_id}"
+        if not building.is_dir():
+            raise StoreUnavailable(
+                f"the draft of snapshot {snapshot_id} is gone",
+                where=str(building),
+                remedy="Start the run's refresh again from its first step.",
+            )
+        return Draft(snapshot_id, building, as_of)
+
     def publish(self, draft: Draft, facts: dict[str, Any]) -> Snapshot:
         """Make the draft the current snapshot. Durable and atomic: readers see the old one or the new one."""
         final = self._snapshots / draft.id

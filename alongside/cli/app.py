@@ -1,0 +1,52 @@
+"""All commands by name. Modules of commands import nothing heavy until a command runs."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from alongside.cli import demo, experiments, messages, operations, people, projects, runs, servers
+
+app = typer.Typer(
+    name="alongside",
+    help="Hospital communication as observable pipelines: data quality, patient 360, segments, messages, A/B tests.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+app.command("demo")(demo.demo)
+app.command("init")(projects.init)
+app.command("new")(projects.new)
+app.command("check")(projects.check)
+app.command("plan")(runs.plan)
+app.command("approve")(runs.approve)
+app.command("run")(runs.run)
+app.command("preview")(messages.preview)
+app.command("send-test")(messages.send_test)
+app.command("why")(people.why)
+app.command("pause")(operations.pause)
+app.command("resume")(operations.resume)
+app.command("sandbox")(servers.sandbox)
+app.command("web")(servers.web)
+app.command("deploy")(servers.deploy)
+app.command("doctor")(operations.doctor)
+app.add_typer(operations.suppressions, name="suppressions")
+app.add_typer(operations.ledger, name="ledger")
+app.add_typer(experiments.app, name="experiment")
+app.add_typer(servers.hospital, name="hospital")
+
+
+def run_app() -> None:
+    """Run the command; a refusal or failure that a person can act on is one message, not a traceback."""
+    from alongside.model.errors import AlongsideError
+
+    try:
+        app()
+    except AlongsideError as error:
+        typer.secho(str(error), fg="red", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.secho("Stopped. Nothing is lost: start the same command again and it carries on.", err=True)
+        sys.exit(1)

@@ -1,0 +1,175 @@
+"""`alongside demo`: a made-up hospital, three weeks of daily runs, and an A/B test that earns its verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from alongside.cli.output import AsJson, console, emit
+
+if TYPE_CHECKING:
+    from alongside.bootstrap import Services
+    from alongside.cli.stage import Stage
+
+FIRST_DAY = date(2026, 3, 1)
+RUN_AT = time(8, 0)
+EXPERIMENT = "hypertension_review_wording"
+
+
+def demo(
+    patients: Annotated[int, typer.Option(min=500, max=200_000, help="Size of the hospital.")] = 5000,
+    days: Annotated[int, typer.Option(min=1, max=120, help="Simulated days.")] = 22,
+    seed: Annotated[int, typer.Option(help="Seed of the hospital and its simulated patients.")] = 20260228,
+    as_json: AsJson = False,
+) -> None:
+    """Build the demo hospital, play its daily runs against a stand-in of SendGrid, print what came of it.
+
+    A second call plays no day twice and sends nothing twice.
+    """
+    from alongside.bootstrap import build
+    from alongside.cli.stage import open_stage
+    from alongside.model.enums import DeliveryMode
+    from alongside.model.errors import Refused
+
+    house = build()
+    if house.mode is not DeliveryMode.SANDBOX:
+        raise Refused("the demo sends to the stand-in only", remedy="Set delivery.mode to sandbox.")
+    play = Play(house, patients, days, seed, quiet=as_json)
+    play.prepare()
+    with open_stage(house, house.project.var / "sandbox" / "demo", seed) as stage:
+        result = play.run(stage)
+    if as_json:
+        emit(result)
+    else:
+        _show(result)
+
+
+@dataclass
+class Play:
+    """The days of the demo, each played at most once."""
+
+    house: Services
+    patients: int
+    days: int
+    seed: int
+    quiet: bool
+
+    @property
+    def root(self) -> Path:
+        return self.house.project.var / "hospital"
+
+    def prepare(self) -> None:
+        """The hospital's first dump, unless it is there."""
+        from alongside.sandbox.hospital import generate
+
+        if (self.root / "truth").is_dir():
+            self._say("The demo hospital stands already.")
+            return
+        with self._status(f"Building a hospital of {self.patients:,} patients"):
+            generate(self.root, patients=self.patients, seed=self.seed, start=FIRST_DAY - timedelta(days=1))
+
+    def run(self, stage: Stage) -> dict[str, Any]:
+        """Every day that was not played yet; when all were, the last one once more, to show that nothing doubles."""
+        from alongside.cli.runs import run_daily
+
+        played = self._played()
+        left = [moment for moment in self._moments() if moment not in played]
+        again = not left
+        moments = left or [max(played)]
+        summary: dict[str, Any] = {}
+        if again:
+            self._say("Every day was played before. Playing the last one again:")
+        for number, moment in enumerate(moments, 1):
+            with self._status(f"Day {number} of {len(moments)}: {moment:%Y-%m-%d}"):
+                self._open_day(stage, moment, again)
+                summary = run_daily({"as_of": moment, "project": str(self.house.project.root)})
+                if not again:
+                    stage.settle(summary["as_of"])
+                summary = stage.refreshed(summary)
+            self._say(self._line(moment, summary))
+        return self._result(stage, summary, again)
+
+    def _moments(self) -> Iterator[datetime]:
+        for offset in range(self.days):
+            yield datetime.combine(FIRST_DAY + timedelta(days=offset), RUN_AT, self.house.zone)
+
+    def _played(self) -> set[datetime]:
+        """Moments of completed runs."""
+        from alongside.ledger.runs import completed_moments
+
+        with self.house.ledger.begin() as connection:
+            return set(completed_moments(connection))
+
+    def _open_day(self, stage: Stage, moment: datetime, again: bool) -> None:
+        """Time passes until the morning, and the hospital's systems hand over what happened since."""
+        from alongside.sandbox.hospital import advance, read_bookings
+
+        if again or stage.control is None:
+            return
+        stage.control.set_clock(moment, settle=30)
+        bookings, _ = read_bookings(self.house.project.var / "sandbox" / "demo" / "bookings.ndjson")
+        advance(self.root, moment.date(), bookings=bookings)
+
+    def _line(self, moment: datetime, summary: dict[str, Any]) -> str:
+        funnel = summary["funnel"]
+        result = summary["experiments"].get(EXPERIMENT, {})
+        verdict = result.get("verdict", "not launched").replace("_", " ")
+        return (
+            f"{moment:%Y-%m-%d}  planned {funnel.get('planned', 0):>5,}  accepted {funnel.get('accepted', 0):>5,}  "
+            f"delivered {funnel.get('delivered', 0):>5,}  unknown {summary['unknown']}  experiment: {verdict}"
+        )
+
+    def _result(self, stage: Stage, summary: dict[str, Any], again: bool) -> dict[str, Any]:
+        from alongside.ledger.messages import count_states
+
+        with self.house.ledger.begin() as connection:
+            overall = count_states(connection)
+        stats = stage.control.stats() if stage.control else {}
+        return {
+            **summary,
+            "days": self.days,
+            "played_again": again,
+            "messages": overall,
+            "stand_in": {"accepted_now": stats.get("accepted", 0)},
+            "report": str(self.house.project.var / "report.html"),
+            "quality": self._scorecards(),
+        }
+
+    def _scorecards(self) -> list[dict[str, Any]]:
+        snapshot = self.house.warehouse.current()
+        return [] if snapshot is None else list(snapshot.manifest["quality"]["scorecards"])
+
+    def _say(self, text: str) -> None:
+        if not self.quiet:
+            console().print(text)
+
+    def _status(self, text: str) -> Any:
+        import contextlib
+
+        return contextlib.nullcontext() if self.quiet else console().status(text)
+
+
+def _show(result: dict[str, Any]) -> None:
+    from alongside.cli.output import show_table
+    from alongside.cli.summary import show_experiment, show_funnel
+    from alongside.quality.results import DIMENSIONS
+
+    out = console()
+    out.print()
+    show_funnel({name: result["messages"][name] for name in ("taken", "delivered", "bounced", "unknown")})
+    out.print(f"[bold]Last run[/bold] ({result['as_of'][:10]})")
+    show_funnel(result["funnel"])
+    rows = [(card["source"], card["rows"], *(f"{card[name]:.1%}" for name in DIMENSIONS)) for card in result["quality"]]
+    show_table("Data quality", ("source", "rows", *DIMENSIONS), rows, ("rows", *DIMENSIONS))
+    for name, experiment in result["experiments"].items():
+        show_experiment(name, experiment)
+    if result["played_again"]:
+        accepted = result["funnel"].get("accepted", 0)
+        out.print(f"\n[bold]Nothing was sent twice:[/bold] this run planned again and sent {accepted} messages.")
+    out.print(f"\nReport: {result['report']}")
+    out.print("Next:  alongside plan   |   alongside why PATIENT   |   alongside preview follow_up/hypertension_review")

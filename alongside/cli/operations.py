@@ -1,0 +1,92 @@
+"""For operators: pause and resume, opt-outs of an older tool, the ledger's schema, a doctor."""
+
+from __future__ import annotations
+
+import getpass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from alongside.cli.output import AsJson, console, emit, fail, show_table
+
+suppressions = typer.Typer(help="Addresses that must not be written to.", no_args_is_help=True)
+ledger = typer.Typer(help="The transactional store.", no_args_is_help=True)
+Scope = Annotated[str, typer.Argument(help="all, channel:NAME or campaign:NAME.")]
+
+
+def pause(scope: Scope, reason: Annotated[str, typer.Option(help="Shown in every plan.")] = "by hand") -> None:
+    """Stop sending at once: everything, a channel or a campaign. What is planned waits."""
+    from alongside.bootstrap import build
+    from alongside.ledger.pauses import set_pause
+    from alongside.ledger.runs import write_audit
+
+    house = build()
+    with house.ledger.begin() as connection:
+        fresh = set_pause(connection, scope, by=getpass.getuser(), reason=reason, now=house.clock())
+        write_audit(connection, house.clock(), getpass.getuser(), "pause", scope, {"reason": reason})
+    console().print(f"Paused {scope}." if fresh else f"{scope} was paused already; the reason is updated.")
+
+
+def resume(scope: Scope) -> None:
+    """Lift a pause."""
+    from alongside.bootstrap import build
+    from alongside.ledger.pauses import active_pauses, lift_pause
+    from alongside.ledger.runs import write_audit
+
+    house = build()
+    with house.ledger.begin() as connection:
+        lifted = lift_pause(connection, scope)
+        if lifted:
+            write_audit(connection, house.clock(), getpass.getuser(), "resume", scope, {})
+        standing = active_pauses(connection)
+    if not lifted:
+        raise fail(f"{scope} is not paused. Paused now: {', '.join(standing) or 'nothing'}.")
+    console().print(f"Resumed {scope}.")
+
+
+@suppressions.command("import")
+def import_suppressions(
+    path: Annotated[Path, typer.Argument(help="CSV with a column 'address', optionally scope, reason, date.")],
+    as_json: AsJson = False,
+) -> None:
+    """Take over the opt-outs of the tool that was used before. Lines that cannot be read are listed."""
+    from alongside.bootstrap import build
+    from alongside.ledger.suppressions import import_csv
+
+    house = build()
+    with house.ledger.begin() as connection:
+        report = import_csv(path, connection, house.vault, house.clock(), region=house.settings.hospital.country)
+    if as_json:
+        emit(report.to_json())
+    else:
+        console().print(f"{report.read} lines: {report.added} added, {report.known} known before.")
+        for fault in report.faults:
+            typer.secho(str(fault), fg="yellow", err=True)
+    if any(fault.severity == "error" for fault in report.faults):
+        raise typer.Exit(1)
+
+
+@ledger.command("upgrade")
+def upgrade_ledger() -> None:
+    """Bring the ledger's tables to this release."""
+    from alongside.bootstrap import build
+    from alongside.ledger.migrations import upgrade
+
+    house = build()
+    upgrade(house.ledger_url)
+    console().print("The ledger's tables are those of this release.")
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Check configuration, ledger, vault key, snapshot, e-mail vendor and webhook set-up."""
+    from alongside.bootstrap import build
+    from alongside.diagnosis import examine
+
+    results = examine(build())
+    if as_json:
+        emit({"ok": all(item.state != "failed" for item in results), "checks": [vars(item) for item in results]})
+    else:
+        show_table("", ("check", "state", "what was found"), [(item.name, item.state, item.found) for item in results])
+    if any(item.state == "failed" for item in results):
+        raise typer.Exit(1)

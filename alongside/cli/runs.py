@@ -1,0 +1,203 @@
+"""Plan, approve and run."""
+
+from __future__ import annotations
+
+import getpass
+import uuid
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from alongside.cli.output import AsJson, console, emit, fail, show_table
+
+if TYPE_CHECKING:
+    from alongside.bootstrap import Services
+    from alongside.outreach.plan import CampaignPlan
+
+Campaigns = Annotated[list[str] | None, typer.Argument(help="Campaigns; all enabled ones when left out.")]
+
+
+def plan(
+    campaigns: Campaigns = None,
+    as_of: Annotated[str | None, typer.Option(help="Plan as of this moment, 2026-03-01T08:00.")] = None,
+    samples: Annotated[bool, typer.Option(help="Print sample renders.")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Show what the next run would do: audience, gates, variants, words, findings. Sends nothing."""
+    from alongside.bootstrap import build
+
+    house = build()
+    plans = _dry_plans(house, campaigns or [], _moment(house, as_of))
+    if as_json:
+        emit([item.to_json() for item in plans])
+        return
+    for item in plans:
+        _show_plan(item, samples)
+
+
+def approve(
+    campaign: Annotated[str, typer.Argument(help="Campaign whose configuration is approved as it stands.")],
+    max_audience: Annotated[int | None, typer.Option(help="Largest number of messages of one run.", min=1)] = None,
+    max_change: Annotated[float | None, typer.Option(help="Largest growth against the last run, 0.5 is +50 %.")] = None,
+    max_cost: Annotated[float | None, typer.Option(help="Largest cost of one run.")] = None,
+    exact_plan: Annotated[str | None, typer.Option(help="Plan hash that a one-off campaign needs approved.")] = None,
+    by: Annotated[str | None, typer.Option(help="Who approves; default: the user of this machine.")] = None,
+) -> None:
+    """Approve a campaign's configuration within an envelope. Any later edit voids it."""
+    from alongside.bootstrap import build
+    from alongside.ledger.approvals import Approval
+    from alongside.ledger.approvals import approve as write
+    from alongside.outreach.approval import configuration_hash
+    from alongside.outreach.campaigns import Envelope, find_campaign
+
+    house = build()
+    wanted = find_campaign(house.catalogues.campaigns, campaign)
+    given = {"max_audience": max_audience, "max_change": max_change, "max_cost": max_cost}
+    envelope = wanted.envelope.model_dump() | {name: value for name, value in given.items() if value is not None}
+    approval = Approval(
+        campaign=campaign,
+        config_hash=configuration_hash(wanted, house.catalogues, house.settings),
+        plan_hash=exact_plan,
+        envelope=Envelope.model_validate(envelope).model_dump(),
+        approved_by=by or getpass.getuser(),
+        approved_at=house.clock(),
+        expires_at=None,
+    )
+    with house.ledger.begin() as connection:
+        write(connection, approval)
+    console().print(f"Approved {campaign} at configuration {approval.config_hash[:12]}, envelope {approval.envelope}.")
+
+
+def run(
+    as_of: Annotated[str | None, typer.Option(help="Play the run as of this moment (stand-in only).")] = None,
+    source: Annotated[list[str] | None, typer.Option(help="NAME=PATH, repeatable: read this extract.")] = None,
+    campaign: Annotated[list[str] | None, typer.Option(help="Only this campaign, repeatable.")] = None,
+    partitions: Annotated[int | None, typer.Option(min=1, max=1024, help="Delivery partitions.")] = None,
+    fictional_contacts: Annotated[
+        bool, typer.Option("--fictional-contacts", help="Give everybody a marked, reserved-domain address.")
+    ] = False,
+    even_if_late: Annotated[bool, typer.Option("--even-if-late", help="Send although the run is late.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run the daily flow now: refresh, plan, send, evaluate.
+
+    Without SENDGRID_URL in sandbox mode a stand-in of SendGrid is started for the time of the run.
+    """
+    from alongside.bootstrap import build
+    from alongside.cli.stage import stand_in_if_needed
+    from alongside.cli.summary import show_run
+
+    house = build()
+    parameters: dict[str, Any] = {
+        "as_of": _moment(house, as_of) if as_of else None,
+        "sources": dict(_source(entry) for entry in source or []),
+        "campaigns": campaign or [],
+        "partitions": partitions,
+        "fictional_contacts": fictional_contacts,
+        "even_if_late": even_if_late,
+        "project": str(house.project.root),
+    }
+    with stand_in_if_needed(house, parameters["as_of"]) as stage:
+        summary = run_daily(parameters)
+        stage.settle(summary["as_of"])
+        summary = stage.refreshed(summary)
+    if as_json:
+        emit(summary)
+    else:
+        show_run(summary)
+    if summary["held"]:
+        raise typer.Exit(1)
+
+
+def run_daily(parameters: dict[str, Any]) -> dict[str, Any]:
+    """The daily flow in this process, quietly; its summary as `run --json` prints it.
+
+    Without a Prefect server (PREFECT_API_URL) Prefect starts one for the life of this process.
+    """
+    from alongside.settings.environment import export_defaults
+
+    export_defaults(
+        {
+            "PREFECT_HOME": str(Path(parameters["project"]) / "var" / "prefect"),
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "DO_NOT_TRACK": "1",
+            "PREFECT_LOGGING_LEVEL": "ERROR",
+            # a busy machine needs longer than Prefect's 20 s
+            "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
+        }
+    )
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    from flows.daily import daily
+    from flows.parameters import DailyParameters
+
+    # A heartbeat tells a server that a process elsewhere lives; here it would only cost a second a flow.
+    with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        summary: dict[str, Any] = daily(DailyParameters.model_validate(parameters))
+    return summary
+
+
+def _moment(house: Services, text: str | None) -> datetime:
+    if text is None:
+        return house.clock()
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise fail(f"'{text}' is no moment. Write it as 2026-03-01T08:00.", code=2) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=house.zone)
+
+
+def _source(entry: str) -> tuple[str, str]:
+    name, equals, path = entry.partition("=")
+    if not (name and equals and path):
+        raise fail(f"--source {entry}: write it as NAME=PATH.", code=2)
+    return name, str(Path(path).resolve())
+
+
+def _dry_plans(house: Services, names: list[str], as_of: datetime) -> list[CampaignPlan]:
+    from alongside.ledger.runs import RunPins
+    from alongside.outreach.campaigns import find_campaign
+    from alongside.outreach.plan import Planner
+
+    snapshot = house.warehouse.current()
+    if snapshot is None:
+        raise fail("There is no snapshot yet. Start a run first: 'alongside run'.")
+    now = house.clock()
+    pins = RunPins(
+        run_id=f"plan-{uuid.uuid4().hex[:12]}",
+        as_of=as_of,
+        config_hash=house.configuration_hash(),
+        config_commit=house.configuration_commit(),
+        mode=house.mode.value,
+        replay=False,
+        late=False,
+        started_at=now,
+        snapshot_id=snapshot.id,
+    )
+    planner = Planner(
+        house.ledger, house.warehouse, snapshot, house.settings, house.catalogues, pins, house.project.var / "plans"
+    )
+    wanted = house.catalogues.campaigns
+    chosen = [find_campaign(wanted, name) for name in names] if names else list(wanted)
+    return [planner.plan(item, now, commit=False) for item in chosen]
+
+
+def _show_plan(item: CampaignPlan, samples: bool) -> None:
+    out = console()
+    out.print(f"\n[bold]{item.campaign}[/bold]: {item.state}" + (f" ({item.reason})" if item.reason else ""))
+    if not item.funnel:
+        return
+    before = "" if item.previous is None else f", last run {item.previous:,}"
+    out.print(f"segment: {item.entered:+,} entered, {-item.left:+,} left{before}")
+    also = {f"gate:{name}": count for name, count in item.gates.items()}
+    rows = [(stage, count, also.get(stage, "")) for stage, count in item.funnel.items()]
+    show_table("", ("stage", "stopped first here", "closes for"), rows, ("stopped first here", "closes for"))
+    out.print("variants: " + ", ".join(f"{name} {count:,}" for name, count in item.variants.items()))
+    out.print(f"configuration {item.config_hash[:12]}  plan {item.plan_hash[:12]}  cost {item.cost:.2f}")
+    for text, count in item.findings.items():
+        out.print(f"[yellow]{count:,} x {text}[/yellow]")
+    for sample in item.samples if samples else ():
+        out.rule(f"{sample.message} ({sample.locale}): {sample.subject}", align="left")
+        out.print(sample.text, markup=False)

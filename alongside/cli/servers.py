@@ -1,0 +1,71 @@
+"""Processes that stay: the stand-in, the web application; deployments; demo data."""
+
+from __future__ import annotations
+
+import sys
+from datetime import date
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from alongside.cli.output import console
+
+hospital = typer.Typer(help="Demo data of a hospital that does not exist.", no_args_is_help=True)
+
+
+def sandbox(
+    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 picks a free one.")] = 8025,
+    directory: Annotated[Path | None, typer.Option("--dir", help="Where its log lies; default var/sandbox.")] = None,
+    webhook: Annotated[str | None, typer.Option(help="Where events go, on this machine.")] = None,
+) -> None:
+    """Start the stand-in of SendGrid with its simulated patients."""
+    import runpy
+
+    from alongside.settings import Project
+
+    project = Project.find()
+    folder = directory or project.var / "sandbox"
+    given = [f"--dir={folder}", f"--port={port}", f"--responses={project.config / 'sandbox' / 'responses.yaml'}"]
+    sys.argv = ["alongside sandbox", *given, *([f"--webhook={webhook}"] if webhook else [])]
+    runpy.run_module("alongside.sandbox.sendgrid", run_name="__main__", alter_sys=False)
+
+
+def web(
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8021,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+) -> None:
+    """Start the web application: event webhooks and unsubscribe pages."""
+    import runpy
+
+    sys.argv = ["alongside web", f"--port={port}", f"--host={host}"]
+    runpy.run_module("alongside.web", run_name="__main__", alter_sys=False)
+
+
+def deploy(
+    pool: Annotated[str, typer.Option(help="Prefect work pool of the workers.")] = "alongside",
+) -> None:
+    """Register the flows as Prefect deployments with their schedules."""
+    from alongside.settings import Project
+    from flows.deployments import register
+
+    for name in register(Project.find().root, pool):
+        console().print(f"Registered {name}")
+    console().print(f"Start a worker with: prefect worker start --pool {pool}")
+
+
+@hospital.command("generate")
+def generate(
+    directory: Annotated[Path | None, typer.Option("--dir", help="Default: var/hospital.")] = None,
+    patients: Annotated[int, typer.Option(min=10, max=10_000_000)] = 5000,
+    seed: Annotated[int, typer.Option()] = 20260228,
+    start: Annotated[str, typer.Option(help="Day of the first extract.")] = "2026-02-28",
+) -> None:
+    """Write the extracts of a plausible hospital, of any size."""
+    from alongside.cli.output import show_pairs
+    from alongside.sandbox.hospital import generate as write
+    from alongside.settings import Project
+
+    root = directory or Project.find().var / "hospital"
+    report = write(root, patients=patients, seed=seed, start=date.fromisoformat(start))
+    show_pairs(f"Written to {root}", report.rows)

@@ -1,0 +1,144 @@
+"""The stage of a sandbox run: the stand-in of SendGrid and the web application, started for its time only."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from alongside.model.enums import DeliveryMode
+from alongside.model.errors import StoreUnavailable
+from alongside.settings.environment import export
+
+if TYPE_CHECKING:
+    from alongside.bootstrap import Services
+    from alongside.sandbox.sendgrid.control import Control
+
+#: How much of the simulated day passes after a run, so that deliveries and first answers arrive.
+AFTERWARDS = timedelta(hours=10)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What a run plays on. Without `control` the vendor is not ours to steer, and nothing is simulated."""
+
+    control: Control | None
+    root: str
+
+    def settle(self, as_of: str) -> None:
+        """Let the simulated day go on until its events have arrived."""
+        if self.control is not None:
+            self.control.set_clock(datetime.fromisoformat(as_of) + AFTERWARDS, settle=30)
+
+    def refreshed(self, summary: dict[str, Any]) -> dict[str, Any]:
+        """The run's summary with what arrived since."""
+        from tasks.runs import funnels
+
+        found = funnels(summary["run_id"], self.root)
+        return {
+            **summary,
+            "funnel": found["total"],
+            "campaigns": found["campaigns"],
+            "unknown": found["total"].get("unknown", 0),
+        }
+
+
+@contextlib.contextmanager
+def stand_in_if_needed(house: Services, as_of: datetime | None) -> Iterator[Stage]:
+    """In sandbox mode without SENDGRID_URL: start stand-in and web application, and end them with the block."""
+    root = str(house.project.root)
+    if house.mode is not DeliveryMode.SANDBOX or house.environment.sendgrid_url_given:
+        yield Stage(None, root)
+        return
+    moment = as_of or house.clock()
+    with open_stage(house, _folder(house, moment)) as stage:
+        if stage.control is not None:
+            stage.control.set_clock(moment)
+        yield stage
+
+
+def _folder(house: Services, moment: datetime) -> Path:
+    """The stand-in's folder: the one at hand, or a fresh one for a moment that its clock has passed."""
+    from alongside.sandbox.sendgrid.clock import simulated_now
+
+    usual = house.project.var / "sandbox" / "runs"
+    reached = simulated_now(usual / "clock.json")
+    return (
+        usual if reached is None or reached <= moment else usual.with_name(f"replay-{moment:%Y%m%dT%H%M}-{os.getpid()}")
+    )
+
+
+@contextlib.contextmanager
+def open_stage(house: Services, folder: Path, seed: int = 0) -> Iterator[Stage]:
+    """Stand-in (its log in `folder`) and web application on free ports, announced to this process and its children."""
+    from alongside.sandbox.sendgrid.launch import start
+    from alongside.sandbox.sendgrid.options import Options
+    from tasks.context import services
+
+    port = _free_port()
+    public_url = f"http://127.0.0.1:{port}"
+    responses = house.project.config / "sandbox" / "responses.yaml"
+    options = Options(
+        folder=folder,
+        responses=responses,
+        seed=seed,
+        webhook_url=f"{public_url}/webhooks/sendgrid",
+        duplicates=0.02,
+        reorder=0.05,
+    )
+    with start(options) as running:
+        export(
+            {
+                "SENDGRID_URL": running.url,
+                "SENDGRID_API_KEY": running.api_key,
+                "SENDGRID_WEBHOOK_KEY": running.public_key,
+                "ALONGSIDE_PUBLIC_URL": public_url,
+                "ALONGSIDE_HOME": str(house.project.root),
+                "ALONGSIDE_VAR": str(house.project.var),
+                "ALONGSIDE_PATIENT_CLOCK": str(options.folder / "clock.json"),
+            }
+        )
+        services.cache_clear()
+        with _web(port):
+            yield Stage(running.control, str(house.project.root))
+
+
+@contextlib.contextmanager
+def _web(port: int) -> Iterator[None]:
+    """The web application as a process of its own, ended with the block."""
+    process = subprocess.Popen([sys.executable, "-m", "alongside.web", f"--port={port}"], env=dict(os.environ))
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/healthz", process)
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_for(url: str, process: subprocess.Popen[bytes], patience: float = 60.0) -> None:
+    until = time.monotonic() + patience
+    while time.monotonic() < until and process.poll() is None:
+        with contextlib.suppress(URLError, OSError), urlopen(url, timeout=2):  # noqa: S310  # loopback, our own
+            return
+        time.sleep(0.1)
+    raise StoreUnavailable("the web application did not start", where=url, remedy="Its error stands above.")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,89 @@
+"""What exactly is approved, and whether a plan stays within it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+from alongside.ledger.approvals import Approval
+from alongside.model.enums import DeliveryMode
+from alongside.outreach.campaigns import Campaign, Envelope
+from alongside.outreach.catalogues import Catalogues
+from alongside.settings import HospitalSettings
+
+
+def configuration_hash(campaign: Campaign, catalogues: Catalogues, settings: HospitalSettings) -> str:
+    """SHA-256 over everything that decides whom the campaign reaches with which words (64 hex digits).
+
+    The campaign itself, its segment with all that it refers to, every template it could use, the experiment, the
+    gates and the sender. Where data are kept and how fast they are sent is not part of it.
+    """
+    experiment = catalogues.experiment_of(campaign.name)
+    parts: dict[str, Any] = {
+        "campaign": campaign.model_dump(mode="json", by_alias=True),
+        "segment": catalogues.segments.version("segment", campaign.segment),
+        "messages": {name: catalogues.content.template_hash(name) for name in catalogues.messages_of(campaign)},
+        "experiment": experiment.definition_hash if experiment else None,
+        "gates": settings.gates.model_dump(mode="json", by_alias=True),
+        "hospital": settings.hospital.model_dump(mode="json"),
+        "senders": {name: sender.model_dump(mode="json") for name, sender in settings.channels.email.senders.items()},
+    }
+    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class PlanHash:
+    """A hash over a set of intended messages that does not depend on their order or partition."""
+
+    def __init__(self) -> None:
+        self._sum = 0
+        self._count = 0
+
+    def add(self, rows: Iterable[tuple[str, ...]]) -> None:
+        """Add messages, each as its key and whatever decides its words."""
+        for row in rows:
+            digest = hashlib.sha256("\x1f".join(row).encode()).digest()
+            self._sum = (self._sum + int.from_bytes(digest, "big")) % 2**256
+            self._count += 1
+
+    @property
+    def hex(self) -> str:
+        return hashlib.sha256(self._count.to_bytes(8, "big") + self._sum.to_bytes(32, "big")).hexdigest()
+
+
+def objections(
+    campaign: Campaign,
+    mode: DeliveryMode,
+    approval: Approval | None,
+    plan_hash: str,
+    planned: int,
+    previous: int | None,
+) -> list[str]:
+    """Why a plan must wait for a person; empty when it may proceed by itself.
+
+    The stand-in needs no approval, but keeps to the envelope of the campaign file, so that the bounds are tried
+    before anything is live.
+    """
+    if approval is None:
+        if mode is not DeliveryMode.SANDBOX:
+            return [f"this configuration is not approved: review it with 'alongside plan {campaign.name}'"]
+        envelope = campaign.envelope
+    else:
+        envelope = Envelope.model_validate(dict(approval.envelope))
+    found = _outside(envelope, campaign.cost_per_message, planned, previous)
+    if campaign.approve_plan and mode is not DeliveryMode.SANDBOX and (not approval or approval.plan_hash != plan_hash):
+        found.append(f"its exact plan {plan_hash[:12]} is not approved")
+    return found
+
+
+def _outside(envelope: Envelope, cost: float, planned: int, previous: int | None) -> list[str]:
+    found = []
+    if planned > envelope.max_audience:
+        found.append(f"{planned} messages exceed the envelope's {envelope.max_audience}")
+    if envelope.max_change is not None and previous and planned > previous * (1 + envelope.max_change):
+        found.append(f"{planned} messages are more than {envelope.max_change:+.0%} against {previous} of the last run")
+    if envelope.max_cost is not None and planned * cost > envelope.max_cost:
+        found.append(f"a cost of {planned * cost:.2f} exceeds the envelope's {envelope.max_cost:.2f}")
+    return found

@@ -1,0 +1,108 @@
+"""All definitions that planning reads, and the checks that need more than one kind of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from alongside.content import ContentCatalogue
+from alongside.content import load as load_content
+from alongside.model.errors import ConfigurationInvalid
+from alongside.model.findings import Finding
+from alongside.outreach import experiments
+from alongside.outreach.campaigns import (
+    Campaign,
+    CampaignFile,
+    check_references,
+    load_campaigns,
+    read_campaigns,
+)
+from alongside.outreach.experiments import ExperimentDefinition
+from alongside.segments import Catalogue, check_variables, compile_variables, in_document
+from alongside.segments import load as load_segments
+from alongside.settings import Project
+
+#: Person columns that every e-mail campaign depends on, whatever its segment reads.
+ALWAYS_READ = frozenset({"patient.email", "patient.source_id"})
+
+
+@dataclass(frozen=True)
+class Catalogues:
+    """What `config/` and `templates/` say, loaded and checked."""
+
+    segments: Catalogue
+    content: ContentCatalogue
+    campaigns: tuple[Campaign, ...]
+    experiments: Mapping[str, ExperimentDefinition]
+
+    def experiment_of(self, campaign: str) -> ExperimentDefinition | None:
+        """The running experiment on this campaign, if any."""
+        found = [item for item in self.experiments.values() if item.campaign == campaign]
+        return found[0] if found else None
+
+    def messages_of(self, campaign: Campaign) -> tuple[str, ...]:
+        """Every message that the campaign could send, sorted."""
+        experiment = self.experiment_of(campaign.name)
+        return tuple(sorted({campaign.message, *(experiment.messages.values() if experiment else ())}))
+
+    def expressions_of(self, campaign: Campaign) -> dict[str, str]:
+        """Expressions of the campaign itself."""
+        own = {"occurrence": campaign.repeat.per, "fulfilled": campaign.fulfilled_when}
+        return {name: text for name, text in own.items() if text is not None}
+
+    def variables_of(self, message: str) -> dict[str, str]:
+        """Expressions behind a message's variables."""
+        definition = self.content.message(message).definition
+        return {name: variable.value for name, variable in definition.variables.items()}
+
+    def reads(self, campaign: Campaign) -> frozenset[str]:
+        """Every canonical field, `table.column`, that decides about the campaign's audience or words."""
+        found = ALWAYS_READ | self.segments.reads("segment", campaign.segment)
+        for expressions in (
+            self.expressions_of(campaign),
+            *(self.variables_of(message) for message in self.messages_of(campaign)),
+        ):
+            found |= compile_variables(expressions, self.segments).reads
+        return found
+
+
+def load(project: Project) -> Catalogues:
+    """Everything, or `ConfigurationInvalid` with every fault of the files that were read."""
+    return Catalogues(
+        load_segments(project),
+        load_content(project),
+        tuple(load_campaigns(project)),
+        experiments.load(project),
+    )
+
+
+def check(project: Project) -> list[Finding]:
+    """Faults in campaigns and experiments, and in references between all kinds of files."""
+    files, faults = read_campaigns(project)
+    faults += experiments.check(project)
+    try:
+        segments, content = load_segments(project), load_content(project)
+    except ConfigurationInvalid:
+        return faults  # reported by the checks of segments and content themselves
+    faults += check_references(files, segments.segments, list(content))
+    faults += _campaign_expressions(files, segments)
+    for name in content:
+        message = content.message(name)
+        faults += check_variables(
+            {key: variable.value for key, variable in message.definition.variables.items()},
+            segments,
+            in_document(message.document, "variables", leaf="value"),
+        )
+    return faults
+
+
+def _campaign_expressions(files: Iterable[CampaignFile], segments: Catalogue) -> list[Finding]:
+    faults: list[Finding] = []
+    for file in files:
+        campaign = file.campaign
+        if campaign.repeat.per is not None:
+            faults += check_variables({"per": campaign.repeat.per}, segments, in_document(file.document, "repeat"))
+        if campaign.fulfilled_when is not None:
+            expression = {"fulfilled_when": campaign.fulfilled_when}
+            faults += check_variables(expression, segments, in_document(file.document), condition=True)
+    return faults

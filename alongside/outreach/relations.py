@@ -1,0 +1,117 @@
+"""What the gates need from the ledger, as relations in one DuckDB connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alongside.ledger import Ledger, consent, suppressions
+from alongside.ledger.contacts import contacts
+from alongside.model.enums import Purpose
+from alongside.model.ids import unit_interval
+from alongside.outreach.campaigns import Campaign
+from alongside.settings import HospitalSettings
+from alongside.warehouse.duck import quoted
+
+if TYPE_CHECKING:
+    import duckdb
+
+CROSS_BORDER = "cross_border"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Where a plan takes its facts from."""
+
+    tables: Path
+    ledger: Ledger
+    settings: HospitalSettings
+    as_of: datetime
+
+
+def open_snapshot(connection: duckdb.DuckDBPyConnection, tables: Path) -> None:
+    """Views of the snapshot's person and membership tables."""
+    for name in ("person", "membership"):
+        source = quoted(tables / f"{name}.parquet")
+        connection.execute(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM read_parquet({source})")
+
+
+def choose_audience(connection: duckdb.DuckDBPyConnection, segment: str) -> int:
+    """Temp table `audience` of the segment's members; returns how many."""
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE audience AS SELECT DISTINCT person_id FROM membership WHERE segment = $segment",
+        {"segment": segment},
+    )
+    return _count(connection, "audience")
+
+
+def load_relations(connection: duckdb.DuckDBPyConnection, facts: Facts, campaign: Campaign, purpose: Purpose) -> None:
+    """Temp tables `consent`, `cross_border`, `suppressed`, `contact` and `heldout` for one campaign."""
+    with _registered(connection, "decided", consent.current(facts.ledger, campaign.channel.value)):
+        for name, wanted in (("consent", purpose.value), (CROSS_BORDER, CROSS_BORDER)):
+            connection.execute(
+                f"CREATE OR REPLACE TEMP TABLE {name} AS"
+                " SELECT person_id, decision = 'permit' AS permitted, seq, decided_at"
+                " FROM decided WHERE purpose = $wanted",
+                {"wanted": wanted},
+            )
+    _load_suppressed(connection, facts.ledger, campaign, purpose)
+    _load_contacts(connection, facts, campaign)
+    share = facts.settings.gates.global_holdout if purpose is Purpose.MARKETING else 0.0
+    _load_heldout(connection, facts.ledger.info.secret, share)
+
+
+def _load_suppressed(
+    connection: duckdb.DuckDBPyConnection, ledger: Ledger, campaign: Campaign, purpose: Purpose
+) -> None:
+    scopes = ["all", "marketing"] if purpose is Purpose.MARKETING else ["all"]
+    with _registered(connection, "listed", suppressions.listing(ledger)):
+        connection.execute(
+            "CREATE OR REPLACE TEMP TABLE suppressed AS SELECT blind, min(reason) AS reason FROM listed"
+            " WHERE channel = $channel AND list_contains($scopes, scope) GROUP BY blind",
+            {"channel": campaign.channel.value, "scopes": scopes},
+        )
+
+
+def _load_contacts(connection: duckdb.DuckDBPyConnection, facts: Facts, campaign: Campaign) -> None:
+    cap = facts.settings.gates.frequency_cap
+    since = facts.as_of - timedelta(days=cap.days)
+    exempt = [purpose.value for purpose in cap.exempt]
+    with _registered(connection, "said", contacts(facts.ledger, campaign.name, since)):
+        connection.execute(
+            "CREATE OR REPLACE TEMP TABLE contact AS SELECT person_id, address_blind, campaign, occurrence, at,"
+            " state <> 'rejected' AND NOT list_contains($exempt, purpose) AS counts FROM said",
+            {"exempt": exempt},
+        )
+
+
+def _load_heldout(connection: duckdb.DuckDBPyConnection, secret: bytes, share: float) -> None:
+    """People of the audience who get no marketing at all, so that its effect as a whole can be measured."""
+    connection.execute("CREATE OR REPLACE TEMP TABLE heldout (person_id VARCHAR)")
+    if share <= 0:
+        return
+    import pyarrow as pa
+
+    for batch in connection.execute("SELECT person_id FROM audience").to_arrow_reader(50_000):
+        people = (value.as_py() for value in batch.column("person_id"))
+        held = [person for person in people if unit_interval(secret, "global-holdout", person) < share]
+        with _registered(connection, "held", pa.table({"person_id": pa.array(held, pa.string())})):
+            connection.execute("INSERT INTO heldout SELECT person_id FROM held")
+
+
+@contextmanager
+def _registered(connection: duckdb.DuckDBPyConnection, name: str, table: object) -> Iterator[None]:
+    connection.register(name, table)
+    try:
+        yield
+    finally:
+        connection.unregister(name)
+
+
+def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,73 @@
+"""Every message that a candidate could get is rendered and linted before the candidate is assigned to an arm.
+
+Arms stay comparable only if nobody falls out of one of them for the text that the arm would have brought.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from alongside.content import ContentCatalogue, RenderFailed
+from alongside.content.message import CompiledMessage
+from alongside.content.standard import preview_built_ins
+from alongside.model.enums import Channel, Gate, Locale
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One rendered message, addressed to nobody, for the people who read a plan."""
+
+    message: str
+    locale: str
+    subject: str
+    text: str
+
+
+@dataclass
+class Screen:
+    """Renders candidates' messages in chunks and remembers one sample and every kind of finding.
+
+    Built-in variables are those of a fictional recipient: names and addresses stay in the vault until the message
+    is really rendered, where it is linted once more.
+    """
+
+    content: ContentCatalogue
+    channel: Channel
+    samples: dict[tuple[str, str], Sample] = field(default_factory=dict)
+    findings: dict[str, int] = field(default_factory=dict)
+
+    def gates(self, message: str, locale: Locale, rows: Sequence[Mapping[str, Any]]) -> list[Gate]:
+        """The gate that each row's message closes: RENDER_FAILED, CLAIMS_LINT or NONE."""
+        compiled = self.content.compiled(message, self.channel, locale)
+        fictional = preview_built_ins(self.content.hospital_words(locale), locale)
+        values = [{**fictional, **row} for row in rows]
+        failures: dict[int, RenderFailed] = {}
+        groups = compiled.batch(values, failures)
+        closed = [Gate.NONE] * len(rows)
+        for index, failure in failures.items():
+            closed[index] = Gate.RENDER_FAILED
+            self._note(f"{message} ({locale.value}): {failure.what}")
+        for group in groups:
+            found = self.content.linter.lint_group(group, compiled.purpose, locale, self.channel)
+            for index, findings in found.items():
+                if any(finding.critical for finding in findings):
+                    closed[index] = Gate.CLAIMS_LINT
+                for finding in findings:
+                    self._note(f"{message} ({locale.value}): {finding.rule}: {finding.phrase}")
+        self._sample(compiled, values)
+        return closed
+
+    def _note(self, text: str) -> None:
+        self.findings[text] = self.findings.get(text, 0) + 1
+
+    def _sample(self, compiled: CompiledMessage, values: Sequence[Mapping[str, Any]]) -> None:
+        key = (compiled.name, compiled.locale.value)
+        if key in self.samples or not values:
+            return
+        try:
+            rendered = compiled.render(values[0])
+        except RenderFailed:
+            return
+        self.samples[key] = Sample(*key, rendered.subject, rendered.text)

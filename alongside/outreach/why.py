@@ -1,0 +1,167 @@
+"""Why was this sent, or not? One answer per patient, campaign and run, from what was decided then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from alongside.ledger import Ledger
+from alongside.ledger.groups import members, survivors
+from alongside.ledger.people import alias_of, person_of
+from alongside.ledger.schema import delivery_event, message, run, run_campaign
+from alongside.model.enums import Gate
+from alongside.model.errors import Refused
+from alongside.warehouse.duck import quoted
+
+if TYPE_CHECKING:
+    import duckdb
+
+#: Gate -> (what it says, columns of the decisions file that it decided on)
+_MEANING: dict[Gate, tuple[str, tuple[str, ...]]] = {
+    Gate.DECEASED: ("the patient has died", ()),
+    Gate.UNDER_AGE: ("a guardian decides for this age", ("age",)),
+    Gate.ADMITTED: ("the patient is in the hospital now", ()),
+    Gate.FULFILLED: ("what the message asks for has happened already", ()),
+    Gate.NO_ADDRESS: ("no e-mail address is known", ("email_state",)),
+    Gate.INVALID_ADDRESS: ("the e-mail address cannot exist", ("email_state",)),
+    Gate.NO_CONSENT: ("no consent for this purpose and channel", ("consented", "consent_seq", "consent_decided_at")),
+    Gate.CROSS_BORDER: ("the vendor stores abroad and the patient has not agreed to that", ("country", "abroad")),
+    Gate.TOPIC_OFF: ("the patient does not want this topic", ()),
+    Gate.SUPPRESSED: ("the address is on the suppression list", ("suppressed_because",)),
+    Gate.ALREADY_SENT: ("the patient has had this message", ("last_message_at", "occurrence")),
+    Gate.FREQUENCY_CAP: ("the contact budget is used up", ("recent_contacts",)),
+    Gate.DUPLICATE_ADDRESS: ("another person with this address gets it", ()),
+    Gate.HOLDOUT: ("the patient is in the hold-out that gets no marketing", ()),
+    Gate.RENDER_FAILED: ("a message could not be rendered from the patient's data", ()),
+    Gate.CLAIMS_LINT: ("the text would break a rule on claims", ()),
+}
+
+
+@dataclass(frozen=True)
+class GateAnswer:
+    gate: str
+    meaning: str
+    facts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One campaign's decision about one person in one run.
+
+    Attributes
+    ----------
+    outcome : planned | withheld | not in the segment's audience
+    gates : every gate that closed; the first one is what the funnel counts
+    message : what became of the intended message, None when there is none
+    """
+
+    run_id: str
+    as_of: datetime
+    campaign: str
+    outcome: str
+    gates: tuple[GateAnswer, ...] = ()
+    variant: str = ""
+    message: dict[str, Any] | None = None
+    configuration: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def find_person(ledger: Ledger, patient: str) -> str:
+    """The person_id behind `p0123...` or `<source>:<patient's id in that source>`.
+
+    Raises
+    ------
+    Refused : nobody is known by it
+    """
+    source, colon, source_id = patient.partition(":")
+    with ledger.begin() as connection:
+        if colon:
+            found = person_of(connection, alias_of(ledger.info.secret, source, source_id))
+        else:
+            found = survivors(connection, [patient]).get(patient)
+            known = sa.select(sa.literal(1)).select_from(sa.table("person")).where(sa.column("person_id") == patient)
+            found = found if connection.execute(known).first() else None
+    if found is None:
+        remedy = "Give a person_id (p and 16 hex digits) or SOURCE:ID, for example his:P000123."
+        raise Refused("nobody is known by that", where="why", remedy=remedy)
+    return found
+
+
+def why(
+    ledger: Ledger, duck: duckdb.DuckDBPyConnection, runs_folder: Path, person_id: str, *, runs: int = 1
+) -> list[Answer]:
+    """Decisions about the person in the latest `runs` runs, newest first."""
+    with ledger.begin() as connection:
+        query = (
+            sa.select(
+                run, run_campaign.c.campaign, run_campaign.c.plan_hash, run_campaign.c.state.label("planned_state")
+            )
+            .join(run_campaign, run_campaign.c.run_id == run.c.run_id)
+            .order_by(run.c.as_of.desc(), run.c.started_at.desc(), run_campaign.c.campaign)
+        )
+        rows = [dict(row) for row in connection.execute(query).mappings()]
+        ids = list(members(connection, [person_id]))
+        sent = _messages(connection, ids)
+    wanted = list(dict.fromkeys(row["run_id"] for row in rows))[:runs]
+    return [
+        _answer(duck, runs_folder, ids, row, sent.get((row["run_id"], row["campaign"])))
+        for row in rows
+        if row["run_id"] in wanted
+    ]
+
+
+def _answer(
+    duck: duckdb.DuckDBPyConnection, folder: Path, ids: list[str], row: Mapping[str, Any], sent: dict[str, Any] | None
+) -> Answer:
+    facts = _decision(duck, folder / row["run_id"] / "decisions" / f"{row['campaign']}.parquet", ids)
+    pins = {name: row[name] for name in ("snapshot_id", "config_hash", "config_commit", "plan_hash")}
+    head = (row["run_id"], row["as_of"], row["campaign"])
+    if facts is None:
+        outcome = (
+            f"not planned: {row['planned_state']}" if row["planned_state"] not in ("planned", "dispatched") else ""
+        )
+        return Answer(*head, outcome=outcome or "not in the segment", configuration=pins)
+    mask = Gate(facts["mask"])
+    gates = tuple(_gate_answers(mask, facts))
+    outcome = "withheld" if gates else "planned"
+    return Answer(*head, outcome, gates, facts["variant"] or "", sent, pins)
+
+
+def _gate_answers(mask: Gate, facts: Mapping[str, Any]) -> Iterator[GateAnswer]:
+    for gate in Gate:
+        if gate and gate in mask and gate.name:
+            meaning, columns = _MEANING.get(gate, (gate.name.lower().replace("_", " "), ()))
+            yield GateAnswer(gate.name.lower(), meaning, {name: facts[name] for name in columns})
+
+
+def _decision(duck: duckdb.DuckDBPyConnection, path: Path, ids: list[str]) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    found = duck.execute(
+        f"SELECT * FROM read_parquet({quoted(path)}) WHERE list_contains($ids, person_id)", {"ids": ids}
+    )
+    names = [column[0] for column in found.description or []]
+    row = found.fetchone()
+    return dict(zip(names, row, strict=True)) if row else None
+
+
+def _messages(connection: sa.Connection, ids: list[str]) -> dict[tuple[str, str], dict[str, Any]]:
+    """(run, campaign) -> state of the message and its events, without its words."""
+    columns = ("message_key", "run_id", "campaign", "state", "reason", "template", "template_hash", "locale", "variant")
+    query = sa.select(*(message.c[name] for name in columns)).where(message.c.person_id.in_(ids))
+    found = {}
+    for row in connection.execute(query).mappings():
+        events = connection.execute(
+            sa.select(delivery_event.c.kind, delivery_event.c.occurred_at, delivery_event.c.machine)
+            .where(delivery_event.c.message_key == row["message_key"])
+            .order_by(delivery_event.c.occurred_at)
+        )
+        found[row["run_id"], row["campaign"]] = {**row, "events": [dict(event) for event in events.mappings()]}
+    return found

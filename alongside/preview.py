@@ -1,0 +1,135 @@
+"""One message for one reader: rendered to look at, or sent to an address of one's own."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from alongside.bootstrap import Services
+from alongside.channels.base import Addressee, Letter
+from alongside.channels.sendgrid import SendGrid
+from alongside.content import Rendered
+from alongside.content.standard import HospitalWords, built_in_values
+from alongside.delivery.modes import destination, require_mode
+from alongside.ledger.vault import Contact
+from alongside.model.enums import Channel, Locale
+from alongside.model.errors import Refused
+from alongside.model.ids import keyed_hash
+from alongside.outreach.why import find_person
+from alongside.segments import compile_variables
+
+#: Links of a preview lead nowhere: nobody is unsubscribed by trying them.
+_DEAD_LINK = "https://hospital.example/preview"
+
+
+def render_for(house: Services, name: str, patient: str | None, locale: str | None) -> tuple[Rendered, Locale]:
+    """The message for a patient of the current snapshot, or for a fictional one.
+
+    Raises
+    ------
+    Refused : message or patient are unknown, or there is no snapshot
+    RenderFailed : the patient's data lack what the message needs
+    """
+    content = house.catalogues.content
+    content.message(name)
+    wanted = Locale(locale) if locale else None
+    if patient is None:
+        chosen = wanted or house.settings.hospital.default_locale
+        return content.compiled(name, Channel.EMAIL, chosen).render(content.preview_values(name, chosen)), chosen
+    person_id = find_person(house.ledger, patient)
+    facts = _facts(house, name, person_id)
+    chosen = wanted or Locale(facts.pop("language"))
+    facts.pop("language", None)
+    with house.ledger.begin() as connection:
+        contact = house.vault.address_book(connection, [person_id]).get(person_id)
+    values = {**facts, **_built_ins(house, contact, chosen)}
+    return content.compiled(name, Channel.EMAIL, chosen).render(values), chosen
+
+
+def send_test(house: Services, name: str, patient: str | None, locale: str | None, to: str) -> str:
+    """Send the message to an address of one's own, marked as a test; returns its opaque key.
+
+    In staging mode the address must stand in the allow-list, as any other.
+
+    Raises
+    ------
+    Refused : the set-up contradicts the delivery mode
+    DeliveryError : the vendor did not accept it
+    """
+    environment, settings = house.environment, house.settings
+    require_mode(
+        settings.delivery.mode,
+        environment.sendgrid_url,
+        environment.sendgrid_api_key,
+        settings.delivery.staging_allow,
+    )
+    rendered, chosen = render_for(house, name, patient, locale)
+    key = keyed_hash(house.ledger.info.secret, "test", name, to, house.clock().isoformat())
+    goes = destination(settings.delivery.mode, to, key, settings.delivery.staging_allow)
+    if goes.refused:
+        raise Refused(f"the address is refused ({goes.refused})", where="--to", remedy="Give an address that exists.")
+    letter = _letter(house, name, chosen, rendered, Addressee(key, goes.address, {}, f"{_DEAD_LINK}/unsubscribe"))
+    asyncio.run(_post(house, letter))
+    return key
+
+
+async def _post(house: Services, letter: Letter) -> None:
+    environment = house.environment
+    vendor = SendGrid(environment.sendgrid_api_key, environment.sendgrid_url)
+    try:
+        faults = vendor.check(letter)
+        if faults:
+            raise Refused(next(iter(faults.values())), where="send-test")
+        await vendor.post(vendor.build(letter))
+    finally:
+        await vendor.close()
+
+
+def _letter(house: Services, name: str, locale: Locale, rendered: Rendered, to: Addressee) -> Letter:
+    sender_name = house.catalogues.content.message(name).definition.sender
+    sender = house.settings.channels.email.senders[sender_name]
+    return Letter(
+        batch_id=f"test-{to.key[:12]}",
+        sender_address=sender.address,
+        sender_name=sender.name[locale],
+        reply_to=sender.reply_to,
+        subject=f"[test] {rendered.subject}",
+        text=rendered.text,
+        html=rendered.html,
+        list_id=f"{sender_name}.{sender.address.rpartition('@')[2]}",
+        addressees=(to,),
+    )
+
+
+def _facts(house: Services, name: str, person_id: str) -> dict[str, Any]:
+    """The message's own variables, and the patient's language, from the current snapshot."""
+    snapshot = house.warehouse.current()
+    if snapshot is None:
+        raise Refused("there is no snapshot yet", where="preview", remedy="Start a run first: 'alongside run'.")
+    expressions = house.catalogues.variables_of(name)
+    compiled = compile_variables({**expressions, "language": "language"}, house.catalogues.segments)
+    with house.warehouse.connect() as connection:
+        connection.execute("CREATE TEMP TABLE reader AS SELECT $id AS person_id", {"id": person_id})
+        rows = compiled.evaluate(connection, snapshot.path / "tables", snapshot.as_of, "reader").to_pylist()
+    if not rows:
+        raise Refused("this person is not in the current snapshot", where=person_id)
+    found: dict[str, Any] = {key: _scalar(value) for key, value in rows[0].items() if key != "person_id"}
+    return found
+
+
+def _scalar(value: Any) -> Any:
+    """Dates as the ISO text that messages get from the ledger."""
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+def _built_ins(house: Services, contact: Contact | None, locale: Locale) -> dict[str, Any]:
+    return built_in_values(
+        name=contact.name if contact else None,
+        gender=contact.gender if contact else None,
+        locale=locale,
+        hospital=HospitalWords.of(house.settings.hospital, locale),
+        unsubscribe_url=f"{_DEAD_LINK}/unsubscribe",
+        preferences_url=f"{_DEAD_LINK}/preferences",
+        today=house.clock().astimezone(ZoneInfo(house.settings.hospital.time_zone)).date(),
+    )

@@ -1,0 +1,32 @@
+"""Campaign: plan -> dispatch, for one campaign or for all that are enabled."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+from prefect.concurrency.sync import concurrency
+
+from flows.identity import begin
+from flows.parameters import StepParameters
+from tasks.context import services
+from tasks.delivery import dispatch_planned
+from tasks.outreach import plan_campaign
+from tasks.runs import funnels
+
+
+@flow(name="campaign", flow_run_name="campaigns", log_prints=False)
+def campaign(parameters: StepParameters | None = None) -> dict[str, Any]:
+    """Plan in order of priority, then dispatch what was planned. Late runs plan, and wait for a person."""
+    wanted = parameters or StepParameters()
+    root = wanted.daily.project
+    run = begin(wanted.daily, wanted.run_id)
+    house = services(root)
+    names = wanted.daily.campaigns or [item.name for item in house.catalogues.campaigns]
+    partitions = wanted.daily.partitions or house.settings.warehouse.partitions
+    with concurrency("alongside-outreach", occupy=1, timeout_seconds=3600, strict=False):
+        plans = {name: plan_campaign(run.run_id, name, partitions, root) for name in names}
+        if run.late and not wanted.daily.even_if_late:
+            return {"late": True, "plans": plans, "funnels": funnels(run.run_id, root)}
+        dispatch_planned(run.run_id, root)
+    return {"late": False, "plans": plans, "funnels": funnels(run.run_id, root)}

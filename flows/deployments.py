@@ -1,0 +1,62 @@
+"""Deployments: which flow runs when, registered by `alongside deploy`."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from prefect import get_client
+from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate, WorkPoolCreate
+from prefect.exceptions import ObjectAlreadyExists
+from prefect.flows import Flow
+from prefect.schedules import Cron
+
+from alongside.settings import HospitalSettings, Project, read_model
+from flows.campaign import campaign
+from flows.daily import daily
+from flows.evaluate import evaluate
+from flows.refresh import refresh
+
+#: flow -> (file, schedule or None, what it is for)
+DEPLOYED: dict[str, tuple[Flow[..., Any], str, str | None, str]] = {
+    "daily": (daily, "flows/daily.py:daily", "0 8 * * *", "refresh, plan, send and evaluate, every morning"),
+    "refresh": (refresh, "flows/refresh.py:refresh", None, "rebuild the patient 360 and segments; sends nothing"),
+    "campaign": (campaign, "flows/campaign.py:campaign", None, "plan and send on the current picture"),
+    "evaluate": (evaluate, "flows/evaluate.py:evaluate", "*/30 * * * *", "settle unknown messages, judge experiments"),
+}
+#: One run at a time plans and sends (the ledger forbids doubles anyway; this keeps runs from waiting on locks).
+OUTREACH_LIMIT = "alongside-outreach"
+
+
+def register(root: Path, pool: str) -> list[str]:
+    """Create or update the work pool, the concurrency limit and every deployment; returns their names."""
+    settings = read_model(HospitalSettings, Project.at(root).config / "alongside.yaml")
+    asyncio.run(_prepare(pool))
+    names = []
+    for name, (flow, entrypoint, cron, purpose) in DEPLOYED.items():
+        schedule = Cron(cron, timezone=settings.hospital.time_zone) if cron else None
+        remote = flow.from_source(source=str(root), entrypoint=entrypoint)
+        remote.deploy(
+            name="alongside",
+            work_pool_name=pool,
+            schedules=[schedule] if schedule else [],
+            concurrency_limit=1,
+            description=purpose,
+            tags=["alongside"],
+            print_next_steps=False,
+            ignore_warnings=True,
+        )
+        names.append(f"{name}/alongside")
+    return names
+
+
+async def _prepare(pool: str) -> None:
+    async with get_client() as client:
+        with suppress(ObjectAlreadyExists):
+            await client.create_work_pool(WorkPoolCreate(name=pool, type="process"))
+        with suppress(ObjectAlreadyExists):
+            await client.create_global_concurrency_limit(
+                GlobalConcurrencyLimitCreate(name=OUTREACH_LIMIT, limit=1, active=True)
+            )

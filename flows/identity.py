@@ -1,0 +1,24 @@
+"""Which run is this? The root flow run's id, the same on every retry."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from prefect.runtime import flow_run
+
+from alongside.ledger.runs import RunPins
+from flows.parameters import DailyParameters
+from tasks import runs
+
+
+def begin(daily: DailyParameters, run_id: str | None = None) -> RunPins:
+    """Pin the run in the ledger at its first step, or find it pinned."""
+    scheduled: datetime | None = flow_run.scheduled_start_time
+    by_schedule = bool(flow_run.get_parent_flow_run_id() is None and _was_scheduled())
+    identity = run_id or str(flow_run.root_flow_run_id or flow_run.id)
+    return runs.start(identity, daily.as_of, scheduled if by_schedule else None, daily.project)
+
+
+def _was_scheduled() -> bool:
+    """Whether a schedule, not a person, asked for this run (Prefect tags such runs `auto-scheduled`)."""
+    return "auto-scheduled" in (flow_run.tags or [])

@@ -1,0 +1,62 @@
+"""Judge experiments and write the report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import task
+
+from alongside.analysis import evaluate
+from alongside.analysis.report import collect, write_pages
+from alongside.model.enums import Locale
+from alongside.model.errors import Refused
+from tasks import artifacts
+from tasks.context import keep, run_pins, services
+from tasks.runs import funnels
+
+
+@task(name="evaluate experiments")
+def evaluate_experiments(run_id: str, root: str | None = None) -> dict[str, Any]:
+    """Evaluate every launched experiment as of the run; results are stored in the ledger."""
+    house = services(root)
+    pins = run_pins(run_id, root)
+    snapshot = house.warehouse.open(pins.snapshot_id or "")
+    results: dict[str, Any] = {}
+    for name, definition in sorted(house.catalogues.experiments.items()):
+        try:
+            result = evaluate(
+                definition, house.ledger, snapshot.path / "tables", pins.as_of, house.warehouse, run_id
+            ).to_json()
+        except Refused:
+            continue  # its campaign has not launched it yet
+        results[name] = result
+        artifacts.markdown(f"experiment-{name}", _words(result), f"Experiment {name}")
+    return keep(run_id, "experiments", results, root)
+
+
+@task(name="write report")
+def write_report(run_id: str, root: str | None = None) -> str:
+    """Write the HTML report; returns the path of the hospital's language."""
+    house = services(root)
+    pins = run_pins(run_id, root)
+    found = funnels(run_id, root)
+    report = collect(
+        house.ledger,
+        house.warehouse,
+        house.warehouse.open(pins.snapshot_id or ""),
+        house.catalogues,
+        run_id,
+        found["campaigns"],
+        found["states"],
+        found["total"],
+    )
+    paths = write_pages(report, house.settings, house.project.var)
+    path = paths[house.settings.hospital.default_locale]
+    artifacts.link("report", path.as_uri(), "The report of this run")
+    return str(path)
+
+
+def _words(result: dict[str, Any]) -> str:
+    arms = "\n".join(f"| {name} | {facts['n']:,} |" for name, facts in result["arms"].items())
+    words = result["verdict_text"]
+    return f"**{words[Locale.EN.value]}**\n\n{words[Locale.ZH_CN.value]}\n\n| arm | people |\n| --- | ---: |\n{arms}\n"

@@ -1,0 +1,48 @@
+"""What every task needs: the engine's services, and the folder of a run."""
+
+from __future__ import annotations
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from alongside.bootstrap import Services, build
+from alongside.ledger.runs import RunPins, read_run
+from alongside.model.errors import StoreUnavailable
+from alongside.settings import Project
+
+
+@lru_cache(maxsize=4)
+def services(root: str | None = None) -> Services:
+    """Services of the project in `root` (default: the one at hand), built once per process."""
+    return build(Project.find(Path(root)) if root else None)
+
+
+def run_pins(run_id: str, root: str | None = None) -> RunPins:
+    """What the run pinned at its first step."""
+    with services(root).ledger.begin() as connection:
+        pins = read_run(connection, run_id)
+    if pins is None:
+        raise StoreUnavailable(f"run {run_id} is not in this ledger", remedy="Start the daily flow, not a step of it.")
+    return pins
+
+
+def run_folder(run_id: str, root: str | None = None) -> Path:
+    """`var/runs/<run id>`: reports of the run's steps, so that a retried step finds what was done."""
+    folder = services(root).project.var / "runs" / run_id
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def keep(run_id: str, name: str, content: dict[str, Any], root: str | None = None) -> dict[str, Any]:
+    """Remember a step's report beside the run and hand it on."""
+    path = run_folder(run_id, root) / f"{name}.json"
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=1, default=str), "utf-8")
+    return content
+
+
+def kept(run_id: str, name: str, root: str | None = None) -> dict[str, Any] | None:
+    """A step's report of an earlier try, or None."""
+    path = run_folder(run_id, root) / f"{name}.json"
+    return json.loads(path.read_text("utf-8")) if path.exists() else None

@@ -1,0 +1,34 @@
+"""Identify people, keep the consent log, build the patient 360."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import task
+
+from alongside import patients
+from tasks.context import keep, run_pins, services
+
+
+@task(name="identify people", retries=1, retry_delay_seconds=10)
+def identify(run_id: str, fictional_contacts: bool, root: str | None = None) -> dict[str, Any]:
+    """Resolve records to persons, seal identifiers in the vault, append consent decisions to the log."""
+    house = services(root)
+    clean = house.warehouse.staging(run_id) / "clean"
+    now = house.clock()
+    if fictional_contacts:
+        patients.fictional_contacts(clean, house.warehouse, run_pins(run_id, root).as_of)
+    report = patients.resolve(clean, house.ledger, house.vault, now, house.warehouse)
+    consents = patients.record_consents(clean, clean.parent / "person_map.parquet", house.ledger, now, house.warehouse)
+    return keep(run_id, "identity", {"identity": report.to_json(), "consents": consents.to_json()}, root)
+
+
+@task(name="build patient 360", retries=1, retry_delay_seconds=10)
+def build_360(run_id: str, snapshot_id: str, root: str | None = None) -> dict[str, Any]:
+    """Write the pseudonymous tables of a snapshot that nobody reads yet."""
+    house = services(root)
+    as_of = run_pins(run_id, root).as_of
+    draft = house.warehouse.begin(snapshot_id, as_of)
+    clean = house.warehouse.staging(run_id) / "clean"
+    report = patients.build_snapshot(clean, draft, house.ledger, house.vault, as_of, house.settings, house.warehouse)
+    return keep(run_id, "patients", report.to_json(), root)

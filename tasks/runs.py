@@ -1,0 +1,90 @@
+"""Start and finish a run."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from prefect import task
+
+from alongside.ledger import runs as run_store
+from alongside.ledger.messages import count_messages
+from alongside.ledger.runs import RunPins
+from alongside.model.enums import MessageState
+from alongside.outreach.plan import funnel_order
+from alongside.outreach.run import RunRequest, start_run
+from tasks import artifacts
+from tasks.context import services
+
+
+@task(name="start run")
+def start(run_id: str, as_of: datetime | None, scheduled_at: datetime | None, root: str | None = None) -> RunPins:
+    """Pin as_of, configuration and mode in the ledger, or find what an earlier try pinned."""
+    house = services(root)
+    request = RunRequest(
+        run_id=run_id,
+        mode=house.mode,
+        config_hash=house.configuration_hash(),
+        config_commit=house.configuration_commit(),
+        vendor_url=house.environment.sendgrid_url,
+        max_lateness=timedelta(hours=house.settings.delivery.max_lateness_hours),
+        as_of=as_of.replace(tzinfo=house.zone) if as_of is not None and as_of.tzinfo is None else as_of,
+        scheduled_at=scheduled_at,
+    )
+    return start_run(house.ledger, request, house.clock())
+
+
+@task(name="finish run")
+def finish(run_id: str, state: str, because: str | None = None, root: str | None = None) -> dict[str, Any]:
+    """Write the run's end and publish its funnel."""
+    house = services(root)
+    with house.ledger.begin() as connection:
+        run_store.finish_run(connection, run_id, state, house.clock(), because)
+    found = funnels(run_id, root)
+    rows = [{"campaign": campaign, **stages} for campaign, stages in found["campaigns"].items()]
+    artifacts.table("funnel", rows, "Patients and messages, campaign by campaign")
+    return found
+
+
+def funnels(run_id: str, root: str | None = None) -> dict[str, Any]:
+    """`campaigns`: name -> stage -> count; `total`: stage -> count; states and reasons of every campaign."""
+    ledger = services(root).ledger
+    with ledger.begin() as connection:
+        planned = run_store.campaigns_of(connection, run_id)
+        delivered = count_messages(connection, run_id=run_id)
+    campaigns: dict[str, dict[str, int]] = {}
+    for row in planned:
+        stages = dict(row["funnel"])
+        if row["state"] in ("planned", "dispatched"):
+            stages |= _delivery_stages(row["campaign"], delivered)
+        campaigns[row["campaign"]] = stages
+    total: dict[str, int] = {}
+    for stages in campaigns.values():
+        for stage, count in stages.items():
+            total[stage] = total.get(stage, 0) + count
+    return {
+        "campaigns": campaigns,
+        "total": {stage: total[stage] for stage in funnel_order(list(total))},
+        "states": {row["campaign"]: {"state": row["state"], "reason": row["reason"]} for row in planned},
+    }
+
+
+def _delivery_stages(campaign: str, counts: dict[tuple[str, MessageState], int]) -> dict[str, int]:
+    """What delivery made of the planned messages; `accepted` counts everything that the vendor has taken."""
+    own = {state: counts.get((campaign, state), 0) for state in MessageState}
+    taken = (
+        MessageState.ACCEPTED,
+        MessageState.DEFERRED,
+        MessageState.DELIVERED,
+        MessageState.BOUNCED,
+        MessageState.DROPPED,
+    )
+    return {
+        "sent": sum(own.values()),
+        "withheld": own[MessageState.WITHHELD],
+        "rejected": own[MessageState.REJECTED],
+        "unknown": own[MessageState.UNKNOWN] + own[MessageState.UNRESOLVED],
+        "accepted": sum(own[state] for state in taken),
+        "delivered": own[MessageState.DELIVERED],
+        "bounced": own[MessageState.BOUNCED] + own[MessageState.DROPPED],
+    }
