@@ -1,17 +1,17 @@
 -- One row per member of the campaign's segment, with the bit mask of every gate that closes on set-based facts.
 -- Relations: audience(person_id), person (snapshot), answers(person_id, fulfilled, occurrence),
 --   consent(person_id, permitted), cross_border(person_id, permitted), suppressed(blind, reason),
---   contact(person_id, address_blind, campaign, occurrence, at, counts), heldout(person_id)
+--   contact(person_id, address_blind, campaign, occurrence, said_at, counts), heldout(person_id)
 CREATE OR REPLACE TEMP TABLE candidate AS
 WITH recent AS (
     SELECT person_id, count(*) AS contacts
     FROM contact
-    WHERE counts AND at > $cap_from AND at <= $as_of
+    WHERE counts AND said_at > $cap_from AND said_at <= $as_of
     GROUP BY person_id
 ),
 same_campaign AS (
     -- `repeat_from` is the moment after which an earlier message still stands in the way; null means for ever.
-    SELECT person_id, max(at) AS last_at, list(DISTINCT occurrence) AS occurrences
+    SELECT person_id, max(said_at) AS last_at, list(DISTINCT occurrence) AS occurrences
     FROM contact
     WHERE campaign = $campaign
     GROUP BY person_id
@@ -19,7 +19,7 @@ same_campaign AS (
 addressed AS (
     SELECT address_blind, min(person_id) AS person_id
     FROM contact
-    WHERE campaign = $campaign AND ($repeat_from IS NULL OR at > $repeat_from)
+    WHERE campaign = $campaign AND ($repeat_from IS NULL OR said_at > $repeat_from)
     GROUP BY address_blind
 ),
 fact AS (

@@ -83,7 +83,7 @@ def _load_contacts(connection: duckdb.DuckDBPyConnection, facts: Facts, campaign
     exempt = [purpose.value for purpose in cap.exempt]
     with _registered(connection, "said", contacts(facts.ledger, campaign.name, since)):
         connection.execute(
-            "CREATE OR REPLACE TEMP TABLE contact AS SELECT person_id, address_blind, campaign, occurrence, at,"
+            "CREATE OR REPLACE TEMP TABLE contact AS SELECT person_id, address_blind, campaign, occurrence, said_at,"
             " state <> 'rejected' AND NOT list_contains($exempt, purpose) AS counts FROM said",
             {"exempt": exempt},
         )

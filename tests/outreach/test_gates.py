@@ -1,0 +1,228 @@
+"""Each gate, on the facts that close it, and nothing else."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alongside.model.enums import Gate, Purpose
+from alongside.outreach.campaigns import Campaign
+from alongside.outreach.gates import GateInput, close_gates, first_gate, funnel_of
+from alongside.settings import HospitalSettings, read_model
+from tests.conftest import ROOT
+
+AS_OF = datetime(2026, 3, 1, 0, 0, tzinfo=UTC)
+SETTINGS = read_model(HospitalSettings, ROOT / "config/alongside.yaml")
+OPEN: dict[str, Any] = {
+    "person_id": "p1",
+    "language": "zh_CN",
+    "time_zone": None,
+    "quiet_from": None,
+    "quiet_to": None,
+    "age": 60,
+    "email_state": "valid",
+    "email_blind": "b1",
+    "country": None,
+    "deceased": False,
+    "inpatient_now": False,
+    "topics_off": [],
+}
+PERSON_TYPES = (
+    "person_id VARCHAR, language VARCHAR, time_zone VARCHAR, quiet_from VARCHAR, quiet_to VARCHAR, age INTEGER,"
+    " email_state VARCHAR, email_blind VARCHAR, country VARCHAR, deceased BOOLEAN, inpatient_now BOOLEAN,"
+    " topics_off VARCHAR[]"
+)
+
+
+@dataclass
+class World:
+    """Relations as `relations.load_relations` makes them, by hand. Everybody consents until told otherwise."""
+
+    people: list[dict[str, Any]]
+    denied: set[str] = field(default_factory=set)
+    stays_home: set[str] = field(default_factory=set)
+    suppressed: set[str] = field(default_factory=set)
+    contacts: list[tuple[str, str, str, str, str, bool]] = field(default_factory=list)
+    held: set[str] = field(default_factory=set)
+    fulfilled: set[str] = field(default_factory=set)
+
+    def masks(self, campaign: Campaign, purpose: Purpose = Purpose.EDUCATION) -> dict[str, Gate]:
+        duck = duckdb.connect()
+        duck.execute(f"CREATE TABLE person ({PERSON_TYPES})")
+        for person in self.people:
+            duck.execute(f"INSERT INTO person VALUES ({', '.join('?' * len(person))})", list(person.values()))
+        duck.execute("CREATE TABLE audience AS SELECT person_id FROM person")
+        duck.execute(
+            "CREATE TABLE answers AS SELECT person_id, NULL::VARCHAR AS occurrence, FALSE AS fulfilled FROM person"
+        )
+        for name, missing in (("consent", self.denied), ("cross_border", self.stays_home)):
+            duck.execute(f"CREATE TABLE {name} AS SELECT person_id, TRUE AS permitted FROM person")
+            duck.execute(f"DELETE FROM {name} WHERE list_contains(?, person_id)", [sorted(missing)])
+        duck.execute("UPDATE answers SET fulfilled = TRUE WHERE list_contains(?, person_id)", [sorted(self.fulfilled)])
+        duck.execute("CREATE TABLE suppressed (blind VARCHAR, reason VARCHAR)")
+        duck.execute("CREATE TABLE heldout (person_id VARCHAR)")
+        duck.execute(
+            "CREATE TABLE contact (person_id VARCHAR, address_blind VARCHAR, campaign VARCHAR, occurrence VARCHAR,"
+            " said_at TIMESTAMP, counts BOOLEAN)"
+        )
+        for blind in self.suppressed:
+            duck.execute("INSERT INTO suppressed VALUES (?, 'unsubscribe')", [blind])
+        for person in self.held:
+            duck.execute("INSERT INTO heldout VALUES (?)", [person])
+        for contact in self.contacts:
+            duck.execute("INSERT INTO contact VALUES (?, ?, ?, ?, ?, ?)", list(contact))
+        close_gates(duck, GateInput(campaign, purpose, ("hypertension",), AS_OF), SETTINGS)
+        return {
+            person: Gate(mask) for person, mask in duck.execute("SELECT person_id, gates FROM candidate").fetchall()
+        }
+
+
+def campaign(**changes: Any) -> Campaign:
+    base = {
+        "name": "review",
+        "description": {"en": "x"},
+        "segment": "s",
+        "message": "follow_up/x",
+        "repeat": {"every_days": 60},
+        "envelope": {"max_audience": 10},
+    }
+    return Campaign.model_validate({**base, **changes})
+
+
+def person(**changes: Any) -> dict[str, Any]:
+    return {**OPEN, **changes}
+
+
+def test_who_meets_every_condition_passes() -> None:
+    assert World([person()]).masks(campaign()) == {"p1": Gate.NONE}
+
+
+@pytest.mark.parametrize(
+    ("changes", "gate"),
+    [
+        ({"deceased": True}, Gate.DECEASED),
+        ({"age": 13}, Gate.UNDER_AGE),
+        ({"inpatient_now": True}, Gate.ADMITTED),
+        ({"email_state": "missing", "email_blind": None}, Gate.NO_ADDRESS),
+        ({"email_state": None, "email_blind": None}, Gate.NO_ADDRESS),
+        ({"email_state": "invalid", "email_blind": None}, Gate.INVALID_ADDRESS),
+        ({"topics_off": ["sleep", "hypertension"]}, Gate.TOPIC_OFF),
+    ],
+)
+def test_what_the_snapshot_says_closes_its_gate(changes: dict[str, Any], gate: Gate) -> None:
+    assert World([person(**changes)]).masks(campaign()) == {"p1": gate}
+
+
+@pytest.mark.parametrize("age", [14, 60, None])
+def test_adults_and_unknown_ages_pass_the_age_gate(age: int | None) -> None:
+    assert World([person(age=age)]).masks(campaign()) == {"p1": Gate.NONE}
+
+
+@pytest.mark.parametrize(
+    ("facts", "gate"),
+    [
+        ({"denied": {"p1"}}, Gate.NO_CONSENT),
+        ({"stays_home": {"p1"}}, Gate.CROSS_BORDER),
+        ({"suppressed": {"b1"}}, Gate.SUPPRESSED),
+        ({"held": {"p1"}}, Gate.HOLDOUT),
+        ({"fulfilled": {"p1"}}, Gate.FULFILLED),
+    ],
+)
+def test_what_the_ledger_says_closes_its_gate(facts: dict[str, Any], gate: Gate) -> None:
+    assert World([person()], **facts).masks(campaign()) == {"p1": gate}
+
+
+def test_cross_border_consent_is_asked_of_recipients_in_china_only() -> None:
+    abroad = World([person(country="US")], stays_home={"p1"})
+    assert abroad.masks(campaign()) == {"p1": Gate.NONE}
+
+
+def test_an_inpatient_campaign_reaches_people_in_the_hospital() -> None:
+    assert World([person(inpatient_now=True)]).masks(campaign(inpatients=True)) == {"p1": Gate.NONE}
+
+
+@pytest.mark.parametrize(
+    ("at", "repeat", "gate"),
+    [
+        ("2026-02-01", {"every_days": 60}, Gate.ALREADY_SENT),
+        ("2025-11-01", {"every_days": 60}, Gate.NONE),
+        ("2020-01-01", {}, Gate.ALREADY_SENT),
+    ],
+)
+def test_the_same_campaign_waits_for_its_repeat(at: str, repeat: dict[str, Any], gate: Gate) -> None:
+    world = World([person()], contacts=[("p1", "b1", "review", "x", at, True)])
+    assert world.masks(campaign(repeat=repeat)) == {"p1": gate}
+
+
+def test_a_repeat_per_value_asks_for_that_value_only() -> None:
+    world = World([person()], contacts=[("p1", "b1", "review", "2026-02-20", "2026-02-28", False)])
+    assert world.masks(campaign(repeat={"per": "next_appointment_at"})) == {"p1": Gate.NONE}
+
+
+@pytest.mark.parametrize(("contacts", "gate"), [(2, Gate.NONE), (3, Gate.FREQUENCY_CAP)])
+def test_the_contact_budget_is_shared_by_all_campaigns(contacts: int, gate: Gate) -> None:
+    said = [("p1", "b1", f"other{n}", "x", "2026-02-27", True) for n in range(contacts)]
+    assert World([person()], contacts=said).masks(campaign()) == {"p1": gate}
+
+
+def test_care_and_old_contacts_do_not_count_against_the_budget() -> None:
+    said = [("p1", "b1", f"other{n}", "x", "2026-02-01", True) for n in range(9)]
+    said += [("p1", "b1", f"care{n}", "x", "2026-02-28", False) for n in range(9)]
+    assert World([person()], contacts=said).masks(campaign()) == {"p1": Gate.NONE}
+    busy = [("p1", "b1", f"other{n}", "x", "2026-02-28", True) for n in range(9)]
+    assert World([person()], contacts=busy).masks(campaign(), Purpose.CARE) == {"p1": Gate.NONE}
+
+
+def test_marketing_reaches_a_shared_address_once() -> None:
+    family = [person(person_id=name, email_blind="home") for name in ("p1", "p2", "p3")]
+    masks = World(family, denied={"p1"}).masks(campaign(), Purpose.MARKETING)
+    assert masks == {"p1": Gate.NO_CONSENT, "p2": Gate.NONE, "p3": Gate.DUPLICATE_ADDRESS}
+
+
+def test_care_reaches_everybody_at_a_shared_address() -> None:
+    family = [person(person_id=name, email_blind="home") for name in ("p1", "p2")]
+    assert World(family).masks(campaign(), Purpose.CARE) == {"p1": Gate.NONE, "p2": Gate.NONE}
+
+
+def test_an_address_that_had_the_campaign_through_a_relative_does_not_get_it_again() -> None:
+    world = World([person(email_blind="home")], contacts=[("p9", "home", "review", "x", "2026-02-20", False)])
+    assert world.masks(campaign(), Purpose.MARKETING) == {"p1": Gate.DUPLICATE_ADDRESS}
+
+
+def test_every_gate_is_evaluated_and_the_funnel_counts_the_first() -> None:
+    world = World([person(deceased=True)], denied={"p1"}, suppressed={"b1"})
+    mask = world.masks(campaign())["p1"]
+    assert mask == Gate.DECEASED | Gate.NO_CONSENT | Gate.SUPPRESSED
+    assert first_gate(mask) is Gate.DECEASED
+    assert funnel_of({int(mask): 1, 0: 2}) == {"audience": 3, "gate:deceased": 1, "eligible": 2}
+
+
+FACTS = st.fixed_dictionaries(
+    {
+        "deceased": st.booleans(),
+        "age": st.one_of(st.none(), st.integers(0, 100)),
+        "email_state": st.sampled_from(["valid", "invalid", "missing"]),
+        "denied": st.booleans(),
+        "suppressed": st.booleans(),
+        "care": st.booleans(),
+    }
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(facts=FACTS)
+def test_no_combination_lets_a_withdrawn_suppressed_or_dead_patient_through(facts: dict[str, Any]) -> None:
+    changes = {name: facts[name] for name in ("deceased", "age", "email_state")}
+    world = World([person(**changes)])
+    world.denied = {"p1"} if facts["denied"] else set()
+    world.suppressed = {"b1"} if facts["suppressed"] else set()
+    mask = world.masks(campaign(urgent=True), Purpose.CARE if facts["care"] else Purpose.MARKETING)["p1"]
+    must_stop = facts["denied"] or facts["suppressed"] or facts["deceased"] or facts["email_state"] != "valid"
+    under_age = facts["age"] is not None and facts["age"] < 14
+    assert bool(mask) == bool(must_stop or under_age)
