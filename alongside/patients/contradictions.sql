@@ -2,8 +2,8 @@
 CREATE OR REPLACE TEMP TABLE kept_apart AS
 SELECT DISTINCT l.person_id AS one, r.person_id AS two
 FROM reviewed AS v
-JOIN record AS l ON l.alias = v.left_alias
-JOIN record AS r ON r.alias = v.right_alias
+JOIN record AS l ON l.own_id = v.left_id
+JOIN record AS r ON r.own_id = v.right_id
 WHERE v.decision = 'different' AND l.person_id <> r.person_id;
 
 CREATE OR REPLACE TEMP TABLE contradiction AS

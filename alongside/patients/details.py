@@ -45,18 +45,17 @@ def load(duck: duckdb.DuckDBPyConnection, patients: Path, region: str) -> None:
     """Temp table `detail`: one row for every row of relation `known` (`source, source_id, person_id, since`)."""
     duck.execute(f"CREATE OR REPLACE TEMP VIEW patient_row AS SELECT * FROM read_parquet({quoted(patients)})")
     duck.execute("CREATE OR REPLACE TEMP TABLE spelling (kind VARCHAR, raw VARCHAR, normal VARCHAR)")
-    _spell(duck, "name", "full_name", "plain_name(full_name)", addresses.normalise_text)
-    _spell(duck, "email", "email", "plain_email(email)", addresses.normalise_email)
-    _spell(duck, "phone", "phone", "plain_phone(phone)", lambda text: addresses.normalise_phone(text, region))
+    scripts.run(duck, "plain")
+    _spell(duck, "name", "full_name", addresses.normalise_text)
+    _spell(duck, "email", "email", addresses.normalise_email)
+    _spell(duck, "phone", "phone", lambda text: addresses.normalise_phone(text, region))
     scripts.run(duck, "details")
 
 
-def _spell(
-    duck: duckdb.DuckDBPyConnection, kind: str, column: str, plain: str, normalise: Callable[[str], str | None]
-) -> None:
+def _spell(duck: duckdb.DuckDBPyConnection, kind: str, column: str, normalise: Callable[[str], str | None]) -> None:
     """Add the normal forms of the values that SQL could not settle."""
     odd: pa.Table = duck.sql(
-        f"SELECT DISTINCT {column} AS raw FROM patient_row WHERE trim({column}) <> '' AND {plain} IS NULL"
+        f"SELECT DISTINCT {column} AS raw FROM plain WHERE trim({column}) <> '' AND plain_{kind} IS NULL"
     ).to_arrow_table()
     for batch in odd.to_batches(max_chunksize=_BATCH):
         raws = batch.column(0).to_pylist()

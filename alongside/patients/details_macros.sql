@@ -11,12 +11,12 @@ CREATE OR REPLACE TEMP MACRO plain_name(value) AS
 
 CREATE OR REPLACE TEMP MACRO plain_email(value) AS
     CASE
-        WHEN regexp_full_match(lower(trim(value)), getvariable('email_pattern'))
-            AND NOT regexp_matches(lower(trim(value)), getvariable('email_special'))
-            AND strpos(trim(value), '@') <= 65
-            AND length(trim(value)) <= 254
+        WHEN regexp_full_match(value, getvariable('email_pattern'))
+            AND NOT regexp_matches(value, getvariable('email_special'))
+            AND strpos(value, '@') <= 65
+            AND length(value) <= 254
             AND NOT regexp_matches(value, '[^@.]{64}')
-        THEN lower(trim(value))
+        THEN value
     END;
 
 CREATE OR REPLACE TEMP MACRO phone_digits(value) AS
@@ -25,10 +25,10 @@ CREATE OR REPLACE TEMP MACRO phone_digits(value) AS
         '^(?:\+|00)' || getvariable('phone_code'), ''
     );
 
-CREATE OR REPLACE TEMP MACRO plain_phone(value) AS
+-- `digits` as `phone_digits` leaves them
+CREATE OR REPLACE TEMP MACRO plain_phone(digits) AS
     CASE
-        WHEN regexp_full_match(phone_digits(value), getvariable('phone_pattern'))
-        THEN '+' || getvariable('phone_code') || phone_digits(value)
+        WHEN regexp_full_match(digits, getvariable('phone_pattern')) THEN '+' || getvariable('phone_code') || digits
     END;
 
 -- What two records compare: letters only, Latin words in one order, courtesy titles left out.
@@ -52,14 +52,9 @@ CREATE OR REPLACE TEMP MACRO name_key_of(value) AS
         ''
     );
 
+-- `value` without blanks and hyphens; a single repeated character is how a clerk writes "unknown".
 CREATE OR REPLACE TEMP MACRO national_id_of(value) AS
-    CASE
-        WHEN length(regexp_replace(half_width(value), '[\s-]', '', 'g')) >= 6
-            -- a single repeated character is how a clerk writes "unknown"
-            AND length(replace(regexp_replace(half_width(value), '[\s-]', '', 'g'),
-                               left(regexp_replace(half_width(value), '[\s-]', '', 'g'), 1), '')) > 0
-        THEN upper(regexp_replace(half_width(value), '[\s-]', '', 'g'))
-    END;
+    CASE WHEN length(value) >= 6 AND replace(value, left(value, 1), '') <> '' THEN upper(value) END;
 
 -- GB 11643-1999: the last character is a check digit over the first seventeen.
 CREATE OR REPLACE TEMP MACRO is_checked_id(value) AS

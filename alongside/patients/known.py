@@ -15,18 +15,22 @@ def load(duck: duckdb.DuckDBPyConnection, ledger: Ledger) -> None:
     """Temp tables `person_known` and `alias_known`, and `reviewed` with what people decided about pairs."""
     duck.execute(
         "CREATE OR REPLACE TEMP TABLE person_known (person_id VARCHAR, survivor_id VARCHAR, minted_at TIMESTAMP);"
-        "CREATE OR REPLACE TEMP TABLE alias_known (alias VARCHAR, fingerprint VARCHAR, since TIMESTAMP);"
-        "CREATE OR REPLACE TEMP TABLE reviewed (left_alias VARCHAR, right_alias VARCHAR, decision VARCHAR)"
+        "CREATE OR REPLACE TEMP TABLE alias_known "
+        "(own_id VARCHAR, alias VARCHAR, fingerprint VARCHAR, since TIMESTAMP);"
+        "CREATE OR REPLACE TEMP TABLE reviewed (left_id VARCHAR, right_id VARCHAR, decision VARCHAR)"
     )
-    _copy(duck, ledger, "person", "person_id", "p", ("person_id", "survivor_id", "minted_at"), "person_known")
-    _copy(duck, ledger, "person_alias", "alias", "", ("alias", "fingerprint", "since"), "alias_known")
+    copy(duck, ledger, "person", "person_id", "p", ("person_id", "survivor_id", "minted_at"), "person_known")
+    copy(duck, ledger, "person_alias", "alias", "", ("person_id", "alias", "fingerprint", "since"), "alias_known")
     decided = ledger.read_arrow("SELECT left_alias, right_alias, decision FROM match_review")
     duck.register("arrived", decided)
-    duck.execute("INSERT INTO reviewed SELECT left_alias, right_alias, decision FROM arrived")
+    duck.execute(
+        "INSERT INTO reviewed SELECT least(l.own_id, r.own_id), greatest(l.own_id, r.own_id), decision FROM arrived "
+        "JOIN alias_known AS l ON l.alias = left_alias JOIN alias_known AS r ON r.alias = right_alias"
+    )
     duck.unregister("arrived")
 
 
-def _copy(
+def copy(
     duck: duckdb.DuckDBPyConnection,
     ledger: Ledger,
     table: str,
@@ -35,6 +39,10 @@ def _copy(
     columns: tuple[str, ...],
     into: str,
 ) -> None:
+    """Append these columns of a table of the ledger to a table of DuckDB, by ranges of `key`.
+
+    `key` is `prefix` and evenly spread hex digits.
+    """
     names = ", ".join(columns)
     rows = ledger.read_arrow(f"SELECT COUNT(*) AS n FROM {table}")["n"][0].as_py()
     for low, high in _ranges(rows):
@@ -43,7 +51,7 @@ def _copy(
             {"low": prefix + low, "high": prefix + high},
         )
         duck.register("arrived", arrived)
-        duck.execute(f"INSERT INTO {into} SELECT {names} FROM arrived")
+        duck.execute(f"INSERT INTO {into} SELECT {names} FROM arrived")  # in the order of the table's columns
         duck.unregister("arrived")
 
 

@@ -1,7 +1,7 @@
 -- What the ledger is told. Relations: record, joined, refused, edge, scored, pair, person_known, detail.
 CREATE OR REPLACE TEMP TABLE final AS
 SELECT
-    r.source, r.source_id, r.own_id, r.alias, r.fingerprint, r.fresh, r.changed, r.since,
+    r.source, r.source_id, r.own_id, r.fingerprint, r.fresh, r.changed, r.since,
     r.person_id AS person_before,
     coalesce(j.survivor_id, r.person_id) AS person_id,
     k.person_id IS NULL AS unminted
@@ -40,7 +40,10 @@ JOIN affected AS a ON a.person_id = f.person_id
 JOIN detail AS d ON d.source = f.source AND d.source_id = f.source_id;
 
 CREATE OR REPLACE TEMP TABLE review AS
-SELECT p.left_alias, p.right_alias, max(coalesce(s.probability, getvariable('review'))) AS probability
+SELECT
+    least(alias_of(l.source, l.source_id), alias_of(r.source, r.source_id)) AS left_alias,
+    greatest(alias_of(l.source, l.source_id), alias_of(r.source, r.source_id)) AS right_alias,
+    max(coalesce(s.probability, getvariable('review'))) AS probability
 FROM pair AS p
 JOIN final AS l ON l.own_id = p.left_id
 JOIN final AS r ON r.own_id = p.right_id
@@ -51,4 +54,4 @@ LEFT JOIN refused AS x
 WHERE l.person_id <> r.person_id
     AND p.decision IS NULL
     AND (s.probability >= getvariable('review') OR p.suspicious OR x.left_person IS NOT NULL)
-GROUP BY p.left_alias, p.right_alias ORDER BY ALL;
+GROUP BY left_alias, right_alias ORDER BY ALL;

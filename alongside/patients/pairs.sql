@@ -1,8 +1,8 @@
 -- Pairs of records that may be one person, how they compare, and what a deterministic rule says.
--- Relations: record, detail, reviewed(left_alias, right_alias, decision). Variables: largest_block, fictional_domain.
+-- Relations: record, detail, reviewed(left_id, right_id, decision). Variables: largest_block, fictional_domain.
 CREATE OR REPLACE TEMP TABLE candidate AS
 SELECT
-    r.own_id, r.alias, r.changed, d.source, d.person_id, d.name_key, d.gender, d.birth_date, d.national_id, d.mrn,
+    r.own_id, r.changed, d.source, d.person_id, d.name_key, d.gender, d.birth_date, d.national_id, d.mrn,
     d.phone_key,
     CASE WHEN d.email NOT LIKE '%@' || getvariable('fictional_domain') THEN d.email END AS email,
     is_ideographic(d.name_key) AS ideographic
@@ -36,8 +36,6 @@ compared AS (
     SELECT
         met.left_id,
         met.right_id,
-        least(l.alias, r.alias) AS left_alias,
-        greatest(l.alias, r.alias) AS right_alias,
         coalesce(l.national_id = r.national_id, FALSE) AS same_national_id,
         is_checked_id(l.national_id) AND is_checked_id(r.national_id) AND l.national_id <> r.national_id AS other_national_id,
         coalesce(l.mrn = r.mrn, FALSE) AS same_mrn,
@@ -59,8 +57,6 @@ compared AS (
 SELECT
     c.left_id,
     c.right_id,
-    c.left_alias,
-    c.right_alias,
     v.decision,
     CASE
         WHEN v.decision = 'different' OR c.other_national_id THEN NULL
@@ -80,4 +76,4 @@ SELECT
 FROM (
     SELECT *, same_name OR close_name OR same_birth OR close_birth OR (no_name AND no_birth) AS backed FROM compared
 ) AS c
-LEFT JOIN reviewed AS v ON v.left_alias = c.left_alias AND v.right_alias = c.right_alias;
+LEFT JOIN reviewed AS v ON v.left_id = c.left_id AND v.right_id = c.right_id;

@@ -49,7 +49,8 @@ def save(duck: duckdb.DuckDBPyConnection, ledger: Ledger, vault: Vault, now: dat
         duck,
         ledger,
         schema.person_alias,
-        "SELECT alias, source, own_id AS person_id, fingerprint, since FROM final WHERE fresh",
+        "SELECT alias_of(source, source_id) AS alias, source, own_id AS person_id, fingerprint, since FROM final "
+        "WHERE fresh",
     )
     _refresh_aliases(duck, ledger)
     return reviews
@@ -105,7 +106,7 @@ def _refresh_aliases(duck: duckdb.DuckDBPyConnection, ledger: Ledger) -> None:
         .where(table.c.alias == sa.bindparam("of_alias"))
         .values(fingerprint=sa.bindparam("new_fingerprint"), since=sa.bindparam("new_since", type_=schema.Utc()))
     )
-    changed = "SELECT alias, fingerprint, since FROM final WHERE changed AND NOT fresh"
+    changed = "SELECT alias_of(source, source_id), fingerprint, since FROM final WHERE changed AND NOT fresh"
     for portion in portions(_rows(duck, changed), _ROWS):
         rows = [
             {"of_alias": alias, "new_fingerprint": fingerprint, "new_since": since.replace(tzinfo=UTC)}

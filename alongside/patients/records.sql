@@ -1,5 +1,5 @@
 -- Which record is which, and which of them say something new.
--- Relations: patient_row, alias_known(alias, person_id, fingerprint, since), person_known(person_id, survivor_id, minted_at).
+-- Relations: patient_row, alias_known(own_id, fingerprint, since), person_known(person_id, survivor_id, minted_at).
 CREATE OR REPLACE TEMP TABLE record AS
 WITH keyed AS (
     SELECT
@@ -7,7 +7,6 @@ WITH keyed AS (
         source_id,
         extract_date,
         'p' || ledger_hash(hash_part('person') || hash_part(source) || hash_part(source_id), 16) AS own_id,
-        ledger_hash(hash_part('alias') || hash_part(source) || hash_part(source_id), 32) AS alias,
         ledger_hash(
             hash_part('fingerprint')
             || hash_part(coalesce(national_id, '')) || hash_part(coalesce(mrn, ''))
@@ -22,18 +21,15 @@ SELECT
     k.source,
     k.source_id,
     k.own_id,
-    k.alias,
     k.fingerprint,
-    a.alias IS NULL AS fresh,
-    a.alias IS NULL OR a.fingerprint <> k.fingerprint AS changed,
+    a.own_id IS NULL AS fresh,
+    a.own_id IS NULL OR a.fingerprint <> k.fingerprint AS changed,
     CASE
-        WHEN a.alias IS NULL OR a.fingerprint <> k.fingerprint
+        WHEN a.own_id IS NULL OR a.fingerprint <> k.fingerprint
         THEN coalesce(CAST(k.extract_date AS TIMESTAMP), getvariable('now'))
         ELSE a.since
     END AS since,
-    coalesce(p.survivor_id, k.own_id) AS person_id,
-    coalesce(m.minted_at, getvariable('now')) AS minted_at
+    coalesce(p.survivor_id, k.own_id) AS person_id
 FROM keyed AS k
-LEFT JOIN alias_known AS a ON a.alias = k.alias
-LEFT JOIN person_known AS p ON p.person_id = k.own_id
-LEFT JOIN person_known AS m ON m.person_id = coalesce(p.survivor_id, k.own_id);
+LEFT JOIN alias_known AS a ON a.own_id = k.own_id
+LEFT JOIN person_known AS p ON p.person_id = k.own_id;

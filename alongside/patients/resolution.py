@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
-import pyarrow as pa
 
 from alongside.ledger import Ledger
 from alongside.ledger.vault import Vault
 from alongside.model.clock import require_utc
 from alongside.patients import details, keyed, known, matching, persistence, scripts
+from alongside.patients.prepare import prepare
 from alongside.patients.reports import ResolutionReport
 from alongside.settings.hospital import HospitalSettings
 from alongside.warehouse import Warehouse
@@ -59,17 +58,6 @@ def resolve(
             report = _compare_and_save(duck, ledger, vault, patients, now, settings)
         _write_map(duck, "final" if report.changed_records or report.new_records else "record", clean.parent)
     return report
-
-
-def prepare(duck: duckdb.DuckDBPyConnection, secret: bytes, trust: Sequence[str], now: datetime) -> None:
-    """The ledger's keyed hash, the variable `now` and relation `trust`."""
-    keyed.install_parts(duck)
-    keyed.install(duck, "ledger_hash", secret)
-    duck.execute("SET VARIABLE now = ?", [now.astimezone(UTC).replace(tzinfo=None)])
-    ranks = pa.table({"source": pa.array(list(trust), pa.string()), "place": pa.array(range(len(trust)), pa.int64())})
-    duck.register("ranks", ranks)
-    duck.execute("CREATE OR REPLACE TEMP TABLE trust AS SELECT source, min(place) AS place FROM ranks GROUP BY source")
-    duck.unregister("ranks")
 
 
 def _compare_and_save(
