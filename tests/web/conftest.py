@@ -1,0 +1,129 @@
+"""A hospital's ledger with one message, and the application over it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from fastapi.testclient import TestClient
+
+from alongside.ledger import Ledger
+from alongside.ledger.schema import message, person, run
+from alongside.model.enums import DeliveryMode, MessageState, Purpose
+from alongside.model.tokens import sign_token
+from alongside.sandbox.sendgrid.events import Signer
+from alongside.settings import HospitalSettings, read_model
+from alongside.web import create_app
+
+ROOT = Path(__file__).resolve().parents[2]
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+PATIENT_NOW = datetime(2026, 3, 2, 9, 30, tzinfo=UTC)
+
+
+@dataclass
+class Wall:
+    """A wall clock that a test can move."""
+
+    now: datetime = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **delta: float) -> None:
+        self.now += timedelta(**delta)
+
+
+@dataclass
+class House:
+    """The application, its ledger, and the vendor's side of the signature."""
+
+    ledger: Ledger
+    signer: Signer
+    wall: Wall
+    client: TestClient
+    settings: HospitalSettings
+    keys: list[str] = field(default_factory=list)
+
+    def plan(
+        self,
+        purpose: Purpose = Purpose.EDUCATION,
+        locale: str = "zh_CN",
+        person_id: str = "p0000000000000001",
+        mode: DeliveryMode = DeliveryMode.SANDBOX,
+    ) -> str:
+        """A message that was accepted; its key."""
+        key = f"{len(self.keys) + 1:032x}"
+        self.keys.append(key)
+        plan_message(self.ledger, key, purpose, locale, person_id, mode)
+        return key
+
+    def link(self, key: str, use: str = "unsubscribe") -> str:
+        return f"/u/{sign_token(self.ledger.info.secret, use, key)}"
+
+
+def plan_message(
+    ledger: Ledger, key: str, purpose: Purpose, locale: str, person_id: str, mode: DeliveryMode = DeliveryMode.SANDBOX
+) -> None:
+    """Rows of one accepted message, of its person and of its run."""
+    with ledger.begin() as connection:
+        if not connection.execute(person.select().where(person.c.person_id == person_id)).first():
+            connection.execute(person.insert().values(person_id=person_id, minted_at=PATIENT_NOW))
+        connection.execute(
+            run.insert().values(
+                run_id=f"run-{key}",
+                as_of=PATIENT_NOW,
+                config_hash="c",
+                config_commit="c",
+                mode=mode,
+                replay=True,
+                started_at=NOW,
+                state="completed",
+                late=False,
+            )
+        )
+        connection.execute(
+            message.insert().values(
+                message_key=key,
+                batch_id="b",
+                run_id=f"run-{key}",
+                campaign="campaign",
+                occurrence="2026-W10",
+                person_id=person_id,
+                subject_person_id=person_id,
+                purpose=purpose,
+                channel="email",
+                template="stage/topic/message",
+                template_hash="h",
+                locale=locale,
+                address_blind="ab" * 16,
+                variables={},
+                state=MessageState.ACCEPTED,
+                planned_at=PATIENT_NOW,
+                updated_at=NOW,
+            )
+        )
+
+
+@pytest.fixture(scope="session")
+def settings() -> HospitalSettings:
+    return read_model(HospitalSettings, ROOT / "config" / "alongside.yaml")
+
+
+@pytest.fixture
+def house(ledger: Ledger, settings: HospitalSettings, tmp_path: Path) -> Iterator[House]:
+    wall = Wall()
+    signer = Signer.load(tmp_path)
+    app = create_app(
+        ledger,
+        settings=settings,
+        webhook_key=signer.public_key,
+        clock=wall,
+        patient_clock=lambda: PATIENT_NOW,
+        max_webhook_bytes=100_000,
+        failures_per_minute=5,
+    )
+    with TestClient(app) as client:
+        yield House(ledger, signer, wall, client, settings)
