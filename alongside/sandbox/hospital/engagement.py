@@ -20,10 +20,10 @@ from alongside.sandbox.hospital.visits import Visits, unrolled
 
 PURPOSES = ("care", "education", "survey", "marketing", "research", "cross_border")
 #: Shares of CRM contacts that agree: those whom the hospital follows, and the others.
-AGREE_CHRONIC = (0.925, 0.74, 0.63, 0.46, 0.32)
-AGREE_OTHERS = (0.825, 0.66, 0.57, 0.44, 0.28)
+AGREE_CHRONIC = (0.94, 0.74, 0.63, 0.46, 0.32)
+AGREE_OTHERS = (0.80, 0.66, 0.57, 0.44, 0.28)
 #: Storing abroad is asked together with care: whoever agrees to one mostly agrees to the other.
-AGREE_ABROAD = (0.945, 0.22)
+AGREE_ABROAD = (0.955, 0.22)
 WITHDRAWN = 0.03
 EVIDENCE = ("登记表", "小程序", "电话回访", "官网表单")
 APP_DAYS = 120
