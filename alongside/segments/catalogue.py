@@ -109,6 +109,8 @@ class Catalogue:
 
         A field is `table.column`; `table` or `table.*` means all of a table's fields.
         """
+        if not blocked:
+            return {}
         found = {node: failed_fields(self.reads(*node), blocked) for node in self.order}
         return {node: fields for node, fields in found.items() if fields}
 

@@ -48,9 +48,9 @@ class Evaluation:
         query = self._base()
         for layer in self.layers:
             computed = [expression.as_(name, quoted=True) for name, expression in layer.items()]
-            query = exp.select("*", *computed).from_(query.subquery("people"))
+            query = exp.select("*", *computed, copy=False).from_(query.subquery("people", copy=False), copy=False)
         wanted = [exp.column(name, quoted=True).as_(given, quoted=True) for name, given in columns.items()]
-        return exp.select("person_id", *wanted).from_(query.subquery("people"))
+        return exp.select("person_id", *wanted, copy=False).from_(query.subquery("people", copy=False), copy=False)
 
     def _base(self) -> exp.Select:
         """Used columns of `person` beside the features of every history."""
@@ -62,12 +62,12 @@ class Evaluation:
         if not joined:
             return base
         columns = [exp.column(name, table="person") for name in used]
-        query = exp.select(*columns).from_(base.subquery("person"))
+        query = exp.select(*columns).from_(base.subquery("person", copy=False), copy=False)
         for index, (right, names) in enumerate(joined):
             alias = f"history_{index}"
-            query = query.select(*(exp.column(name, table=alias, quoted=True) for name in names))
+            query.select(*(exp.column(name, table=alias, quoted=True) for name in names), copy=False)
             same = exp.column("person_id", table="person").eq(exp.column("person_id", table=alias))
-            query = query.join(right.subquery(alias), on=same, join_type="left")
+            query.join(right.subquery(alias, copy=False), on=same, join_type="left", copy=False)
         return query
 
     def _person_columns(self) -> set[str]:

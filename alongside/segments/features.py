@@ -184,8 +184,8 @@ def _group_query(members: list[Feature], moment: Moment, sources: Sources) -> ex
     if previous:
         rows = _second_latest(members, moment, rows)
     columns = [_aggregate(feature, moment, plain=previous).as_(feature.column, quoted=True) for feature in members]
-    query = exp.select("person_id", *columns).from_(rows.subquery("history"))
-    return query.where(_relevant(members)).group_by("person_id")
+    query = exp.select("person_id", *columns, copy=False).from_(rows.subquery("history", copy=False), copy=False)
+    return query.where(_relevant(members), copy=False).group_by("person_id", copy=False)
 
 
 def _rows(members: list[Feature], moment: Moment, sources: Sources) -> exp.Select:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import cache
 from zoneinfo import ZoneInfo
 
 from alongside.model.clock import require_utc
@@ -47,14 +48,19 @@ class Moment:
 
     @property
     def constant_offset(self) -> timedelta | None:
-        """Offset from UTC where the zone has kept one since 1992 (China's last change); None where clocks change.
+        """Offset from UTC where the zone keeps one; None where clocks change.
 
         With a constant offset, a local day is an addition instead of a calendar look-up per value.
         """
-        zone = ZoneInfo(self.zone)
-        offsets = {
-            datetime(year, month, 1, tzinfo=zone).utcoffset()
-            for year in range(1992, self.today.year + 2)
-            for month in (1, 4, 7, 10)
-        }
-        return offsets.pop() if len(offsets) == 1 else None
+        return _constant_offset(self.zone, self.today.year + 1)
+
+
+@cache
+def _constant_offset(zone: str, until: int) -> timedelta | None:
+    """The zone's only offset since 1992, the year after China last changed its clocks."""
+    offsets = {
+        datetime(year, month, 1, tzinfo=ZoneInfo(zone)).utcoffset()
+        for year in range(1992, until + 1)
+        for month in (1, 4, 7, 10)
+    }
+    return offsets.pop() if len(offsets) == 1 else None
