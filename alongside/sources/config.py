@@ -61,6 +61,10 @@ class Value(Strict):
 
 
 def _short_value(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("YAML reads no, yes, on and off as true or false: put the column's name in quotes")
+    if not isinstance(value, str | dict):
+        raise ValueError("must be the name of a column, or one of {column: ...}, {sql: ...} and {value: ...}")
     return {"column": value} if isinstance(value, str) else value
 
 
@@ -192,7 +196,7 @@ def _vocabulary_faults(table: str, name: str, value: Value) -> list[tuple[tuple[
     allowed = ALLOWED.get((table, name))
     if allowed is None:
         return []
-    written = [] if value.value is None else [(("columns", name), value.value)]
+    written: list[tuple[tuple[str, ...], str]] = [] if value.value is None else [(("columns", name), value.value)]
     written += [(("columns", name, "values", key), word) for key, word in (value.values or {}).items()]
     listed = f"one of {', '.join(sorted(allowed))}"
     return [

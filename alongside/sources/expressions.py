@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 #: Functions that an expression may call (beside CASE, CAST, TRY_CAST, IN, LIKE, BETWEEN and arithmetic).
 FUNCTIONS = frozenset(
     {
-        "abs", "coalesce", "concat", "concat_ws", "contains", "if", "ifnull", "left", "length", "lower", "lpad", "ltrim",
-        "md5", "nullif", "regexp_extract", "regexp_full_match", "regexp_matches", "regexp_replace", "replace",
+        "abs", "coalesce", "concat", "concat_ws", "contains", "if", "ifnull", "left", "length", "lower", "lpad",
+        "ltrim", "md5", "nullif", "regexp_extract", "regexp_full_match", "regexp_matches", "regexp_replace", "replace",
         "reverse", "right", "round", "rpad", "rtrim", "split_part", "starts_with", "strftime", "strptime", "substr",
         "substring", "translate", "trim", "try_cast", "try_strptime", "upper",
     }
@@ -49,7 +49,8 @@ def _parse(text: str) -> exp.Expr:
     plain = isinstance(select, exp.Select) and len(select.expressions) == 1 and not _clauses(select)
     if select is None or not plain or not isinstance(select.expressions[0], exp.Paren):
         raise ExpressionInvalid("must be one SQL expression over the record's columns")
-    return select.expressions[0].this
+    inner: exp.Expr = select.expressions[0].this
+    return inner
 
 
 def _clauses(select: exp.Expr) -> list[str]:
@@ -70,7 +71,7 @@ def _forbid(node: exp.Expr) -> None:
             raise ExpressionInvalid(f"may not call {name}(): {hint}")
 
 
-def _allowed(node: exp.Expr, name: str) -> bool:
+def _allowed(node: exp.Func, name: str) -> bool:
     from sqlglot import exp
 
     names = {name} if isinstance(node, exp.Anonymous) else {item.lower() for item in type(node).sql_names()}

@@ -14,19 +14,14 @@ from alongside.sources.config import Value
 from alongside.sources.rules import MAX_CELL, fault
 from alongside.sources.vocabulary import ALLOWED
 
-#: DuckDB's E-strings know no \\u, so the characters themselves stand in the SQL.
-_BLANKS = " \t\r\n\u3000\u00a0\ufeff"
 _WIDE = "０１２３４５６７８９－／：．＋，　"
 _NARROW = "0123456789-/:.+, "
-_ISO = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d{1,9})?)?)?"
-_OFFSET = r" ?(Z|[+-]\d{2}(:?\d{2})?)"
-_NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
-#: Forms beside ISO 8601, each with the pattern that keeps strptime from guessing.
+#: Forms beside ISO 8601: when a word may be of it, and strptime's form. Conditions keep strptime from guessing.
 _FORMS = (
-    (r"\d{8}", "%Y%m%d"),
-    (r"\d{14}", "%Y%m%d%H%M%S"),
-    (r"\d{4}年\d{1,2}月\d{1,2}日", "%Y年%m月%d日"),
-    (r"\d{4}\.\d{1,2}\.\d{1,2}", "%Y.%m.%d"),
+    ("length({word}) = 8", "%Y%m%d"),
+    ("length({word}) = 14", "%Y%m%d%H%M%S"),
+    ("contains({word}, '年')", "%Y年%m月%d日"),
+    ("contains({word}, '.')", "%Y.%m.%d"),
 )
 EARLIEST, LATEST = "1850-01-01", "2200-01-01"
 
@@ -66,7 +61,7 @@ def typed_rows(reading: Reading, relation: str) -> str:
 
     Parameters
     ----------
-    relation : a table or view with the reading's columns as VARCHAR and `tabular.BESIDE`
+    relation : a table or view with the reading's columns as trimmed VARCHAR and `tabular.BESIDE`
     """
     fields: dict[str, Value | None] = {"source_id": reading.id}
     fields |= {column.name: reading.values.get(column.name) for column in reading.canonical}
@@ -90,7 +85,8 @@ def typed_rows(reading: Reading, relation: str) -> str:
     return f"""
 WITH {_layered(layers, relation)}
 SELECT __file AS file_no, __row AS row_no, __seq AS seq, __detail AS detail,
-  CASE WHEN suffix(__fault, ':R') THEN __fault ELSE nullif(concat_ws(';', __fault, {", ".join(checks)}), '') END AS faults,
+  CASE WHEN suffix(__fault, ':R') THEN __fault
+    ELSE nullif(concat_ws(';', __fault, {", ".join(checks)}), '') END AS faults,
   {", ".join(outputs)}
 FROM typed"""
 
@@ -105,7 +101,7 @@ def _layered(layers: Mapping[str, tuple[Sequence[str], str]], relation: str) -> 
 
 
 def _cells(columns: Sequence[str]) -> list[str]:
-    return [f"nullif(trim({name(column)}, {text(_BLANKS)}), '') AS {name(column)}" for column in columns]
+    return [f"nullif({name(column)}, '') AS {name(column)}" for column in columns]
 
 
 def _raw(value: Value) -> str:
@@ -167,7 +163,8 @@ def _parsed(key: str, kind: str) -> str:
     if kind == "DOUBLE":
         narrow = name(f"n_{key}")
         number = f"TRY_CAST({narrow} AS DOUBLE)"
-        return f"CASE WHEN regexp_full_match({narrow}, {text(_NUMBER)}) AND isfinite({number}) THEN {number} END"
+        # DuckDB reads 1_000 as a thousand and nan as a number; in an extract they are slips.
+        return f"CASE WHEN isfinite({number}) AND NOT contains({narrow}, '_') THEN {number} END"
     moment = name(f"m_{key}")
     bounds = f"{moment} >= TIMESTAMP {text(EARLIEST)} AND {moment} < TIMESTAMP {text(LATEST)}"
     return f"CASE WHEN {bounds} THEN CAST({moment} AS {kind}) END"
@@ -218,17 +215,19 @@ def _unreadable(word: str, kind: str, then: Callable[[str], str]) -> str:
 
 
 def _moment(word: str, reading: Reading, *, as_date: bool) -> str:
-    """Naive UTC; for dates the day as it is written, whatever zone stands behind it."""
-    forms = [*_FORMS, *((".+", form) for form in reading.date_formats)]
-    others = " ".join(
-        f"WHEN regexp_full_match({word}, {text(pattern)}) THEN try_strptime({word}, {text(form)})"
-        for pattern, form in forms
+    """Naive UTC; for dates the day as it is written, whatever zone stands behind it.
+
+    TRY_CAST reads ISO 8601 and the same with slashes; it drops an offset, which is why those are cast by themselves.
+    """
+    branches = " ".join(
+        f"WHEN {condition.format(word=word)} THEN try_strptime({word}, {text(form)})" for condition, form in _FORMS
     )
-    local = f"CASE WHEN regexp_full_match({word}, {text(_ISO)}) THEN TRY_CAST({word} AS TIMESTAMP) {others} END"
-    offset = f"regexp_full_match({word}, {text(_ISO + _OFFSET)})"
+    own = [f"try_strptime({word}, {text(form)})" for form in reading.date_formats]
+    local = f"coalesce({', '.join([f'TRY_CAST({word} AS TIMESTAMP)', *own, f'CASE {branches} END'])})"
     if as_date:
-        written = f"TRY_CAST(regexp_extract({word}, {text(_ISO)}) AS TIMESTAMP)"
-        return f"CASE WHEN {offset} THEN {written} ELSE {local} END"
+        return local
     if reading.time_zone != "UTC":
         local = f"timezone('UTC', timezone({text(reading.time_zone)}, {local}))"
+    tail = f"substr({word}, 11)"
+    offset = " OR ".join(f"contains({tail}, '{mark}')" for mark in ("Z", "+", "-"))
     return f"CASE WHEN {offset} THEN timezone('UTC', TRY_CAST({word} AS TIMESTAMPTZ)) ELSE {local} END"

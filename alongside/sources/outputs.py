@@ -18,6 +18,7 @@ from alongside.sources.report import IngestReport, RejectCount, SourceReport, Ta
 from alongside.sources.resolve import REMOVED, Resolved, prepare, prepare_files, prepare_units, resolve
 from alongside.sources.rules import WORDS
 from alongside.sources.staging import FileEntry, Staged
+from alongside.sources.text import FileFault
 from alongside.sources.vocabulary import KIND_OF_TABLE
 from alongside.warehouse.duck import quoted
 
@@ -25,7 +26,7 @@ __all__ = ["prepare", "write"]
 
 #: Most frequent unmapped codes that the report lists, for each source and table.
 LISTED_CODES = 50
-_OPTIONS = "(FORMAT parquet, COMPRESSION zstd)"
+_OPTIONS = "(FORMAT parquet)"  # Snappy: the files live for one run
 
 
 def write(
@@ -71,12 +72,11 @@ def _kept(table: Table, one: Resolved) -> str:
 
 def _count(connection: duckdb.DuckDBPyConnection, one: Resolved, staged: list[Staged]) -> TableReport:
     """The counts of one source and table; that nothing is lost is checked, not assumed."""
-    row = connection.execute(f"""
+    rows = connection.execute(f"""
         SELECT count(*), count(*) FILTER (fate IS NULL AND NOT {REMOVED}), count(*) FILTER (fate = 'superseded'),
           coalesce(sum(len(string_split(faults, ';'))) FILTER (fate IS NULL AND NOT {REMOVED}), 0)
-        FROM {one.view} LEFT JOIN {one.fates} USING (seq)""").fetchone()
-    assert row is not None
-    total, kept, superseded, values = (int(value) for value in row)
+        FROM {one.view} LEFT JOIN {one.fates} USING (seq)""").fetchall()
+    total, kept, superseded, values = (int(value) for value in rows[0])
     if total != one.rows_read:
         raise DataInvalid(
             f"{one.rows_read} records were read and {total} arrived",
@@ -99,7 +99,7 @@ def _write_quarantine(
     parts = [
         _refused(one) for one, report in zip(found, reports, strict=True) if report.rejected or report.values_removed
     ]
-    parts += [_refused_file(entry) for item in staged for entry in item.files if entry.fault is not None]
+    parts += [_refused_file(entry, entry.fault) for item in staged for entry in item.files if entry.fault is not None]
     types = {column: "BIGINT" if column == "source_row" else "VARCHAR" for column in QUARANTINE.names}
     nothing = ", ".join(f"CAST(NULL AS {kind}) AS {name(column)}" for column, kind in types.items())
     body = " UNION ALL ".join([f"SELECT {nothing} WHERE false", *parts])
@@ -123,9 +123,8 @@ def _refused(one: Resolved) -> str:
         JOIN rule_words w ON w.rule = split_part(p.fault, ':', 2), record_secret s"""
 
 
-def _refused_file(entry: FileEntry) -> str:
-    assert entry.fault is not None
-    reason = f"{WORDS['file_unreadable']}: {entry.fault}"
+def _refused_file(entry: FileEntry, fault: FileFault) -> str:
+    reason = f"{WORDS['file_unreadable']}: {fault}"
     known = f"left(sha256(concat_ws(chr(31), s.secret, {text(entry.source)}, {text(entry.relative)})), 32)"
     return (
         f"SELECT {text(entry.source)}, {text(entry.table)}, {text(entry.relative)}, NULL, {known}, '', "
@@ -157,6 +156,8 @@ def _source(staged: Staged, extracts: Extracts, unmapped: Mapping[tuple[str, str
     codes = [code for (source, _), listed in unmapped.items() if source == staged.source for code in listed]
     return SourceReport(
         source=staged.source,
+        files=len(staged.files),
+        files_rejected=sum(entry.fault is not None for entry in staged.files),
         extracts=tuple(_days(extracts)),
         extracts_ahead=extracts.ahead,
         folders_ignored=extracts.ignored,

@@ -54,6 +54,8 @@ class SourceReport:
     """One source as a whole."""
 
     source: str
+    files: int = 0
+    files_rejected: int = 0
     extracts: tuple[str, ...] = ()  # dated folders that were read
     extracts_ahead: int = 0  # dated folders after as_of, left alone
     folders_ignored: tuple[str, ...] = ()  # folders of a dated source whose name is no date

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -92,7 +92,7 @@ def _table(
     connection: duckdb.DuckDBPyConnection,
     table: str,
     names: list[str],
-    rows: list[tuple[object, ...]] | list[tuple[str, str]] | list[tuple[str, str, str, str]],
+    rows: Sequence[tuple[object, ...]],
     types: Mapping[str, pa.DataType] | None = None,
 ) -> None:
     schema = pa.schema([(column, (types or {}).get(column, pa.string())) for column in names])

@@ -121,14 +121,13 @@ def write_typed(
 
 def stop_on_fault(source: SourceConfig, table: str, policy: str, entries: list[FileEntry]) -> None:
     """Raise for the first unreadable file when the policy says stop, or when not one file could be read."""
-    faulty = [entry for entry in entries if entry.fault is not None]
+    faulty = [(entry, entry.fault) for entry in entries if entry.fault is not None]
     if not faulty or (policy == "quarantine" and len(faulty) < len(entries)):
         return
-    fault = faulty[0].fault
-    assert fault is not None
+    entry, fault = faulty[0]
     why = "" if policy == "stop" else "; no other file holds this table"
     raise DataInvalid(
         f"{fault.what}{why}",
-        where=f"source {source.name}, {table}: {faulty[0].relative}",
-        remedy=fault.remedy[:1].upper() + fault.remedy[1:] + ".",
+        where=f"source {source.name}, {table}: {entry.relative}",
+        remedy=fault.remedy[:1].upper() + fault.remedy[1:] + ("" if fault.remedy.endswith("?") else "."),
     )

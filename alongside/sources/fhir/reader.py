@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,14 @@ def stage_fhir(
     return staged
 
 
+@dataclass
+class Tally:
+    """Resources of one file; they count once the file was read to its end."""
+
+    read: int = 0
+    not_used: dict[str, int] = field(default_factory=dict)
+
+
 class _Sinks:
     """One Parquet file of raw rows for each table that occurs, written in chunks."""
 
@@ -100,29 +109,34 @@ def _read_file(
     file_no: int, file: ExtractFile, context: Context, sinks: _Sinks, staged: Staged, counter: Counter
 ) -> None:
     counter.rows.setdefault(file_no, 0)
+    tally = Tally()
     try:
         sample(file.path, context.source)
         with open_text(file.path, context.source) as stream:
             lines = ".ndjson" in file.path.suffixes
             for item in read_document(stream, lines=lines):
-                staged.resources_read += 1
-                for table, row in _rows(item, context, staged):
+                tally.read += 1
+                for table, row in _rows(item, context, tally):
                     number = counter.take(file_no, 1).start
                     sinks.add(table, row | {"__file": file_no, "__row": item.row, "__seq": number})
     except FileFault as error:
         counter.faults[file_no] = error
     except DAMAGE as error:
         counter.faults[file_no] = damaged(error)
+    if file_no not in counter.faults:
+        staged.resources_read += tally.read
+        for kind, count in tally.not_used.items():
+            staged.not_used[kind] = staged.not_used.get(kind, 0) + count
 
 
-def _rows(item: Found | Unreadable, context: Context, staged: Staged) -> Iterator[tuple[str, Row]]:
+def _rows(item: Found | Unreadable, context: Context, tally: Tally) -> Iterator[tuple[str, Row]]:
     """(table, row) of everything that one resource says."""
     if isinstance(item, Unreadable):
         yield NO_TABLE, {FAULT: fault("", item.rule, fatal=True), "__detail": item.detail}
         return
     kind = item.resource["resourceType"]
     if kind not in READERS:
-        staged.not_used[kind] = staged.not_used.get(kind, 0) + 1
+        tally.not_used[kind] = tally.not_used.get(kind, 0) + 1
         return
     table, read = READERS[kind]
     problem = _invalid(item.resource)

@@ -84,7 +84,9 @@ def patient(found: Found, context: Context) -> Iterator[Row]:
     partial = birth is not None and len(birth) < len("YYYY-MM-DD")
     yield {
         "source_id": found.id,
-        "national_id": identifier(resource.get("identifier"), ("SS", "NI", "NNCHN"), ("http://hl7.org/fhir/sid/us-ssn",)),
+        "national_id": identifier(
+            resource.get("identifier"), ("SS", "NI", "NNCHN"), ("http://hl7.org/fhir/sid/us-ssn",)
+        ),
         "mrn": identifier(resource.get("identifier"), ("MR",)),
         "full_name": full_name(resource.get("name")),
         "gender": string(resource.get("gender")),
@@ -132,13 +134,17 @@ def encounter(found: Found, context: Context) -> Iterator[Row]:
     kind = string((resource.get("class") or {}).get("code")) or ""
     reason = context.coded(first(resource.get("reasonCode")) or first(resource.get("type")), "condition")
     attending = found.directory.find(resource, first(resource.get("participant")).get("individual"))
-    yield row | {
-        "class": _CLASSES.get(kind, kind) or None,
-        "department": words(resource.get("serviceType")),
-        "clinician_id": attending.id if attending else None,
-        "started_at": moment(period.get("start")),
-        "ended_at": moment(period.get("end")),
-    } | _code(reason)
+    yield (
+        row
+        | {
+            "class": _CLASSES.get(kind, kind) or None,
+            "department": words(resource.get("serviceType")),
+            "clinician_id": attending.id if attending else None,
+            "started_at": moment(period.get("start")),
+            "ended_at": moment(period.get("end")),
+        }
+        | _code(reason)
+    )
 
 
 def condition(found: Found, context: Context) -> Iterator[Row]:
@@ -152,10 +158,15 @@ def condition(found: Found, context: Context) -> Iterator[Row]:
     period = resource.get("abatementPeriod") or {}
     abated = when(resource, "abatement") or moment(period.get("end"))
     # An ended condition without its day must not look active: it ended by the day on which that was recorded.
-    yield row | _encounter(found) | _code(context.coded(resource.get("code"), "condition")) | {
-        "onset_at": onset,
-        "abated_at": abated or ((recorded or onset) if over else None),
-    }
+    yield (
+        row
+        | _encounter(found)
+        | _code(context.coded(resource.get("code"), "condition"))
+        | {
+            "onset_at": onset,
+            "abated_at": abated or ((recorded or onset) if over else None),
+        }
+    )
 
 
 _CONTEXTS = {"laboratory": "lab"}
@@ -188,7 +199,11 @@ def _value(element: Json) -> Row:
         number, unit = string(quantity.get("value")), quantity_unit(quantity)
         if quantity.get("comparator") and number is not None:
             # "< 5" is no 5: it stays a text.
-            return {"value": None, "unit": unit, "value_text": f"{quantity['comparator']} {number} {unit or ''}".strip()}
+            return {
+                "value": None,
+                "unit": unit,
+                "value_text": f"{quantity['comparator']} {number} {unit or ''}".strip(),
+            }
         return {"value": number, "unit": unit, "value_text": None}
     if (number := string(element.get("valueInteger"))) is not None:
         return {"value": number, "unit": None, "value_text": None}
@@ -207,13 +222,24 @@ def procedure(found: Found, context: Context) -> Iterator[Row]:
     row = _subject(found, "subject")
     if status in {"entered-in-error", "unknown"}:
         row = refused(found, "status", "not_usable")
-    yield row | _encounter(found) | _code(context.coded(resource.get("code"), "procedure")) | {
-        "status": _PROCEDURES.get(status, status),
-        "performed_at": when(resource, "performed"),
-    }
+    yield (
+        row
+        | _encounter(found)
+        | _code(context.coded(resource.get("code"), "procedure"))
+        | {
+            "status": _PROCEDURES.get(status, status),
+            "performed_at": when(resource, "performed"),
+        }
+    )
 
 
-_ORDERS = {"active": "active", "completed": "completed", "stopped": "stopped", "on-hold": "stopped", "cancelled": "stopped"}
+_ORDERS = {
+    "active": "active",
+    "completed": "completed",
+    "stopped": "stopped",
+    "on-hold": "stopped",
+    "cancelled": "stopped",
+}
 _INTENTS = {"order", "original-order", "reflex-order", "filler-order", "instance-order"}
 
 
@@ -229,12 +255,17 @@ def medication_request(found: Found, context: Context) -> Iterator[Row]:
     dispense = resource.get("dispenseRequest") or {}
     supply = dispense.get("expectedSupplyDuration") or {}
     in_days = quantity_unit(supply) in {"d", "day", "days"}
-    yield row | _encounter(found) | _code(context.coded(medicine, "medication")) | {
-        "status": status,
-        "days_supply": string(supply.get("value")) if in_days else None,
-        "authored_at": moment(resource.get("authoredOn")),
-        "ended_at": moment((dispense.get("validityPeriod") or {}).get("end")),
-    }
+    yield (
+        row
+        | _encounter(found)
+        | _code(context.coded(medicine, "medication"))
+        | {
+            "status": status,
+            "days_supply": string(supply.get("value")) if in_days else None,
+            "authored_at": moment(resource.get("authoredOn")),
+            "ended_at": moment((dispense.get("validityPeriod") or {}).get("end")),
+        }
+    )
 
 
 def immunization(found: Found, context: Context) -> Iterator[Row]:
@@ -242,9 +273,14 @@ def immunization(found: Found, context: Context) -> Iterator[Row]:
     row = _subject(found, "patient")
     if resource.get("status") != "completed":
         row = refused(found, "status", "not_usable")
-    yield row | _encounter(found) | _code(context.coded(resource.get("vaccineCode"), "immunization")) | {
-        "occurred_at": when(resource, "occurrence"),
-    }
+    yield (
+        row
+        | _encounter(found)
+        | _code(context.coded(resource.get("vaccineCode"), "immunization"))
+        | {
+            "occurred_at": when(resource, "occurrence"),
+        }
+    )
 
 
 def allergy(found: Found, context: Context) -> Iterator[Row]:
@@ -253,9 +289,13 @@ def allergy(found: Found, context: Context) -> Iterator[Row]:
     denied = status_code(resource.get("verificationStatus")) in {"refuted", "entered-in-error"}
     if denied or status_code(resource.get("clinicalStatus")) in {"inactive", "resolved"}:
         row = refused(found, "clinicalStatus", "not_usable")
-    yield row | _code(context.coded(resource.get("code"), "allergy")) | {
-        "recorded_at": moment(resource.get("recordedDate")) or when(resource, "onset"),
-    }
+    yield (
+        row
+        | _code(context.coded(resource.get("code"), "allergy"))
+        | {
+            "recorded_at": moment(resource.get("recordedDate")) or when(resource, "onset"),
+        }
+    )
 
 
 _BOOKINGS = {
