@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from alongside.content.plan import PARTS, Flat, Slot
 
@@ -89,6 +90,37 @@ class Skeleton:
             or any(edges.head.search(values[index]) for index in self.right)
             or any(edges.middle.fullmatch(values[index]) for index in self.left & self.right)
         )
+
+
+@dataclass(frozen=True)
+class SharedText:
+    """One outcome of the conditions with its shared values filled in: chunks, and where personal values go."""
+
+    flat: Flat
+    chunks: tuple[tuple[str, ...], ...]
+    places: tuple[tuple[tuple[int, int], ...], ...]
+
+    @classmethod
+    def of(cls, flat: Flat, shared: Sequence[str]) -> SharedText:
+        known = dict(zip(flat.shared, shared, strict=True))
+        order = {slot: index for index, slot in enumerate(flat.personal)}
+        rows = [_fill(flat.parts.get(part, ()), known) for part in PARTS]
+        chunks = [tuple(piece if isinstance(piece, str) else "" for piece in row) for row in rows]
+        places = [
+            tuple((index, order[piece]) for index, piece in enumerate(row) if isinstance(piece, Slot)) for row in rows
+        ]
+        return cls(flat, tuple(chunks), tuple(places))
+
+    def fill(self, values: Mapping[str, Any]) -> Rendered:
+        """The message with these values."""
+        printed = self.flat.personal_values(values)
+        texts = []
+        for chunks, places in zip(self.chunks, self.places, strict=True):
+            pieces = list(chunks)
+            for index, number in places:
+                pieces[index] = printed[number]
+            texts.append("".join(pieces))
+        return Rendered(*texts)
 
 
 def build_skeleton(flat: Flat, shared: Sequence[str]) -> Skeleton:

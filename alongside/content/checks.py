@@ -52,12 +52,13 @@ def _message(catalogue: ContentCatalogue, message: Message, today: date) -> Iter
     for channel in definition.channels:
         for locale in Locale:
             try:
-                yield from _names(catalogue, message, channel, locale, used)
+                undeclared = list(_names(catalogue, message, channel, locale, used))
             except ConfigurationInvalid as error:
                 yield from error.findings
                 used |= set(definition.variables)  # a broken body may well use them
                 continue
-            if not missing:
+            yield from undeclared
+            if not missing and not undeclared:
                 yield from _renders(catalogue, message, channel, locale)
     if not missing:
         yield from _unused(message, used)

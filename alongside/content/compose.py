@@ -153,6 +153,9 @@ def compose_text(root: Path, path: Path) -> str:
 
 def compose_html(root: Path, path: Path) -> str:
     """The Jinja2 source of an HTML body: layout resolved, MJML compiled, CSS inlined."""
+    if fault := _fault(_read(path)):
+        line, what = fault
+        raise ConfigurationInvalid([Finding(str(path), line, "", f"MJML: {what}", "correct this element")])
     pieces = Pieces()
     html = _mjml(_carry(_compose(root, path, pieces), pieces, path), path)
     return pieces.restore(_CARRIED.sub(r"xJ\1Jx", html))
@@ -208,17 +211,20 @@ def _carried(text: str, stack: list[str], pieces: Pieces, path: Path) -> str:
     if printed or inner in _FORBIDDEN:
         what = f"{printed[0] if printed else 'a condition'} stands directly inside <{inner}>"
         remedy = "put placeholders into text, and conditions around a section or an element of a column"
-        raise ConfigurationInvalid([Finding(str(path), 0, "", what, remedy)])
+        raise ConfigurationInvalid([Finding(str(path), _line(path, pieces.texts[int(words[0])]), "", what, remedy)])
     carrier = r"<mj-raw>\g<0></mj-raw>" if inner in _ROWS else r"<mj-text>xC\1Cx</mj-text>"
     return _WORD.sub(carrier, text)
+
+
+def _line(path: Path, text: str) -> int:
+    """The line where the text stands, 0 unless it stands there exactly once."""
+    source = _read(path)
+    return source.count("\n", 0, source.index(text)) + 1 if source.count(text) == 1 else 0
 
 
 def _mjml(source: str, path: Path) -> str:
     import mrml
 
-    if fault := _fault(_read(path)):
-        line, what = fault
-        raise ConfigurationInvalid([Finding(str(path), line, "", f"MJML: {what}", "correct this element")])
     try:
         output = mrml.to_html(source, None, mrml.RenderOptions(fonts={}))
     except Exception as error:  # mrml raises plain OSError with the parser's words

@@ -11,9 +11,10 @@ import html
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from alongside.content.batches import BatchGroup, Rendered
-from alongside.content.lint_rules import LintRules, Phrase, shipped_rules
+from alongside.content.lint_rules import LintRules, Phrase, folded, shipped_rules
 from alongside.content.visible import Link, html_paragraphs, links, text_paragraphs
 from alongside.model.enums import Channel, Locale, Purpose, Severity
 
@@ -27,9 +28,11 @@ _LEFTOVERS = (
     ("undefined", re.compile(r"\bundefined\b")),
     ("null", re.compile(r"\bnull\b")),
 )
+_ANY_LEFTOVER = re.compile("|".join(pattern.pattern for _, pattern in _LEFTOVERS))
 _OPT_OUT = re.compile(r"退订|取消订阅|unsubscribe", re.IGNORECASE)
 _SMS_OPT_OUT = re.compile(r"拒收请回复R\s*$|\bSTOP\b")
 _MEMO = 20_000
+_LINK = "https://u"
 
 
 @dataclass(frozen=True, order=True)
@@ -65,8 +68,11 @@ class Linter:
 
     def __init__(self, rules: LintRules, identities: Mapping[Locale, Identity] | None = None) -> None:
         self.rules = rules
-        self._identities = dict(identities or {})
-        self._any: dict[tuple[Purpose, Channel], tuple[re.Pattern[str], tuple[Phrase, ...]]] = {}
+        self._applicable: dict[tuple[Purpose, Channel], PhraseIndex] = {}
+        self._named = {
+            locale: Identity(rules.normalise(one.name), rules.normalise(one.postal_address))
+            for locale, one in (identities or {}).items()
+        }
 
     def lint(self, rendered: Rendered, purpose: Purpose, locale: Locale, channel: Channel) -> list[LintFinding]:
         """Findings on one message, sorted, each once."""
@@ -81,20 +87,41 @@ class Linter:
         return {index: prepared.row(substitutions) for index, substitutions in group.rows}
 
     def identity(self, locale: Locale) -> Identity | None:
-        return self._identities.get(locale)
+        """The sender's name and address in this language, normalised as texts are."""
+        return self._named.get(locale)
 
-    def applicable(self, purpose: Purpose, channel: Channel) -> tuple[re.Pattern[str], tuple[Phrase, ...]]:
-        """The phrases for this purpose and channel, and one expression that finds any of them."""
+    def applicable(self, purpose: Purpose, channel: Channel) -> PhraseIndex:
+        """The phrases for this purpose and channel."""
         key = (purpose, channel)
-        if key not in self._any:
-            phrases = tuple(
+        if key not in self._applicable:
+            self._applicable[key] = PhraseIndex(
                 phrase
                 for phrase in self.rules.phrases
                 if purpose in phrase.rule.purposes and (not phrase.rule.channels or channel in phrase.rule.channels)
             )
-            joined = "|".join(f"(?:{phrase.expression.pattern})" for phrase in phrases) or r"(?!)"
-            self._any[key] = (re.compile(joined, re.IGNORECASE), phrases)
-        return self._any[key]
+        return self._applicable[key]
+
+
+class PhraseIndex:
+    """Phrases by their first character: of some hundred, few can begin in a given text."""
+
+    def __init__(self, phrases: Iterable[Phrase]) -> None:
+        self._free: list[Phrase] = []
+        self._by_first: dict[str, list[Phrase]] = {}
+        for phrase in phrases:
+            if phrase.needle:
+                self._by_first.setdefault(phrase.needle[0], []).append(phrase)
+            else:
+                self._free.append(phrase)
+
+    def found_in(self, text: str) -> Iterable[Phrase]:
+        """Phrases that occur in normalised text."""
+        lowered = folded(text)
+        for first in self._by_first.keys() & set(lowered):
+            for phrase in self._by_first[first]:
+                if phrase.needle in lowered and phrase.expression.search(text):
+                    yield phrase
+        yield from (phrase for phrase in self._free if phrase.expression.search(text))
 
 
 class PreparedLint:
@@ -109,79 +136,76 @@ class PreparedLint:
         locale: Locale,
         channel: Channel,
     ) -> None:
-        self._linter, self._purpose, self._channel = linter, purpose, channel
-        self._any, self._phrases = linter.applicable(purpose, channel)
+        self._rules, self._purpose, self._channel = linter.rules, purpose, channel
+        self._phrases = linter.applicable(purpose, channel)
         self._identity = linter.identity(locale)
-        self._has_html = bool(skeleton.html)
-        self._memo: dict[tuple[str, str], frozenset[Fact]] = {}
         self._token = re.compile("|".join(map(re.escape, sorted(tokens))) or r"(?!)")
         self._links = links(skeleton.html)
-        paragraphs = {
-            "subject": [skeleton.subject],
-            "html": html_paragraphs(skeleton.html),
-            "text": text_paragraphs(skeleton.text),
-        }
-        self._open = {
-            where: [part for part in parts if self._token.search(part)] for where, parts in paragraphs.items()
-        }
-        self._settled = {
-            where: self._union(where, (part for part in parts if not self._token.search(part)))
-            for where, parts in paragraphs.items()
-        }
+        self._memo: dict[tuple[Any, ...], frozenset[Fact]] = {}
+        paragraphs = {"subject": [skeleton.subject], "text": text_paragraphs(skeleton.text)}
+        if skeleton.html:
+            paragraphs["html"] = html_paragraphs(skeleton.html)
+        #: where -> facts that hold for every row; where -> paragraphs that differ, each with its tokens
+        self._settled: dict[str, frozenset[Fact]] = {}
+        self._open: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
+        for where, parts in paragraphs.items():
+            self._settled[where] = self._union(self._examine(where, p) for p in parts if not self._token.search(p))
+            self._open[where] = [(p, tuple(found)) for p in parts if (found := self._token.findall(p))]
 
     def row(self, substitutions: Mapping[str, str]) -> list[LintFinding]:
         """Findings on the message with these substitutions (those of html escaped, as in a batch's rows)."""
+        # Addresses of links differ per recipient and say nothing: without them few paragraphs are new.
+        plain = {token: _LINK if _URL.fullmatch(value) else value for token, value in substitutions.items()}
         found: set[LintFinding] = set()
         for where, settled in self._settled.items():
-            if where == "html" and not self._has_html:
-                continue
-            facts = settled | self._union(where, self._filled(where, substitutions))
+            facts = settled | self._union(self._open_facts(where, plain))
             if where == "html":
                 facts |= {"opt_out" for link in self._links if self._opts_out(link, substitutions)}
             found.update(self._findings(where, facts))
         return sorted(found)
 
-    def _filled(self, where: str, substitutions: Mapping[str, str]) -> Iterable[str]:
-        for paragraph in self._open[where]:
-            if where == "html":
-                yield self._token.sub(lambda match: html.unescape(substitutions[match.group(0)]), paragraph)
-            else:
-                text = self._token.sub(lambda match: substitutions[match.group(0)], paragraph)
-                yield from text_paragraphs(text) if where == "text" else (text,)
+    def _open_facts(self, where: str, values: Mapping[str, str]) -> Iterable[frozenset[Fact]]:
+        for number, (paragraph, tokens) in enumerate(self._open[where]):
+            key = (where, number, *[values[token] for token in tokens])
+            found = self._memo.get(key)
+            if found is None:
+                if len(self._memo) >= _MEMO:
+                    self._memo.clear()
+                filled = self._filled(where, paragraph, values)
+                found = self._memo[key] = self._union(self._examine(where, text) for text in filled)
+            yield found
+
+    def _filled(self, where: str, paragraph: str, values: Mapping[str, str]) -> Iterable[str]:
+        if where == "html":
+            return [self._token.sub(lambda match: html.unescape(values[match.group(0)]), paragraph)]
+        text = self._token.sub(lambda match: values[match.group(0)], paragraph)
+        return text_paragraphs(text) if where == "text" else [text]
 
     def _opts_out(self, link: Link, substitutions: Mapping[str, str]) -> bool:
         href, words = (
             self._token.sub(lambda match: html.unescape(substitutions[match.group(0)]), text)
             for text in (link.href, link.words)
         )
-        return bool(_OPT_OUT.search(words)) and href.startswith(("https://", "http://"))
+        return href.startswith(("https://", "http://")) and bool(_OPT_OUT.search(words))
 
-    def _union(self, where: str, paragraphs: Iterable[str]) -> frozenset[Fact]:
-        return frozenset().union(*(self._facts(where, paragraph) for paragraph in paragraphs))
+    @staticmethod
+    def _union(facts: Iterable[frozenset[Fact]]) -> frozenset[Fact]:
+        return frozenset().union(*facts)
 
-    def _facts(self, where: str, paragraph: str) -> frozenset[Fact]:
-        # Addresses of links differ per recipient and say nothing: without them few paragraphs are new.
-        key = (where, _URL.sub("https://u", paragraph))
-        found = self._memo.get(key)
-        if found is None:
-            if len(self._memo) >= _MEMO:
-                self._memo.clear()
-            found = self._memo[key] = frozenset(self._examine(where, key[1]))
-        return found
-
-    def _examine(self, where: str, paragraph: str) -> Iterable[Fact]:
-        text = self._linter.rules.normalise(paragraph)
-        yield from (shown for shown, pattern in _LEFTOVERS if pattern.search(text))
-        if self._any.search(text):
-            yield from (p for p in self._phrases if where in p.rule.where and p.expression.search(text))
-        if any(mark in text for mark in self._linter.rules.source_marks):
-            yield "sourced"
+    def _examine(self, where: str, paragraph: str) -> frozenset[Fact]:
+        text = self._rules.normalise(paragraph)
+        facts: set[Fact] = {phrase for phrase in self._phrases.found_in(text) if where in phrase.rule.where}
+        if _ANY_LEFTOVER.search(text):
+            facts.update(shown for shown, pattern in _LEFTOVERS if pattern.search(text))
+        if any(mark in text for mark in self._rules.source_marks):
+            facts.add("sourced")
         if where == "text" and self._opt_out_in_text(paragraph):
-            yield "opt_out"
-        if self._identity and self._linter.rules.normalise(self._identity.name) in text:
-            yield "name"
-        if self._identity and self._linter.rules.normalise(self._identity.postal_address) in text:
-            yield "address"
+            facts.add("opt_out")
+        if self._identity and self._identity.name in text:
+            facts.add("name")
+        if self._identity and self._identity.postal_address in text:
+            facts.add("address")
+        return frozenset(facts)
 
     def _opt_out_in_text(self, paragraph: str) -> bool:
         if self._channel is Channel.SMS:

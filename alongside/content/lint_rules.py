@@ -59,13 +59,14 @@ class LintFile(Strict):
         return table
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Phrase:
     """One forbidden wording: its rule, how a finding names it, and its expression over normalised text."""
 
     rule: Rule
     shown: str
     expression: re.Pattern[str]
+    needle: str = ""  # what `folded` text contains whenever the expression matches; empty for a free pattern
 
 
 @dataclass(frozen=True)
@@ -124,11 +125,16 @@ def normalise(text: str, traditional: dict[int, str]) -> str:
 
 def _phrases(rule: Rule, traditional: dict[int, str]) -> list[Phrase]:
     found = [
-        Phrase(rule, phrase, _expression(normalise(phrase, traditional)))
+        Phrase(rule, phrase, _expression(plain := normalise(phrase, traditional)), folded(plain))
         for phrases in rule.phrases.values()
         for phrase in phrases
     ]
     return found + [Phrase(rule, pattern, re.compile(pattern, re.IGNORECASE)) for pattern in rule.patterns]
+
+
+def folded(text: str) -> str:
+    """Lower case, with hyphens as blanks: for a quick look whether a phrase can occur at all."""
+    return text.lower().replace("-", " ")
 
 
 def _expression(phrase: str) -> re.Pattern[str]:

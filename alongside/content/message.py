@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from alongside.content.batches import BatchGroup, Rendered, Skeleton, build_skeleton
+from alongside.content.batches import BatchGroup, Rendered, SharedText, Skeleton, build_skeleton
 from alongside.content.definition import MessageDefinition
 from alongside.content.environment import MessageEnvironment, RenderFailed, explain
-from alongside.content.plan import PARTS, SHARED, Flat, NotBatchable, Path, Plan, one_line
+from alongside.content.plan import SHARED, Flat, NotBatchable, Path, Plan, one_line
 from alongside.model.enums import Channel, Locale, Purpose
 
 
@@ -32,6 +32,7 @@ class CompiledMessage:
     sources: Mapping[str, str]
     hash: str
     environment: MessageEnvironment = field(repr=False, compare=False)
+    _recent: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def purpose(self) -> Purpose:
@@ -75,9 +76,18 @@ class CompiledMessage:
         try:
             if plan is None:
                 return self._render_plainly(values)
-            return _assemble(plan.flat(values)[1], values)
+            return self._text(plan, values).fill(values)
         except Exception as error:
             raise explain(error, self.where) from None  # the cause could quote a patient's value
+
+    def _text(self, plan: Plan, values: Mapping[str, Any]) -> SharedText:
+        """The text with its shared values filled in; that of the message before mostly serves again."""
+        path, flat = plan.flat(values)
+        key = (path, *[values.get(name) for name in SHARED])
+        if self._recent.get("key") != key:
+            self._recent.update(key=key, text=SharedText.of(flat, flat.shared_values(values)))
+        found: SharedText = self._recent["text"]
+        return found
 
     def render_plainly(self, values: Mapping[str, Any]) -> Rendered:
         """The same by Jinja2 alone: the reference that the fast way is held against."""
@@ -146,13 +156,3 @@ class _Grouping:
             self._groups[(path, shared)] = (skeleton, BatchGroup(skeleton.rendered, []))
         self._last, self._found = key, self._groups[(path, shared)]
         return self._found
-
-
-def _assemble(flat: Flat, values: Mapping[str, Any]) -> Rendered:
-    known = dict(zip(flat.shared, flat.shared_values(values), strict=True))
-    known.update(zip(flat.personal, flat.personal_values(values), strict=True))
-    texts = {
-        part: "".join([piece if isinstance(piece, str) else known[piece] for piece in flat.parts.get(part, ())])
-        for part in PARTS
-    }
-    return Rendered(**texts)

@@ -91,7 +91,7 @@ def _rendered_from(groups: list[BatchGroup]) -> dict[int, Any]:
 
 
 @pytest.mark.parametrize(("name", "channel", "locale"), BODIES)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.large_base_example])
 @given(data=st.data())
 def test_substituting_equals_rendering_each_message_alone(
     name: str, channel: Channel, locale: Locale, data: st.DataObject
