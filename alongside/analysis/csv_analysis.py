@@ -89,8 +89,11 @@ def analyse_csv(
 
     with tempfile.TemporaryDirectory(prefix="alongside-csv-") as folder:
         scratch = Path(folder)
-        with open_csv(path, scratch, delimiter) as file, connect(scratch, memory_limit) as connection:
-            numbers = list(dict.fromkeys([*metrics, *([covariate] if covariate else [])]))
+        numbers = list(dict.fromkeys([*metrics, *([covariate] if covariate else [])]))
+        with (
+            open_csv(path, scratch, delimiter, [variant, *numbers]) as file,
+            connect(scratch, memory_limit) as connection,
+        ):
             file.require(variant, *numbers)
             _create_view(connection, file, variant, numbers)
             arms = _arms(connection, file, variant, control)

@@ -48,8 +48,10 @@ def _sentence(text: str) -> str:
 
 
 @contextmanager
-def open_csv(path: Path, scratch: Path, delimiter: str | None = None) -> Iterator[CsvFile]:
-    """Find out encoding, delimiter and columns; a copy in `scratch` (for GB18030 and UTF-16) is removed afterwards.
+def open_csv(path: Path, scratch: Path, delimiter: str | None = None, wanted: Sequence[str] = ()) -> Iterator[CsvFile]:
+    """Find out encoding, columns and delimiter: the one that yields the wanted columns.
+
+    A copy in `scratch`, for GB18030, UTF-16 and compressed files, is removed afterwards.
 
     Raises
     ------
@@ -58,7 +60,7 @@ def open_csv(path: Path, scratch: Path, delimiter: str | None = None) -> Iterato
     readable, converted = _as_utf8(path, scratch)
     try:
         header = _first_line(readable, path)
-        chosen = delimiter or _delimiter(header)
+        chosen = delimiter or _delimiter(header, wanted)
         columns = tuple(name.strip() for name in next(csv.reader([header], delimiter=chosen)))
         repeated = sorted({name for name in columns if columns.count(name) > 1})
         if repeated:
@@ -140,9 +142,14 @@ def _first_line(path: Path, source: Path) -> str:
     return line.rstrip("\r\n")
 
 
-def _delimiter(header: str) -> str:
-    """The candidate that cuts the header into most columns."""
-    return max(_DELIMITERS, key=lambda mark: len(next(csv.reader([header], delimiter=mark))))
+def _delimiter(header: str, wanted: Sequence[str]) -> str:
+    """The candidate that gives most of the wanted columns, then most columns."""
+
+    def columns(mark: str) -> tuple[int, int]:
+        names = [name.strip() for name in next(csv.reader([header], delimiter=mark))]
+        return sum(name in names for name in wanted), len(names)
+
+    return max(_DELIMITERS, key=columns)
 
 
 def first_bad_line(file: CsvFile, column: str, good: Callable[[str], bool]) -> int | None:

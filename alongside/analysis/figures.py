@@ -42,6 +42,7 @@ _WORDS = {
     "goal": {Locale.ZH_CN: "目标", Locale.EN: "goal"},
     "none": {Locale.ZH_CN: "尚无可比较的数据", Locale.EN: "Nothing to compare yet"},
     "funnel": {Locale.ZH_CN: "发送漏斗", Locale.EN: "Funnel"},
+    "limit": {Locale.ZH_CN: "允许的界限", Locale.EN: "accepted limit"},
     "worse": {Locale.ZH_CN: "变差", Locale.EN: "worse"},
     "better": {Locale.ZH_CN: "变好", Locale.EN: "better"},
 }
@@ -62,6 +63,10 @@ def forest_svg(result: ExperimentResult, locale: Locale = Locale.EN) -> str:
         _text(_LEFT, 46, "← " + _WORDS["worse"][locale], size=11, colour=_FAINT),
         _text(_WIDTH - _RIGHT, 46, _WORDS["better"][locale] + " →", size=11, colour=_FAINT, anchor="end"),
     ]
+    if any(row.margin is not None for row in rows):
+        middle = (_LEFT + _WIDTH - _RIGHT) / 2
+        body.append(_line(middle - 44, 36, middle - 44, 48, _BAD, 1.5, dash="3 3"))
+        body.append(_text(middle - 36, 46, _WORDS["limit"][locale], size=11, colour=_FAINT))
     for index, row in enumerate(rows):
         body += _forest_row(row, 62 + index * _ROW, locale)
     return _svg(72 + len(rows) * _ROW, title, body)
@@ -124,7 +129,7 @@ def _forest_row(row: _Row, top: float, locale: Locale) -> list[str]:
 def _bounds(row: _Row, locale: Locale) -> str:
     factor = 100 if row.metric.kind is MetricKind.BINARY else 1
     texts = ["∞" if bound is None else f"{bound * factor:+.3g}" for bound in (row.interval.low, row.interval.high)]
-    return f"{texts[0]} – {texts[1]}" if locale is Locale.EN else f"{texts[0]} 至 {texts[1]}"
+    return f"{texts[0]} to {texts[1]}" if locale is Locale.EN else f"{texts[0]} 至 {texts[1]}"
 
 
 def funnel_svg(stages: Sequence[tuple[str, int]], locale: Locale = Locale.EN, title: str | None = None) -> str:

@@ -24,6 +24,7 @@ def test_power_and_sample_size_are_those_of_r():
 
 
 @given(st.floats(0.01, 0.9), st.floats(0.001, 0.09), st.floats(0.5, 0.95), st.floats(0.2, 5))
+@settings(deadline=None)
 def test_planned_size_gives_the_planned_power(rate, effect, wanted, ratio):
     n = power.sample_size_proportions(rate, rate + effect, wanted, ratio=ratio)
     assert power.power_proportions(n, rate, rate + effect, ratio=ratio) == pytest.approx(wanted)
@@ -31,6 +32,7 @@ def test_planned_size_gives_the_planned_power(rate, effect, wanted, ratio):
 
 
 @given(st.floats(0.1, 100), st.floats(0.1, 100), st.floats(0.5, 0.95), st.floats(0.2, 5))
+@settings(deadline=None)
 def test_planned_size_of_a_mean_gives_the_planned_power(effect, deviation, wanted, ratio):
     n = power.sample_size_means(effect, deviation, wanted, ratio=ratio)
     assert power.power_means(n, effect, deviation, ratio=ratio) == pytest.approx(wanted)
@@ -87,6 +89,7 @@ def test_adjusted_p_values_match_statsmodels(raw):
 
 
 @given(p_values)
+@settings(deadline=None)
 def test_holm_intervals_exclude_the_null_exactly_when_holm_rejects(raw):
     levels = multiplicity.holm_levels(raw, 0.05)
     for p, level, adjusted in zip(raw, levels, multiplicity.holm(raw), strict=True):

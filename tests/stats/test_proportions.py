@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import fisher_exact
 from statsmodels.stats.proportion import confint_proportions_2indep, test_proportions_2indep
 
 from alongside.stats import Comparison, Method, Unavailable
@@ -16,6 +17,7 @@ from alongside.stats.proportions import (
     compare_proportions,
     difference_interval,
     expected_in_smaller_arm,
+    fisher_p,
 )
 
 test_proportions_2indep.__test__ = False  # statsmodels' function, not a test of ours
@@ -46,6 +48,7 @@ def test_p_value_and_relative_interval_match_statsmodels(x1, n1, x0, n0):
 
 
 @given(arms, arms, st.sampled_from([0.01, 0.05, 0.2]))
+@settings(deadline=None)
 def test_both_intervals_agree_with_the_p_value(treatment, control, alpha):
     result = compare_proportions(treatment, control, alpha)
     assert result.p_value is not None
@@ -58,6 +61,7 @@ def test_both_intervals_agree_with_the_p_value(treatment, control, alpha):
 
 
 @given(arms, arms)
+@settings(deadline=None)
 def test_swapping_the_arms_mirrors_everything(one, other):
     ahead, back = compare_proportions(one, other), compare_proportions(other, one)
     assert ahead.p_value == pytest.approx(back.p_value, rel=1e-9)
@@ -68,6 +72,7 @@ def test_swapping_the_arms_mirrors_everything(one, other):
 
 
 @given(st.integers(50, 5000), st.integers(1, 9), st.integers(2, 50))
+@settings(deadline=None)
 def test_more_people_with_the_same_rates_never_weaken_the_evidence(n, tenths, times):
     control, better = n * tenths // 10, min(n, n * tenths // 10 + n // 20 + 1)
     small = compare_proportions(Proportion(n, better), Proportion(n, control))
@@ -78,6 +83,7 @@ def test_more_people_with_the_same_rates_never_weaken_the_evidence(n, tenths, ti
 
 
 @given(arms, arms)
+@settings(deadline=None)
 def test_numbers_are_possible(treatment, control):
     result = compare_proportions(treatment, control)
     assert 0 < result.p_value <= 1
@@ -112,6 +118,14 @@ def test_few_conversions_use_the_exact_test():
     result = compare_proportions(Proportion(20, 3), Proportion(20, 0))
     assert result.method is Method.EXACT
     assert result.p_value == pytest.approx(0.23076923)
+
+
+@given(st.integers(1, 3000), st.integers(1, 3000), st.data())
+@settings(deadline=None, max_examples=200)
+def test_fishers_p_value_is_scipys(n1, n0, data):
+    x1, x0 = data.draw(st.integers(0, n1)), data.draw(st.integers(0, n0))
+    peer = float(fisher_exact([[x1, n1 - x1], [x0, n0 - x0]])[1])
+    assert fisher_p(Proportion(n1, x1), Proportion(n0, x0)) == pytest.approx(peer, rel=1e-6, abs=1e-300)
 
 
 def test_rare_events_keep_the_size_of_the_test_below_alpha():

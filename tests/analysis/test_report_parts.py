@@ -1,0 +1,141 @@
+"""Decision rule, figures and the report's section."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from alongside.analysis import analyse_csv, forest_svg, funnel_svg, section
+from alongside.analysis.comparing import ArmSums, compare_goals, compare_guardrails
+from alongside.analysis.decision import Evidence, decide, early_alpha
+from alongside.analysis.evaluation import conclude
+from alongside.analysis.observation import Observed
+from alongside.analysis.result import ExperimentResult, GuardrailStatus, Maturity, MetricInfo
+from alongside.model.enums import Locale, Verdict
+from alongside.outreach.experiments import MetricKind
+from alongside.outreach.experiments.metrics import Direction
+from alongside.stats.sample_ratio import sample_ratio
+from tests.analysis.world import LAUNCH, definition, due
+
+GOAL = MetricInfo("booked", MetricKind.BINARY, Direction.HIGHER)
+LEAVING = MetricInfo("left", MetricKind.BINARY, Direction.LOWER)
+
+
+def _sums(successes: int, n: int = 500) -> ArmSums:
+    return ArmSums(n, successes, successes / n, 0.0)
+
+
+def _result(name: str = "wording", personal: int = 96, left: int = 2) -> ExperimentResult:
+    experiment = definition(name=name)
+    sums = {
+        "booked_follow_up": {"control": _sums(60), "personal": _sums(personal)},
+        "unsubscribed": {"control": _sums(2), "personal": _sums(left)},
+        "complained": {"control": _sums(0), "personal": _sums(0)},
+        "delivered": {"control": _sums(490), "personal": _sums(491)},
+    }
+    maturity = Maturity(LAUNCH, LAUNCH + timedelta(days=12), due(experiment), 1000, 0, 0)
+    observed = Observed({"control": 500, "personal": 500}, {"email": {"control": 500, "personal": 500}}, maturity, sums)
+    return conclude(experiment, observed, due(experiment))
+
+
+@given(st.integers(0, 300), st.integers(0, 300), st.integers(0, 60), st.integers(0, 60), st.booleans(), st.booleans())
+@settings(deadline=None, max_examples=150)
+def test_nothing_ships_without_a_win_and_unharmed_guardrails(control, variant, left_0, left_1, complete, exploratory):
+    sums = {
+        "booked": {"control": _sums(control), "new": _sums(variant)},
+        "left": {"control": _sums(left_0), "new": _sums(left_1)},
+    }
+    goals = compare_goals([GOAL], sums, ["new"], "control", 0.05)
+    guardrails = compare_guardrails([(LEAVING, 0.03)], sums, ["new"], "control", 0.05)
+    ratio = sample_ratio({"control": 500, "new": 500}, {"control": 1, "new": 1})
+    decided = decide(Evidence(goals, guardrails, [ratio], complete, exploratory))
+    if decided.verdict is Verdict.SHIP:
+        assert complete
+        assert not exploratory
+        assert goals[0].comparison.p_value < 0.05
+        assert variant > control
+        assert guardrails[0].status is GuardrailStatus.UNHARMED
+        assert guardrails[0].comparison.interval.high < 0.03
+    if complete and guardrails[0].status is GuardrailStatus.HARMED:
+        assert decided.verdict is Verdict.STOP_FOR_HARM
+
+
+def test_looking_daily_for_harm_is_paid_for():
+    assert early_alpha(definition()) == pytest.approx(0.05 / 20)
+
+
+def test_the_better_of_two_winners_ships():
+    sums = {"booked": {"control": _sums(60), "good": _sums(110), "best": _sums(140)}}
+    goals = compare_goals([GOAL], sums, ["good", "best"], "control", 0.05)
+    assert decide(Evidence(goals, (), ())).variant == "best"
+
+
+def test_a_variant_that_loses_another_goal_does_not_win():
+    other = MetricInfo("visits", MetricKind.BINARY, Direction.HIGHER)
+    sums = {"booked": {"control": _sums(60), "new": _sums(120)}, "visits": {"control": _sums(120), "new": _sums(60)}}
+    goals = compare_goals([GOAL, other], sums, ["new"], "control", 0.05)
+    assert decide(Evidence(goals, (), ())).verdict is Verdict.KEEP_CONTROL
+
+
+@pytest.mark.parametrize("locale", list(Locale))
+def test_figures_are_well_formed_and_self_contained(locale: Locale):
+    for svg in (forest_svg(_result(), locale), funnel_svg([("名单", 1200), ("送达 <b>&", 800), ("", 0)], locale)):
+        root = ET.fromstring(svg)
+        assert root.tag.endswith("svg")
+        assert "href" not in svg
+        assert "<script" not in svg
+
+
+def test_the_forest_shows_every_comparison_in_the_readers_words():
+    chinese, english = forest_svg(_result(), Locale.ZH_CN), forest_svg(_result(), Locale.EN)
+    assert all(words in chinese for words in ("预约了复诊", "退订", "送达", "个百分点"))
+    assert all(words in english for words in ("booked a follow-up visit", "unsubscribed", "points"))
+    assert english.count("<circle") == 4
+
+
+def test_better_is_always_on_the_right():
+    """More opt-outs are worse: their point stands left of zero."""
+    root = ET.fromstring(forest_svg(_result(left=20)))
+    circles = [float(item.attrib["cx"]) for item in root.iter() if item.tag.endswith("circle")]
+    middle = 270 + (760 - 270 - 170) / 2
+    assert circles[0] > middle > circles[1]
+
+
+def test_an_empty_experiment_has_a_figure_too():
+    experiment = definition()
+    nothing = Observed(
+        {}, {}, Maturity(LAUNCH, LAUNCH, due(experiment), 0, 0, 0), {m.name: {} for m in experiment.metrics}
+    )
+    result = conclude(experiment, nothing, due(experiment))
+    assert "Nothing to compare yet" in forest_svg(result)
+    assert "尚无可比较的数据" in funnel_svg([], Locale.ZH_CN)
+
+
+def test_funnel_bars_are_proportional():
+    root = ET.fromstring(funnel_svg([("a", 1000), ("b", 500), ("c", 0)]))
+    widths = [float(item.attrib["width"]) for item in root.iter() if item.tag.endswith("rect")][1:]
+    assert widths[0] == pytest.approx(2 * widths[1])
+    assert widths[2] == 1
+
+
+@pytest.mark.parametrize("locale", list(Locale))
+def test_the_section_says_everything_once(locale: Locale):
+    part = section(_result(), locale)
+    assert part.headline == _result().verdict_text[locale]
+    assert [row.status for row in part.rows][1:] == [part.rows[1].status] * 3
+    assert part.rows[0].treatment == "19.2 %"
+    assert part.rows[0].control == "12.0 %"
+    assert part.arms == (("control", 500), ("personal", 500))
+    assert part.figure.startswith("<svg")
+
+
+def test_csv_results_have_a_section_too(tmp_path: Path):
+    path = tmp_path / "t.csv"
+    path.write_text("arm,y\n" + "A,1\nA,2\nB,3\nB,4\n" * 5, "utf-8")
+    part = section(analyse_csv(path, "arm", "A", ["y"]), Locale.EN)
+    assert part.rows[0].relative == "+133.3 %"
