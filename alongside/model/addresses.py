@@ -15,7 +15,6 @@ FICTIONAL_DOMAIN = "fictional.example"
 
 #: Lower-case addresses that are their own normal form (where the domain is not special, see `special_domains`).
 PLAIN_EMAIL = r"[a-z0-9]+(?:[._+-][a-z0-9]+)*@(?:[a-z0-9](?:-?[a-z0-9])*\.)+[a-z]{2,24}"
-_PLAIN_EMAIL = re.compile(PLAIN_EMAIL)
 _EXTENSION = re.compile(r"(?:转|轉|分机|分機)\D{0,3}(\d{1,7})\s*$")
 _LONGEST = 254
 
@@ -45,7 +44,7 @@ def normalise_email(text: str) -> str | None:
     if not written or len(written) > _LONGEST:
         return None
     try:
-        found = validate_email(written, check_deliverability=False, allow_smtputf8=False)
+        found = validate_email(written, check_deliverability=False, allow_smtputf8=False, strict=True)
     except EmailNotValidError:
         return None
     return found.ascii_email
@@ -86,15 +85,3 @@ def mobile_numbers(region: str) -> tuple[str, str] | None:
 def normalise_text(text: str) -> str:
     """NFKC (full-width forms become ordinary ones), white space collapsed."""
     return " ".join(unicodedata.normalize("NFKC", text).split())
-
-
-def is_plain_email(text: str) -> bool:
-    """Whether a lower-case address is its own normal form."""
-    local, _, domain = text.partition("@")
-    return (
-        len(text) <= _LONGEST
-        and len(local) <= 64  # RFC 5321, 4.5.3.1.1
-        and all(len(label) <= 63 for label in domain.split("."))
-        and _PLAIN_EMAIL.fullmatch(text) is not None
-        and not any(domain == name or domain.endswith("." + name) for name in special_domains())
-    )

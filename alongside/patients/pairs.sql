@@ -1,12 +1,33 @@
 -- Pairs of records that may be one person, how they compare, and what a deterministic rule says.
 -- Relations: record, detail, reviewed(left_id, right_id, decision). Variables: largest_block, fictional_domain.
+-- A value that very many records share (the number of a front desk, a placeholder) tells nobody apart.
+CREATE OR REPLACE TEMP TABLE crowded AS
+SELECT kind, value
+FROM (
+    SELECT unnest([
+        {'kind': 'n', 'value': national_id},
+        {'kind': 'm', 'value': mrn},
+        {'kind': 'p', 'value': phone_key},
+        {'kind': 'e', 'value': email}
+    ], recursive := TRUE)
+    FROM detail
+)
+WHERE value IS NOT NULL
+GROUP BY kind, value HAVING count(*) > getvariable('largest_block');
+
 CREATE OR REPLACE TEMP TABLE candidate AS
 SELECT
-    r.own_id, r.changed, d.source, d.person_id, d.name_key, d.gender, d.birth_date, d.national_id, d.mrn,
-    d.phone_key,
-    CASE WHEN d.email NOT LIKE '%@' || getvariable('fictional_domain') THEN d.email END AS email,
-    is_ideographic(d.name_key) AS ideographic
-FROM detail AS d JOIN record AS r USING (source, source_id);
+    r.own_id, r.changed, d.person_id, d.name_key, d.gender, d.birth_date,
+    CASE WHEN n.value IS NULL THEN d.national_id END AS national_id,
+    CASE WHEN m.value IS NULL THEN d.mrn END AS mrn,
+    CASE WHEN p.value IS NULL THEN d.phone_key END AS phone_key,
+    CASE WHEN e.value IS NULL AND d.email NOT LIKE '%@' || getvariable('fictional_domain') THEN d.email END AS email
+FROM detail AS d
+JOIN record AS r USING (source, source_id)
+LEFT JOIN crowded AS n ON n.kind = 'n' AND n.value = d.national_id
+LEFT JOIN crowded AS m ON m.kind = 'm' AND m.value = d.mrn
+LEFT JOIN crowded AS p ON p.kind = 'p' AND p.value = d.phone_key
+LEFT JOIN crowded AS e ON e.kind = 'e' AND e.value = d.email;
 
 CREATE OR REPLACE TEMP TABLE block AS
 WITH keys AS (
@@ -21,7 +42,6 @@ WITH keys AS (
     FROM candidate
 ),
 usable AS (
-    -- a value that very many share (the number of a front desk) tells nobody apart
     SELECT key FROM keys WHERE key IS NOT NULL
     GROUP BY key HAVING count(*) BETWEEN 2 AND getvariable('largest_block') AND bool_or(changed)
 )
