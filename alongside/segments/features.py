@@ -62,7 +62,7 @@ _SUPPLY = "max(authored_at + to_hours((greatest(least(days_supply, 3660), 0) * 2
 
 MEASURES: dict[str, Measure] = {
     "diagnosis_first": Measure("condition", "min(onset_at)", "abated_at IS NULL OR abated_at > :as_of"),
-    "procedure_last": Measure("procedure", "max(performed_at)", "coalesce(status, 'completed') = 'completed'"),
+    "procedure_last": Measure("procedure", "max(performed_at)", "status = 'completed'"),
     "immunization_last": Measure("immunization", "max(occurred_at)"),
     "supply_end": Measure("medication_request", _SUPPLY, "status = 'active'"),
     "reading_latest": Measure("observation", "arg_max(value, recency)", "value IS NOT NULL"),

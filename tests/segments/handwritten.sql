@@ -131,7 +131,7 @@ con AS (
 ans AS (
     SELECT person_id, max(answered_at) AS answered
     FROM read_parquet('{tables}/questionnaire_response.parquet')
-    WHERE questionnaire IN ('nps', 'satisfaction')
+    WHERE questionnaire IN ('nps', 'visit_satisfaction')
     GROUP BY person_id
 ),
 tagged AS (

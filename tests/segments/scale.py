@@ -126,7 +126,7 @@ _HISTORIES: dict[str, tuple[float, dict[str, str]]] = {
     "questionnaire_response": (
         0.4,
         {
-            "questionnaire": "CASE WHEN random() < 0.5 THEN 'nps' ELSE 'satisfaction' END",
+            "questionnaire": "CASE WHEN random() < 0.5 THEN 'nps' ELSE 'visit_satisfaction' END",
             "score": "CAST(random() * 10 AS INTEGER)",
             "answered_at": _past(400),
         },
