@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -13,8 +14,9 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from alongside.delivery.clocks import patient_now
@@ -30,6 +32,7 @@ from alongside.settings import Environment, HospitalSettings, Project
 
 #: How often one place among the workers is filled again after its process has died.
 RESTARTS = 3
+LONGEST_BACK_OFF = timedelta(seconds=900)
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,7 @@ def dispatch(
     clock : of the run; in a replay quiet hours follow `as_of`
     mode : by default the configured one
     run_id, campaigns : None means any
+    workers : processes, by default as configured; 0 works in this process, for a handful of messages
     on_progress : called in this thread with the sum so far, after each batch
 
     Raises
@@ -128,7 +132,7 @@ def dispatch(
     now = datetime.now(UTC)
     claims.expire_calls(ledger, now)
     claims.renew_attempts(ledger, scope, now)
-    count = workers or settings.delivery.workers
+    count = settings.delivery.workers if workers is None else workers
     job = Job(
         root=str(project.root),
         var=str(project.var),
@@ -136,19 +140,31 @@ def dispatch(
         mode=mode,
         scope=scope,
         clock=clock,
-        share=1 / count,
+        share=1 / max(count, 1),
         patience=settings.delivery.lease_seconds + 10,
     )
     url = ledger.engine.url.render_as_string(hide_password=False)
     crew = _Crew(ledger, job, worker_environment(environment, url), count, on_progress)
     begun = time.monotonic()
-    crew.work()
+    if count == 0:
+        crew.work_here(environment)
+    elif _anything_to_do(ledger, scope):
+        crew.work()
     return _report(ledger, scope, clock, crew, time.monotonic() - begun)
+
+
+def _anything_to_do(ledger: Ledger, scope: Scope) -> bool:
+    """Whether a worker could claim something, now or after a short wait; starting one costs about a second."""
+    with ledger.reading() as connection:
+        return claims.is_anything_open(connection, scope)
 
 
 def _report(ledger: Ledger, scope: Scope, clock: RunClock, crew: _Crew, seconds: float) -> DispatchReport:
     with ledger.reading() as connection:
-        ready, postponed = claims.waiting(connection, scope, patient_now(clock, datetime.now(UTC)))
+        due = patient_now(clock, datetime.now(UTC))
+        # What waits for a back-off could have left; without one, whatever waits waits for the end of quiet hours.
+        horizon = LONGEST_BACK_OFF if crew.total.retried else timedelta(0)
+        ready, postponed = claims.waiting(connection, scope, due + horizon)
         states = count_states(connection, run_id=scope.run_id)
         in_flight = claims.in_call(connection, scope)
     return DispatchReport(
@@ -169,7 +185,7 @@ def _report(ledger: Ledger, scope: Scope, clock: RunClock, crew: _Crew, seconds:
 class _Place:
     """One place among the workers: the process that fills it, and how many have died in it."""
 
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | None
     worker: str
     deaths: int = 0
     finished: bool = False
@@ -206,13 +222,37 @@ class _Crew:
             for place in places:
                 self._dismiss(place)
 
+    def work_here(self, environment: Environment) -> None:
+        """The same without processes of their own; in a thread, because the caller may have an event loop running."""
+        from alongside.delivery.worker import open_bench, work
+
+        job = replace(self.job, worker=self._name())
+        place = _Place(None, job.worker)
+        environment = replace(environment, ledger_url=self.environment["ALONGSIDE_LEDGER_URL"])
+
+        def run() -> str:
+            bench = open_bench(job, environment)
+            try:
+                return asyncio.run(work(job, bench, lambda word: self._listen(place, word), threading.Event()))
+            finally:
+                bench.ledger.engine.dispose()
+
+        with ThreadPoolExecutor(1) as pool:
+            stopped = pool.submit(run).result()
+        if stopped:
+            self.reasons.append(stopped)
+
+    @staticmethod
+    def _name() -> str:
+        return f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
+
     def _hire(self) -> _Place:
         place = _Place(*self._start())
         self._attend(place)
         return place
 
     def _start(self) -> tuple[subprocess.Popen[bytes], str]:
-        worker = f"{socket.gethostname()}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
+        worker = self._name()
         process = subprocess.Popen(
             [sys.executable, "-m", "alongside.delivery.worker"],
             stdin=subprocess.PIPE,
@@ -228,6 +268,7 @@ class _Crew:
 
     def _attend(self, place: _Place) -> None:
         process = place.process
+        assert process is not None  # noqa: S101
 
         def hear() -> None:
             for line in process.stdout or ():
@@ -251,6 +292,7 @@ class _Crew:
 
     def _bury(self, place: _Place) -> None:
         """A worker's process has ended. One that had not finished died: free what it held, and fill its place."""
+        code = None if place.process is None else place.process.returncode
         self._close(place.process)
         if place.finished:
             return
@@ -258,7 +300,7 @@ class _Crew:
         place.deaths += 1
         claims.abandon(self.ledger, place.worker, datetime.now(UTC))
         if place.deaths > RESTARTS:
-            self.reasons.append(f"a worker died {place.deaths} times (exit {place.process.returncode})")
+            self.reasons.append(f"a worker died {place.deaths} times (exit {code})")
             place.finished = True
             return
         place.process, place.worker = self._start()
@@ -266,17 +308,18 @@ class _Crew:
 
     def _dismiss(self, place: _Place) -> None:
         """Closing its input tells a worker to settle what it has begun and leave."""
-        if place.process.stdin is not None and not place.process.stdin.closed:
-            with contextlib.suppress(BrokenPipeError):
-                place.process.stdin.close()
+        process = place.process
+        self._close(process)
+        if process is None:
+            return
         try:
-            place.process.wait(60)
+            process.wait(60)
         except subprocess.TimeoutExpired:
-            place.process.kill()
-            place.process.wait()
+            process.kill()
+            process.wait()
 
     @staticmethod
-    def _close(process: subprocess.Popen[bytes]) -> None:
-        if process.stdin is not None and not process.stdin.closed:
+    def _close(process: subprocess.Popen[bytes] | None) -> None:
+        if process is not None and process.stdin is not None and not process.stdin.closed:
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.close()

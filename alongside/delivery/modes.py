@@ -13,8 +13,8 @@ from alongside.model.errors import Refused
 
 #: Keys of stand-ins: a real provider must never be asked with one, nor a patient be thought reached.
 DEMO_KEYS = frozenset({"SG.stand-in", "SG.demo", "SG.test"})
-#: Second-level domains for documentation (RFC 2606); the top-level ones stand in `special_domains`.
-_DOCUMENTATION = ("example.com", "example.net", "example.org")
+#: Domains for documentation (RFC 2606), which `special_domains` leaves out.
+_DOCUMENTATION = ("example", "example.com", "example.net", "example.org")
 
 
 @dataclass(frozen=True)

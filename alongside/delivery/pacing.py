@@ -45,7 +45,7 @@ class Breaker:
 
     limit: int = 6
     throttle_limit: int = 60
-    base: float = 0.25
+    base: float = 0.1
     longest: float = 30.0
     now: Callable[[], float] = time.monotonic
     sleep: Sleep = asyncio.sleep

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 import resource
 import sys
 import threading
@@ -369,7 +370,7 @@ def _say(word: Word) -> None:
 
 
 def _watch_supervisor(leave: threading.Event) -> None:
-    while sys.stdin.buffer.read(1 << 10):
+    while os.read(sys.stdin.fileno(), 1 << 10):  # unbuffered: a thread in a buffer's lock would spoil the exit
         pass
     leave.set()
 

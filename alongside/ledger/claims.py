@@ -183,6 +183,13 @@ def waiting(connection: Connection, scope: Scope, due: datetime) -> tuple[int, i
     return int(ready or 0), int(postponed or 0)
 
 
+def is_anything_open(connection: Connection, scope: Scope) -> bool:
+    """Whether the scope has a batch that is planned or claimed, whenever it may leave."""
+    states = (BatchState.PLANNED.value, BatchState.CLAIMED.value)
+    query = sa.select(batch.c.batch_id).where(batch.c.state.in_(states), *claimable(scope)).limit(1)
+    return connection.execute(query).first() is not None
+
+
 def in_call(connection: Connection, scope: Scope) -> int:
     """Messages of the scope whose batch is in a call right now."""
     query = (

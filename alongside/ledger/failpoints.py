@@ -23,16 +23,16 @@ FAILPOINTS = (
     "reconcile.before_commit",
     "reconcile.after",
 )
-_ARMED = os.environ.get("ALONGSIDE_FAILPOINT")
+_armed = os.environ.get("ALONGSIDE_FAILPOINT")
 
 
-def _hit(name: str) -> None:
-    if name == _ARMED:
+def arm(name: str | None) -> None:
+    """Arm a failpoint in this process (None disarms)."""
+    global _armed
+    _armed = name
+
+
+def failpoint(name: str) -> None:
+    """Kill this process, as if by power failure, when this failpoint is armed."""
+    if _armed == name:
         os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _ignore(_name: str) -> None:
-    return None
-
-
-failpoint = _hit if _ARMED else _ignore

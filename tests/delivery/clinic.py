@@ -1,0 +1,215 @@
+"""A small hospital for delivery tests: its own project folder, people in the vault with consent, planned messages."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import yaml
+
+from alongside.content import ContentCatalogue
+from alongside.content import load as load_content
+from alongside.delivery import DispatchReport, ReconcileReport, dispatch, reconcile
+from alongside.ledger import Ledger, schema
+from alongside.ledger.consent import ConsentEvent
+from alongside.ledger.messages import Planned, count_states, plan_batches
+from alongside.ledger.vault import Identity, Vault
+from alongside.model.clock import RunClock
+from alongside.model.enums import Channel, Decision, DeliveryMode, Locale
+from alongside.settings import Environment, HospitalSettings, Project, read_model
+from tests.fakes import NOON, key_of, plan_rows
+
+ROOT = Path(__file__).resolve().parents[2]
+VAULT_KEY = bytes(range(32))
+LONG_AGO = datetime(2025, 1, 1, tzinfo=UTC)
+#: Renders into one text for everybody, with the salutation as its only substitution.
+SHARED = "prevention/heart"
+#: Has a loop, so that every recipient needs a request of their own.
+PERSONAL = "prevention/steps"
+
+_DEFINITION = """
+purpose: education
+stage: prevention
+audience: Everybody who takes part in this test
+subject: {zh_CN: 心脏健康一分钟, en: A minute for your heart}
+variables:
+  steps: {value: "1", example: [walk, rest], description: what to do, optional: true}
+reviewers: [cardiologist]
+expires: 2035-12-31
+"""
+_MJML = """{{% extends "_layout/email.{locale}.mjml.j2" %}}
+{{% block preview %}}{title}{{% endblock %}}
+{{% block title %}}{title}{{% endblock %}}
+{{% block content %}}
+    <mj-section><mj-column><mj-text>{body}</mj-text></mj-column></mj-section>
+{{% endblock %}}
+"""
+_TEXT = """{{% extends "_layout/text.{locale}.txt.j2" %}}
+{{% block title %}}{title}{{% endblock %}}
+{{% block content %}}
+{body}
+{{% endblock %}}
+"""
+_TITLE = {"zh_CN": "心脏健康一分钟", "en": "A minute for your heart"}
+_LOOP = "{% for step in steps or [] %}{{ step }}. {% endfor %}"
+
+
+def write_project(root: Path, **changes: Mapping[str, Any]) -> Project:
+    """The project's own configuration with changes (section -> fields), and two messages in its layout."""
+    (root / "config").mkdir(parents=True)
+    for entry in (ROOT / "config").iterdir():
+        if entry.name != "alongside.yaml":
+            (root / "config" / entry.name).symlink_to(entry)
+    settings = yaml.safe_load((ROOT / "config" / "alongside.yaml").read_text("utf-8"))
+    settings["delivery"].update({"lease_seconds": 5, **changes.get("delivery", {})})
+    settings["channels"]["email"].update(changes.get("email", {}))
+    settings["gates"].update(changes.get("gates", {}))
+    (root / "config" / "alongside.yaml").write_text(yaml.safe_dump(settings, allow_unicode=True), "utf-8")
+    (root / "templates" / "prevention").mkdir(parents=True)
+    shutil.copytree(ROOT / "templates" / "_layout", root / "templates" / "_layout")
+    _write_message(root / "templates" / SHARED, "A short walk today is worth more than a long one some day.")
+    _write_message(root / "templates" / PERSONAL, _LOOP + "A short walk today.")
+    return Project.at(root, root / "var")
+
+
+def _write_message(folder: Path, body: str) -> None:
+    folder.mkdir()
+    (folder / "message.yaml").write_text(_DEFINITION, "utf-8")
+    for locale, title in _TITLE.items():
+        words = {"locale": locale, "title": title, "body": body}
+        (folder / f"email.{locale}.mjml.j2").write_text(_MJML.format(**words), "utf-8")
+        (folder / f"email.{locale}.txt.j2").write_text(_TEXT.format(**words), "utf-8")
+
+
+@dataclass
+class Clinic:
+    """What a test needs to plan, dispatch and look at the ledger."""
+
+    ledger: Ledger
+    project: Project
+    settings: HospitalSettings
+    environment: Environment
+    vault: Vault
+    content: ContentCatalogue
+    as_of: datetime = NOON
+
+    @classmethod
+    def open(cls, url: str, root: Path, vendor_url: str, **changes: Mapping[str, Any]) -> Clinic:
+        """A new hospital in an empty folder."""
+        write_project(root, **changes)
+        return cls.attach(url, root, vendor_url)
+
+    @classmethod
+    def attach(cls, url: str, root: Path, vendor_url: str) -> Clinic:
+        """The same hospital from another process."""
+        project = Project.at(root, root / "var")
+        environment = Environment(
+            ledger_url=url, vault_key=VAULT_KEY, sendgrid_api_key="SG.stand-in", sendgrid_url=vendor_url
+        )
+        ledger = Ledger.open(url)
+        settings = read_model(HospitalSettings, project.config / "alongside.yaml")
+        return cls(ledger, project, settings, environment, Vault.open(ledger, environment), load_content(project))
+
+    @property
+    def clock(self) -> RunClock:
+        return RunClock(self.as_of, datetime.now(UTC), replay=True)
+
+    def admit(self, numbers: Sequence[int], *, consent: bool = True, domain: str = "example.com") -> None:
+        """People with a name, an address and consent to everything."""
+        people = {
+            f"p{number:016x}": Identity(name=f"Wei Zhang {number}", email=f"patient{number}@{domain}", gender="female")
+            for number in numbers
+        }
+        with self.ledger.begin() as connection:
+            self.vault.store(connection, people, NOON)
+        if consent:
+            self._consent(list(people))
+
+    def _consent(self, people: Sequence[str]) -> None:
+        events = [
+            ConsentEvent(person, purpose, "email", Decision.PERMIT, LONG_AGO, "extract:crm", "form")
+            for person in people
+            for purpose in ("education", "marketing", "care")
+        ]
+        rows = [
+            {
+                "person_id": event.person_id,
+                "purpose": event.purpose,
+                "channel": event.channel,
+                "decision": event.decision.value,
+                "decided_at": event.decided_at,
+                "recorded_at": NOON,
+                "origin": event.origin,
+                "evidence": event.evidence,
+                "fact": event.fact,
+            }
+            for event in events
+        ]
+        self.ledger.insert_arrow(schema.consent_event, pa.Table.from_pylist(rows))
+
+    def plan(
+        self,
+        numbers: Sequence[int],
+        *,
+        template: str = SHARED,
+        batch_size: int = 100,
+        run_id: str = "run-1",
+        **columns: Any,
+    ) -> Planned:
+        """Messages to these people, as planning writes them."""
+        hashes = {locale.value: self.content.compiled(template, Channel.EMAIL, locale).hash for locale in Locale}
+        rows = plan_rows(
+            numbers,
+            **{
+                "template": template,
+                "template_hash": hashes[columns.get("locale", "en")],
+                "address_blind": [self.blind(number) for number in numbers],
+                "variables": json.dumps(
+                    {"v": {"steps": ["walk", "rest"]}, "zone": "Asia/Shanghai", "quiet": [None, None]}
+                ),
+                **columns,
+            },
+        )
+        with self.ledger.begin() as connection:
+            return plan_batches(
+                connection,
+                rows,
+                run_id=run_id,
+                campaign="hello",
+                planned_at=self.as_of,
+                now=datetime.now(UTC),
+                batch_size=batch_size,
+            )
+
+    def blind(self, number: int, domain: str = "example.com") -> str:
+        return self.vault.blind_index("email", f"patient{number}@{domain}")
+
+    def dispatch(self, **options: Any) -> DispatchReport:
+        options.setdefault("mode", DeliveryMode.SANDBOX)
+        options.setdefault("workers", 0)
+        return dispatch(self.ledger, self.project, self.settings, self.environment, **{"clock": self.clock, **options})
+
+    def reconcile(self, **options: Any) -> ReconcileReport:
+        return reconcile(self.ledger, self.settings, self.environment, clock=self.clock, **options)
+
+    def towards(self, vendor_url: str) -> Clinic:
+        return replace(self, environment=replace(self.environment, sendgrid_url=vendor_url))
+
+    @property
+    def states(self) -> dict[str, int]:
+        """Messages by state; only states that occur, without `taken`."""
+        with self.ledger.reading() as connection:
+            counts = count_states(connection)
+        return {name: count for name, count in counts.items() if count and name != "taken"}
+
+    def states_of(self, numbers: Sequence[int]) -> list[tuple[str, str | None]]:
+        """State and reason of these messages."""
+        rows = self.ledger.read_arrow("SELECT message_key, state, reason FROM message").to_pylist()
+        found = {row["message_key"]: (row["state"], row["reason"]) for row in rows}
+        return [found[key_of(number)] for number in numbers]
