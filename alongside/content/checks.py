@@ -14,7 +14,6 @@ from alongside.content.catalogue import ContentCatalogue, Message, load_lenientl
 from alongside.content.compose import files_of, free_names
 from alongside.content.definition import BUILT_IN
 from alongside.content.environment import RenderFailed, message_environment
-from alongside.content.message import CompiledMessage
 from alongside.model.enums import Channel, Locale
 from alongside.model.errors import ConfigurationInvalid
 from alongside.model.findings import Finding, nearest, relative
@@ -133,12 +132,8 @@ def _renders(catalogue: ContentCatalogue, message: Message, channel: Channel, lo
     place = str(message.body(channel, locale, "mjml" if channel is Channel.EMAIL else "txt"))
     try:
         compiled = catalogue.compiled(message.name, channel, locale)
-        _prove_compiles(compiled)
     except ConfigurationInvalid as error:
         yield from error.findings
-        return
-    except TemplateError as error:
-        yield Finding(place, 0, "", f"template: {error.message}", "correct it")
         return
     full = catalogue.preview_values(message.name, locale)
     for label, values in (("examples", full), ("optional variables empty", _bare(message, full))):
@@ -147,15 +142,12 @@ def _renders(catalogue: ContentCatalogue, message: Message, channel: Channel, lo
         except RenderFailed as error:
             yield Finding(place, 0, "", f"does not render with {label}: {error.what}", error.remedy or "")
             continue
+        except TemplateError as error:
+            yield Finding(place, 0, "", f"template: {error.message}", "correct it")
+            return
         for finding in catalogue.linter.lint(rendered, compiled.purpose, locale, channel):
             severity = "error" if finding.critical else "warning"
             yield Finding(place, 0, finding.where, f"{finding.rule}: {finding.phrase}", "reword it", severity)
-
-
-def _prove_compiles(compiled: CompiledMessage) -> None:
-    """Unknown filters and statements show when the template is compiled, not when it is parsed."""
-    for source in compiled.sources.values():
-        compiled.environment.from_string(source)
 
 
 def _bare(message: Message, values: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from jinja2 import BaseLoader, Environment, StrictUndefined, TemplateNotFound, meta, nodes
@@ -85,8 +86,14 @@ def _inside(root: Path, name: str) -> Path | None:
 
 def parse_source(path: Path) -> nodes.Template:
     """The Jinja2 syntax tree of one file as written; a syntax error raises `ConfigurationInvalid` with its line."""
+    return _parsed(path, _read(path))
+
+
+@lru_cache(maxsize=512)
+def _parsed(path: Path, source: str) -> nodes.Template:
+    """Every message reads the layout: the same text is parsed once."""
     try:
-        return message_environment(Locale.EN, "UTC").parse(_read(path), filename=str(path))
+        return message_environment(Locale.EN, "UTC").parse(source, filename=str(path))
     except TemplateSyntaxError as error:
         finding = Finding(str(path), error.lineno, "", f"template syntax: {error.message}", "correct this line")
         raise ConfigurationInvalid([finding]) from error
@@ -94,7 +101,12 @@ def parse_source(path: Path) -> nodes.Template:
 
 def free_names(path: Path) -> list[tuple[str, int]]:
     """Variables that a file reads, with their lines. An unknown filter raises `ConfigurationInvalid` with its line."""
-    tree = parse_source(path)
+    return _free_names(path, _read(path))
+
+
+@lru_cache(maxsize=512)
+def _free_names(path: Path, source: str) -> list[tuple[str, int]]:
+    tree = _parsed(path, source)
     try:
         free = meta.find_undeclared_variables(tree)
     except TemplateAssertionError as error:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jinja2 import Template, nodes
+from markupsafe import escape
 
 from alongside.content.environment import MessageEnvironment
 
@@ -157,26 +158,27 @@ def _merge(pieces: Iterable[str | Slot]) -> tuple[str | Slot, ...]:
 
 
 def _values(environment: MessageEnvironment, slots: tuple[Slot, ...]) -> Callable[[Values], tuple[str, ...]]:
-    """A function from a message's values to the printed, escaped text of each slot."""
+    """A function from a message's values to the printed text of each slot, escaped for where it stands.
+
+    Each expression is evaluated once, however many parts show it: values are plain scalars, never mark-up, so that
+    escaping afterwards gives what Jinja2's autoescape would.
+    """
     if not slots:
         return lambda values: ()
-    body: list[nodes.Node] = []
-    for slot in slots:
-        output = nodes.Output([slot.expression])
-        escaped = nodes.Const(slot.part == "html")
-        body.append(nodes.ScopedEvalContextModifier([nodes.Keyword("autoescape", escaped)], [output]))
-    evaluate = _yields(environment, body)
-    in_subject = [index for index, slot in enumerate(slots) if slot.part == "subject"]
-    if not in_subject:
-        return evaluate
+    expressions = {slot.code: slot.expression for slot in slots}
+    evaluate = _yields(environment, [nodes.Output([expression]) for expression in expressions.values()])
+    order = {code: index for index, code in enumerate(expressions)}
+    finish = [(order[slot.code], _FINISH[slot.part]) for slot in slots]
 
-    def with_subject(values: Values) -> tuple[str, ...]:
-        printed = list(evaluate(values))
-        for index in in_subject:
-            printed[index] = one_line(printed[index])
-        return tuple(printed)
+    def printed(values: Values) -> tuple[str, ...]:
+        raw = evaluate(values)
+        return tuple([finisher(raw[index]) if finisher else raw[index] for index, finisher in finish])
 
-    return with_subject
+    return printed
+
+
+def _escaped(text: str) -> str:
+    return str(escape(text))
 
 
 _BREAKS = dict.fromkeys([*range(0x20), 0x7F, *range(0x80, 0xA0), 0x2028, 0x2029], " ")
@@ -185,6 +187,9 @@ _BREAKS = dict.fromkeys([*range(0x20), 0x7F, *range(0x80, 0xA0), 0x2028, 0x2029]
 def one_line(text: str) -> str:
     """The text with every line break and control character as a blank: no value can add a header to a mail."""
     return text.translate(_BREAKS)
+
+
+_FINISH: dict[str, Callable[[str], str] | None] = {"subject": one_line, "html": _escaped, "text": None}
 
 
 def _yields(environment: MessageEnvironment, body: list[nodes.Node]) -> Callable[[Values], tuple[str, ...]]:
@@ -198,8 +203,7 @@ def _yields(environment: MessageEnvironment, body: list[nodes.Node]) -> Callable
     root, make = template.root_render_func, template.new_context
 
     def evaluate(values: Values) -> tuple[str, ...]:
-        # Markup would escape what it is joined with; by now every piece is escaped where it has to be.
-        return tuple(map(str, root(make(values, True))))  # type: ignore[arg-type]  # a read-only mapping is enough
+        return tuple(root(make(values, True)))  # type: ignore[arg-type]  # a read-only mapping is enough
 
     return evaluate
 
