@@ -62,7 +62,7 @@ class Value(Strict):
 
 def _short_value(value: Any) -> Any:
     if isinstance(value, bool):
-        raise ValueError("YAML reads no, yes, on and off as true or false: put the column's name in quotes")
+        raise ValueError("a bare no, yes, on or off is true or false in YAML: put the column's name in quotes")
     if not isinstance(value, str | dict):
         raise ValueError("must be the name of a column, or one of {column: ...}, {sql: ...} and {value: ...}")
     return {"column": value} if isinstance(value, str) else value

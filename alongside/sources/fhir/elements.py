@@ -123,7 +123,8 @@ def quantity_unit(quantity: Json) -> str | None:
 def full_name(names: Any) -> str | None:
     """The official (else usual, else first) name in the order in which it is written."""
     options = list(mappings(names))
-    ranked = sorted(options, key=lambda item: {"official": 0, "usual": 1}.get(str(item.get("use")), 2))
+    order = {"official": 0, "usual": 1, "nickname": 3, "maiden": 4, "old": 5}
+    ranked = sorted(options, key=lambda item: order.get(str(item.get("use")), 2))
     for name in ranked:
         if text := string(name.get("text")):
             return text
