@@ -12,12 +12,12 @@ from flows.parameters import StepParameters
 from tasks.context import services
 from tasks.delivery import dispatch_planned
 from tasks.outreach import plan_campaign
-from tasks.runs import funnels
+from tasks.runs import funnels, hold_late_run, is_held
 
 
 @flow(name="campaign", flow_run_name="campaigns", log_prints=False)
 def campaign(parameters: StepParameters | None = None) -> dict[str, Any]:
-    """Plan in order of priority, then dispatch what was planned. Late runs plan, and wait for a person."""
+    """Plan in order of priority, then dispatch what was planned. A late run plans, and waits for a person."""
     wanted = parameters or StepParameters()
     root = wanted.daily.project
     run = begin(wanted.daily, wanted.run_id)
@@ -25,8 +25,8 @@ def campaign(parameters: StepParameters | None = None) -> dict[str, Any]:
     names = wanted.daily.campaigns or [item.name for item in house.catalogues.campaigns]
     partitions = wanted.daily.partitions or house.settings.warehouse.partitions
     with concurrency("alongside-outreach", occupy=1, timeout_seconds=3600, strict=False):
+        if run.late:
+            hold_late_run(run.run_id, root)
         plans = {name: plan_campaign(run.run_id, name, partitions, root) for name in names}
-        if run.late and not wanted.daily.even_if_late:
-            return {"late": True, "plans": plans, "funnels": funnels(run.run_id, root)}
         dispatch_planned(run.run_id, root)
-    return {"late": False, "plans": plans, "funnels": funnels(run.run_id, root)}
+    return {"plans": plans, "funnels": funnels(run.run_id, root), "held": is_held(run.run_id, root)}

@@ -23,7 +23,7 @@ def daily(parameters: DailyParameters | None = None) -> dict[str, Any]:
     snapshot_id = refresh(step)
     sent = campaign(step)
     results = evaluate(step)
-    held = "it started late: dispatch it with even_if_late" if sent["late"] else None
+    held = f"it started late: send it with 'alongside resume run:{run.run_id}'" if sent["held"] else None
     summary = runs.finish(run.run_id, "held" if held else "completed", held, wanted.project)
     return {
         "run_id": run.run_id,

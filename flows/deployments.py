@@ -16,6 +16,7 @@ from prefect.schedules import Cron
 from alongside.settings import HospitalSettings, Project, read_model
 from flows.campaign import campaign
 from flows.daily import daily
+from flows.deliver import deliver
 from flows.evaluate import evaluate
 from flows.refresh import refresh
 
@@ -24,7 +25,13 @@ DEPLOYED: dict[str, tuple[Flow[..., Any], str, str | None, str]] = {
     "daily": (daily, "flows/daily.py:daily", "0 8 * * *", "refresh, plan, send and evaluate, every morning"),
     "refresh": (refresh, "flows/refresh.py:refresh", None, "rebuild the patient 360 and segments; sends nothing"),
     "campaign": (campaign, "flows/campaign.py:campaign", None, "plan and send on the current picture"),
-    "evaluate": (evaluate, "flows/evaluate.py:evaluate", "*/30 * * * *", "settle unknown messages, judge experiments"),
+    "deliver": (deliver, "flows/deliver.py:deliver", "*/15 * * * *", "send what waited; settle unknown messages"),
+    "evaluate": (
+        evaluate,
+        "flows/evaluate.py:evaluate",
+        None,
+        "judge experiments on a run's picture, write the report",
+    ),
 }
 #: One run at a time plans and sends (the ledger forbids doubles anyway; this keeps runs from waiting on locks).
 OUTREACH_LIMIT = "alongside-outreach"

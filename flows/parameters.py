@@ -19,7 +19,6 @@ class DailyParameters(BaseModel):
     campaigns: list[str] = Field(default_factory=list, description="only these campaigns; empty means all enabled ones")
     partitions: int | None = Field(None, ge=1, le=1024, description="delivery partitions; empty: config/alongside.yaml")
     fictional_contacts: bool = Field(False, description="give everybody a marked, reserved-domain address")
-    even_if_late: bool = Field(False, description="dispatch although the run started later than max_lateness_hours")
     project: str | None = Field(
         None, description="folder of the hospital's configuration; empty: where the flow stands"
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from prefect import task
@@ -14,16 +15,37 @@ from alongside.ledger import runs as run_store
 from alongside.ledger.messages import count_states
 from alongside.ledger.runs import RunPins
 from alongside.model.clock import RunClock
-from alongside.model.enums import DeliveryMode
+from alongside.outreach.run import is_replay
 from tasks import artifacts
 from tasks.context import keep, run_pins, services
+
+#: Up to so many messages are sent in this process: starting workers would take longer than sending.
+FEW = 2_000
 
 
 @task(name="dispatch")
 def dispatch_planned(run_id: str, root: str | None = None) -> dict[str, Any]:
     """Send every planned message of the run; fails, to be retried, when some could not leave."""
+    report = _dispatch(clock_of(run_pins(run_id, root), root), root, run_id)
+    keep(run_id, "dispatch", report, root)
+    with services(root).ledger.begin() as connection:
+        for row in run_store.campaigns_of(connection, run_id):
+            if row["state"] == "planned":
+                run_store.mark_dispatched(connection, run_id, row["campaign"])
+    return report
+
+
+@task(name="dispatch what waited")
+def dispatch_waiting(as_of: datetime | None, root: str | None = None) -> dict[str, Any]:
+    """Send what any run planned and what had to wait: quiet hours that ended, pauses lifted, messages planned again."""
     house = services(root)
-    pins = run_pins(run_id, root)
+    now = house.clock()
+    clock = RunClock(as_of or now, now, replay=is_replay(as_of, now))
+    return _dispatch(clock, root, None)
+
+
+def _dispatch(clock: RunClock, root: str | None, run_id: str | None) -> dict[str, Any]:
+    house = services(root)
     with house.ledger.begin() as connection:
         waiting = count_states(connection, run_id=run_id)["planned"]
     report = dispatch(
@@ -31,35 +53,39 @@ def dispatch_planned(run_id: str, root: str | None = None) -> dict[str, Any]:
         house.project,
         house.settings,
         house.environment,
-        clock=clock_of(pins, root),
-        mode=DeliveryMode(pins.mode),
+        clock=clock,
         run_id=run_id,
+        workers=None if waiting > FEW else 0,
         on_progress=_progress(waiting),
     )
     rows = [{"state": state, "messages": count} for state, count in report.states.items()]
-    artifacts.table("dispatch", rows, "Messages of this run by state")
-    keep(run_id, "dispatch", report.to_json(), root)
+    artifacts.table("dispatch", rows, "Messages by state")
     report.require_complete()
-    with house.ledger.begin() as connection:
-        for row in run_store.campaigns_of(connection, run_id):
-            if row["state"] == "planned":
-                run_store.mark_dispatched(connection, run_id, row["campaign"])
     return report.to_json()
 
 
 @task(name="settle unknown messages")
 def reconcile_unknown(run_id: str, root: str | None = None) -> dict[str, Any]:
     """Ask the vendor about messages whose outcome is unknown for longer than the grace period."""
+    return keep(run_id, "reconcile", _reconcile(clock_of(run_pins(run_id, root), root), root), root)
+
+
+@task(name="settle unknown messages of any run")
+def reconcile_waiting(as_of: datetime | None, root: str | None = None) -> dict[str, Any]:
+    """The same, outside a daily run."""
+    now = services(root).clock()
+    return _reconcile(RunClock(as_of or now, now, replay=is_replay(as_of, now)), root)
+
+
+def _reconcile(clock: RunClock, root: str | None) -> dict[str, Any]:
     house = services(root)
     with house.ledger.begin() as connection:
         unknown = count_states(connection)["unknown"]
     if not unknown:
         return {"unknown": 0}
-    report = reconcile(
-        house.ledger, house.settings, house.environment, clock=clock_of(run_pins(run_id, root), root)
-    ).to_json()
+    report = reconcile(house.ledger, house.settings, house.environment, clock=clock).to_json()
     artifacts.table("unknown", [report], "What was learnt about messages without an answer")
-    return keep(run_id, "reconcile", report, root)
+    return report
 
 
 def clock_of(pins: RunPins, root: str | None = None) -> RunClock:
@@ -74,6 +100,7 @@ def _progress(waiting: int) -> Any:
     artifact = create_progress_artifact(0.0, key="dispatch-progress", description=f"{waiting:,} messages to send")
 
     def listen(progress: Progress) -> None:
-        update_progress_artifact(artifact, min(100.0, 100.0 * progress.settled / waiting))
+        done = progress.accepted + progress.rejected + progress.withheld + progress.postponed + progress.unknown
+        update_progress_artifact(artifact, min(100.0, 100.0 * done / waiting))
 
     return listen

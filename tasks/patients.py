@@ -17,9 +17,12 @@ def identify(run_id: str, fictional_contacts: bool, root: str | None = None) -> 
     clean = house.warehouse.staging(run_id) / "clean"
     now = house.clock()
     if fictional_contacts:
-        patients.fictional_contacts(clean, house.warehouse, run_pins(run_id, root).as_of)
-    report = patients.resolve(clean, house.ledger, house.vault, now, house.warehouse)
-    consents = patients.record_consents(clean, clean.parent / "person_map.parquet", house.ledger, now, house.warehouse)
+        patients.fictional_contacts(clean, secret=house.ledger.info.secret, warehouse=house.warehouse)
+    report = patients.resolve(
+        clean, house.ledger, house.vault, now=now, warehouse=house.warehouse, settings=house.settings
+    )
+    person_map = clean.parent / patients.PERSON_MAP
+    consents = patients.record_consents(clean, person_map, house.ledger, now=now, warehouse=house.warehouse)
     return keep(run_id, "identity", {"identity": report.to_json(), "consents": consents.to_json()}, root)
 
 
@@ -30,5 +33,7 @@ def build_360(run_id: str, snapshot_id: str, root: str | None = None) -> dict[st
     as_of = run_pins(run_id, root).as_of
     draft = house.warehouse.begin(snapshot_id, as_of)
     clean = house.warehouse.staging(run_id) / "clean"
-    report = patients.build_snapshot(clean, draft, house.ledger, house.vault, as_of, house.settings, house.warehouse)
+    report = patients.build_snapshot(
+        clean, draft, house.ledger, house.vault, as_of=as_of, settings=house.settings, warehouse=house.warehouse
+    )
     return keep(run_id, "patients", report.to_json(), root)

@@ -9,6 +9,7 @@ from prefect import task
 
 from alongside.ledger import runs as run_store
 from alongside.ledger.messages import count_messages
+from alongside.ledger.pauses import active_pauses, set_pause
 from alongside.ledger.runs import RunPins
 from alongside.model.enums import MessageState
 from alongside.outreach.plan import funnel_order
@@ -32,6 +33,29 @@ def start(run_id: str, as_of: datetime | None, scheduled_at: datetime | None, ro
         scheduled_at=scheduled_at,
     )
     return start_run(house.ledger, request, house.clock())
+
+
+@task(name="hold late run")
+def hold_late_run(run_id: str, root: str | None = None) -> None:
+    """A run that started too late plans, but nothing of it leaves until somebody says so (once: a release stands)."""
+    house = services(root)
+    hours = house.settings.delivery.max_lateness_hours
+    with house.ledger.begin() as connection:
+        if run_store.campaigns_of(connection, run_id):
+            return  # an earlier try planned and held it; if it is free now, a person has released it
+        set_pause(
+            connection,
+            f"run:{run_id}",
+            by="schedule",
+            reason=f"started more than {hours:g} hours late",
+            now=house.clock(),
+        )
+
+
+def is_held(run_id: str, root: str | None = None) -> bool:
+    """Whether the run as a whole waits for a person."""
+    with services(root).ledger.begin() as connection:
+        return f"run:{run_id}" in active_pauses(connection)
 
 
 @task(name="finish run")

@@ -18,12 +18,13 @@ def ingest_extracts(run_id: str, roots: dict[str, str], root: str | None = None)
     folders = house.source_roots(roots)
     known = load_sources(house.project)
     report = ingest(
-        [known[name] for name in folders],
+        {name: known[name] for name in folders},
         folders,
         load_concepts(house.project),
         run_pins(run_id, root).as_of,
         house.warehouse.staging(run_id) / "canonical",
         house.warehouse,
+        secret=house.ledger.info.secret,
     ).to_json()
     artifacts.table("ingest", report.get("tables", []), "Rows read, kept and refused by source and table")
     return keep(run_id, "ingest", report, root)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 FIRST_DAY = date(2026, 3, 1)
 RUN_AT = time(8, 0)
+#: After the daily run, `deliver` runs once more for patients whose own quiet hours end later.
+LATE_MORNING = timedelta(hours=4)
 EXPERIMENT = "hypertension_review_wording"
 
 
@@ -75,7 +77,7 @@ class Play:
 
     def run(self, stage: Stage) -> dict[str, Any]:
         """Every day that was not played yet; when all were, the last one once more, to show that nothing doubles."""
-        from alongside.cli.runs import run_daily
+        from alongside.cli.runs import run_flow
 
         played = self._played()
         left = [moment for moment in self._moments() if moment not in played]
@@ -87,9 +89,10 @@ class Play:
         for number, moment in enumerate(moments, 1):
             with self._status(f"Day {number} of {len(moments)}: {moment:%Y-%m-%d}"):
                 self._open_day(stage, moment, again)
-                summary = run_daily({"as_of": moment, "project": str(self.house.project.root)})
+                parameters = {"as_of": moment, "project": str(self.house.project.root)}
+                summary = run_flow(parameters)
                 if not again:
-                    stage.settle(summary["as_of"])
+                    self._late_morning(stage, parameters, summary)
                 summary = stage.refreshed(summary)
             self._say(self._line(moment, summary))
         return self._result(stage, summary, again)
@@ -114,6 +117,17 @@ class Play:
         stage.control.set_clock(moment, settle=30)
         bookings, _ = read_bookings(self.house.project.var / "sandbox" / "demo" / "bookings.ndjson")
         advance(self.root, moment.date(), bookings=bookings)
+
+    def _late_morning(self, stage: Stage, parameters: dict[str, Any], summary: dict[str, Any]) -> None:
+        """Those who sleep longer get theirs now, and the day takes its course."""
+        from alongside.cli.runs import run_flow
+
+        waiting = summary["funnel"].get("planned", 0) - summary["funnel"].get("accepted", 0)
+        if waiting and stage.control is not None:
+            later = parameters["as_of"] + LATE_MORNING
+            stage.control.set_clock(later)
+            run_flow({**parameters, "as_of": later}, only_waiting=True)
+        stage.settle(summary["as_of"])
 
     def _line(self, moment: datetime, summary: dict[str, Any]) -> str:
         funnel = summary["funnel"]

@@ -78,7 +78,6 @@ def run(
     fictional_contacts: Annotated[
         bool, typer.Option("--fictional-contacts", help="Give everybody a marked, reserved-domain address.")
     ] = False,
-    even_if_late: Annotated[bool, typer.Option("--even-if-late", help="Send although the run is late.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run the daily flow now: refresh, plan, send, evaluate.
@@ -96,11 +95,10 @@ def run(
         "campaigns": campaign or [],
         "partitions": partitions,
         "fictional_contacts": fictional_contacts,
-        "even_if_late": even_if_late,
         "project": str(house.project.root),
     }
     with stand_in_if_needed(house, parameters["as_of"]) as stage:
-        summary = run_daily(parameters)
+        summary = run_flow(parameters)
         stage.settle(summary["as_of"])
         summary = stage.refreshed(summary)
     if as_json:
@@ -111,8 +109,8 @@ def run(
         raise typer.Exit(1)
 
 
-def run_daily(parameters: dict[str, Any]) -> dict[str, Any]:
-    """The daily flow in this process, quietly; its summary as `run --json` prints it.
+def run_flow(parameters: dict[str, Any], *, only_waiting: bool = False) -> dict[str, Any]:
+    """The daily flow (or `deliver`) in this process, quietly; the daily summary is what `run --json` prints.
 
     Without a Prefect server (PREFECT_API_URL) Prefect starts one for the life of this process.
     """
@@ -131,11 +129,13 @@ def run_daily(parameters: dict[str, Any]) -> dict[str, Any]:
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     from flows.daily import daily
+    from flows.deliver import deliver
     from flows.parameters import DailyParameters
 
     # A heartbeat tells a server that a process elsewhere lives; here it would only cost a second a flow.
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-        summary: dict[str, Any] = daily(DailyParameters.model_validate(parameters))
+        flow = deliver if only_waiting else daily
+        summary: dict[str, Any] = flow(DailyParameters.model_validate(parameters))
     return summary
 
 

@@ -11,7 +11,7 @@ from alongside.ledger.schema import batch, pause
 from alongside.model.errors import Refused
 
 ALL = "all"
-_FORMS = "all, channel:<name> or campaign:<name>"
+_FORMS = "all, channel:<name>, campaign:<name> or run:<id>"
 
 
 def set_pause(connection: Connection, scope: str, *, by: str, reason: str, now: datetime) -> bool:
@@ -19,7 +19,7 @@ def set_pause(connection: Connection, scope: str, *, by: str, reason: str, now: 
 
     Raises
     ------
-    Refused : the scope has none of the forms `all`, `channel:<name>`, `campaign:<name>`
+    Refused : the scope has none of the forms `all`, `channel:<name>`, `campaign:<name>`, `run:<id>`
     """
     _check(scope)
     if connection.execute(sa.select(pause.c.scope).where(pause.c.scope == scope)).first():
@@ -42,11 +42,16 @@ def active_pauses(connection: Connection) -> dict[str, str]:
 
 def not_paused() -> sa.ColumnElement[bool]:
     """A condition on `batch`: nothing silences it. Part of every claim and of every call."""
-    scopes = [ALL, sa.literal("channel:") + batch.c.channel, sa.literal("campaign:") + batch.c.campaign]
+    scopes = [
+        ALL,
+        sa.literal("channel:") + batch.c.channel,
+        sa.literal("campaign:") + batch.c.campaign,
+        sa.literal("run:") + batch.c.run_id,
+    ]
     return ~sa.exists().where(pause.c.scope.in_(scopes))
 
 
 def _check(scope: str) -> None:
     kind, _, name = scope.partition(":")
-    if scope != ALL and not (kind in ("channel", "campaign") and name):
+    if scope != ALL and not (kind in ("channel", "campaign", "run") and name):
         raise Refused(f"{scope!r} is nothing that can be paused", remedy=f"Name one of: {_FORMS}.")

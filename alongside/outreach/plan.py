@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, time
 from pathlib import Path
@@ -26,7 +26,7 @@ from alongside.outreach.catalogues import Catalogues
 from alongside.outreach.experiments import ExperimentDefinition, assign_sticky
 from alongside.outreach.gates import GateInput, close_gates, funnel_of
 from alongside.outreach.quiet_hours import earliest_send
-from alongside.outreach.relations import Facts, choose_audience, load_relations, open_snapshot
+from alongside.outreach.relations import CHUNK, Facts, choose_audience, chunks, load_relations, open_snapshot
 from alongside.outreach.screening import Sample, Screen
 from alongside.segments import compile_variables, failed_fields
 from alongside.settings import HospitalSettings
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
 #: Version of the analysis that an experiment is registered with at launch.
 ANALYSIS_VERSION = "1"
-#: Candidates rendered and assigned at a time: bounds the planner's memory.
-CHUNK = 10_000
 
 
 @dataclass(frozen=True)
@@ -229,7 +227,7 @@ class Planner:
             "CREATE OR REPLACE TEMP TABLE decided (person_id VARCHAR, late INTEGER, variant VARCHAR, is_new BOOLEAN,"
             " message_key VARCHAR, not_before TIMESTAMP)"
         )
-        for chunk in _chunks(duck, self._candidates_sql(arms)):
+        for chunk in chunks(duck, self._candidates_sql(arms)):
             decided = self._decide_chunk(chunk, campaign, arms, screen, digest)
             duck.register("fresh", decided)
             duck.execute("INSERT INTO decided SELECT * FROM fresh")
@@ -384,7 +382,7 @@ class Planner:
         with self.ledger.begin() as connection:
             plan_batches(
                 connection,
-                duck.execute(self._messages_sql(arms, campaign)).to_arrow_reader(CHUNK),
+                duck.sql(self._messages_sql(arms, campaign)).to_arrow_reader(CHUNK),
                 run_id=self.run.run_id,
                 campaign=campaign.name,
                 planned_at=self.run.as_of,
@@ -408,10 +406,10 @@ class Planner:
                 analysis_version=ANALYSIS_VERSION,
                 at=self.run.as_of,
             )
-        fresh = duck.execute(
+        fresh = duck.sql(
             "SELECT person_id, variant, $at::TIMESTAMP AS assigned_at, $channel AS channel FROM outcome"
             " WHERE mask = 0 AND is_new ORDER BY person_id",
-            {"at": self.run.as_of.replace(tzinfo=None), "channel": campaign.channel.value},
+            params={"at": self.run.as_of.replace(tzinfo=None), "channel": campaign.channel.value},
         ).to_arrow_table()
         registrations.insert_assignments(self.ledger, experiment.name, fresh, self.run.run_id)
 
@@ -471,20 +469,6 @@ class _Arms:
             return [""] * len(people), [False] * len(people)
         assigned = assign_sticky(secret, self.experiment, people, self.existing)
         return assigned.column("variant").to_pylist(), assigned.column("is_new").to_pylist()
-
-
-def _chunks(duck: duckdb.DuckDBPyConnection, sql: str) -> Iterator[pa.Table]:
-    """The query's rows in tables of `CHUNK`, read by a cursor of its own so that the connection stays free."""
-    import pyarrow as pa
-
-    duck.execute(f"CREATE OR REPLACE TEMP TABLE waiting AS SELECT row_number() OVER () - 1 AS place, * FROM ({sql})")
-    row = duck.execute("SELECT count(*) FROM waiting").fetchone()
-    for start in range(0, row[0] if row else 0, CHUNK):
-        chunk = duck.execute(
-            f"SELECT * EXCLUDE (place) FROM waiting WHERE place >= {start} AND place < {start + CHUNK} ORDER BY place"
-        ).to_arrow_table()
-        assert isinstance(chunk, pa.Table)  # noqa: S101
-        yield chunk
 
 
 def _clock(text: str | None) -> time | None:

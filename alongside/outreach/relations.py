@@ -19,7 +19,10 @@ from alongside.warehouse.duck import quoted
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
+#: Candidates handled at a time: bounds the planner's memory.
+CHUNK = 10_000
 CROSS_BORDER = "cross_border"
 
 
@@ -46,7 +49,7 @@ def choose_audience(connection: duckdb.DuckDBPyConnection, segment: str) -> int:
         "CREATE OR REPLACE TEMP TABLE audience AS SELECT DISTINCT person_id FROM membership WHERE segment = $segment",
         {"segment": segment},
     )
-    return _count(connection, "audience")
+    return count(connection, "audience")
 
 
 def load_relations(connection: duckdb.DuckDBPyConnection, facts: Facts, campaign: Campaign, purpose: Purpose) -> None:
@@ -96,11 +99,27 @@ def _load_heldout(connection: duckdb.DuckDBPyConnection, secret: bytes, share: f
         return
     import pyarrow as pa
 
-    for batch in connection.execute("SELECT person_id FROM audience").to_arrow_reader(50_000):
-        people = (value.as_py() for value in batch.column("person_id"))
+    for chunk in chunks(connection, "SELECT person_id FROM audience ORDER BY person_id"):
+        people: list[str] = chunk.column("person_id").to_pylist()
         held = [person for person in people if unit_interval(secret, "global-holdout", person) < share]
         with _registered(connection, "held", pa.table({"person_id": pa.array(held, pa.string())})):
             connection.execute("INSERT INTO heldout SELECT person_id FROM held")
+
+
+def chunks(connection: duckdb.DuckDBPyConnection, sql: str) -> Iterator[pa.Table]:
+    """The query's rows in order, in tables of `CHUNK`; between two of them the connection is free for other work."""
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE waiting AS SELECT row_number() OVER () - 1 AS place, * FROM ({sql})"
+    )
+    for start in range(0, count(connection, "waiting"), CHUNK):
+        yield connection.sql(
+            f"SELECT * EXCLUDE (place) FROM waiting WHERE place >= {start} AND place < {start + CHUNK} ORDER BY place"
+        ).to_arrow_table()
+
+
+def count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    """Rows of a table. DuckDB 2 refuses other work while a result is not read to its end, hence `fetchall`."""
+    return int(connection.execute(f"SELECT count(*) FROM {table}").fetchall()[0][0])
 
 
 @contextmanager
@@ -110,8 +129,3 @@ def _registered(connection: duckdb.DuckDBPyConnection, name: str, table: object)
         yield
     finally:
         connection.unregister(name)
-
-
-def _count(connection: duckdb.DuckDBPyConnection, table: str) -> int:
-    row = connection.execute(f"SELECT count(*) FROM {table}").fetchone()
-    return int(row[0]) if row else 0

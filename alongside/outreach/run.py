@@ -45,7 +45,7 @@ def start_run(ledger: Ledger, request: RunRequest, now: datetime) -> RunPins:
     Refused : a replay (`as_of` far from now) with anything but the stand-in
     """
     as_of = request.as_of or request.scheduled_at or now
-    replay = abs(now - as_of) > REPLAY_TOLERANCE
+    replay = is_replay(as_of, now)
     if replay and not _is_stand_in(request):
         raise Refused(
             f"as-of {as_of:%Y-%m-%d %H:%M} is a replay, and a replay reaches the stand-in only",
@@ -66,6 +66,11 @@ def start_run(ledger: Ledger, request: RunRequest, now: datetime) -> RunPins:
     )
     with ledger.begin() as connection:
         return pin_run(connection, wanted)
+
+
+def is_replay(as_of: datetime | None, now: datetime) -> bool:
+    """Whether the moment lies so far from the wall clock that patients' time must follow it."""
+    return as_of is not None and abs(now - as_of) > REPLAY_TOLERANCE
 
 
 def _is_stand_in(request: RunRequest) -> bool:

@@ -148,8 +148,8 @@ def _decision(duck: duckdb.DuckDBPyConnection, path: Path, ids: list[str]) -> di
         f"SELECT * FROM read_parquet({quoted(path)}) WHERE list_contains($ids, person_id)", {"ids": ids}
     )
     names = [column[0] for column in found.description or []]
-    row = found.fetchone()
-    return dict(zip(names, row, strict=True)) if row else None
+    rows = found.fetchall()
+    return dict(zip(names, rows[0], strict=True)) if rows else None
 
 
 def _messages(connection: sa.Connection, ids: list[str]) -> dict[tuple[str, str], dict[str, Any]]:

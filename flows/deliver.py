@@ -1,0 +1,18 @@
+"""Deliver: what had to wait for a morning, an operator or a vendor's answer leaves as soon as it may."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect import flow
+
+from flows.parameters import DailyParameters
+from tasks.delivery import dispatch_waiting, reconcile_waiting
+
+
+@flow(name="deliver", flow_run_name="deliver", log_prints=False)
+def deliver(parameters: DailyParameters | None = None) -> dict[str, Any]:
+    """Settle unknown messages, then send whatever may leave now, of any run."""
+    wanted = parameters or DailyParameters()
+    reconcile_waiting(wanted.as_of, wanted.project)
+    return dispatch_waiting(wanted.as_of, wanted.project)
