@@ -17,6 +17,7 @@ from alongside.sandbox.hospital.draws import Flags, Ints
 from alongside.sandbox.hospital.hospital import Hospital
 from alongside.sandbox.hospital.people import DAY, HISTORY_DAYS, NEVER, People
 from alongside.sandbox.hospital.records import identifier
+from alongside.sandbox.hospital.services import SERVICES
 from alongside.sandbox.hospital.visits import Program, Visits
 
 STATUSES = ("已预约", "已完成", "爽约", "已取消")
@@ -109,7 +110,7 @@ def appointments_table(appointments: Appointments) -> pa.Table:
             "appointment_no": appointments.text,
             "patient_no": identifier("his", appointments.index),
             "dept": word(c.DEPARTMENT_TEXTS, department),
-            "service": word(c.SERVICES, appointments.service),
+            "service": word(SERVICES, appointments.service),
             "doctor_no": doctor(department, appointments.index),
             "booked_at": moment_text(appointments.booked),
             "start_at": moment_text(appointments.start),

@@ -12,7 +12,7 @@ from pathlib import Path
 from alongside.model.clock import require_utc
 from alongside.model.errors import DataInvalid
 from alongside.model.findings import nearest
-from alongside.sandbox.hospital.clinical import SERVICES
+from alongside.sandbox.hospital.services import SERVICES
 
 #: The hospital's local time; China has had one zone and no summer time since 1991.
 _LOCAL = timedelta(hours=8)

@@ -287,17 +287,6 @@ DOCTORS_PER_DEPARTMENT = 12
 VISIT_TYPES: tuple[str, ...] = ("门诊", "住院", "急诊", "体检")
 OUTPATIENT, INPATIENT, EMERGENCY, WELLNESS = range(4)
 
-SERVICES: tuple[str, ...] = (
-    "follow_up",
-    "screening",
-    "vaccination",
-    "surgery",
-    "pre_op_assessment",
-    "rehabilitation",
-    "antenatal",
-    "consultation",
-)
-
 
 @dataclass(frozen=True)
 class Operation:

@@ -172,9 +172,9 @@ def written_birth(hospital: Hospital, key: Ints, birth: Ints) -> Any:
     draws, dirt = hospital.draws, hospital.dirt
     fault = draws.uniform("birth/fault", key)
     last = dirt.birth_missing + dirt.birth_impossible
-    far = np.where(fault < dirt.birth_missing + dirt.birth_impossible / 2, birth - 76_700, birth + 36_600)
+    ancient = hospital.first_day - 210 * 365 - birth % 300
+    impossible = np.where(fault < dirt.birth_missing + dirt.birth_impossible / 2, ancient, birth % 20_000 + 25_000)
     wrong = (fault >= dirt.birth_missing) & (fault < last)
-    impossible = np.where(birth > 0, birth + 36_600, far)
     text = iso_date(np.where(wrong, impossible, birth), fault >= dirt.birth_missing)
     form = draws.uniform("birth/form", key)
     slashed, compact = dirt.birth_other_format * 2 / 3, dirt.birth_other_format

@@ -15,12 +15,12 @@ import pyarrow.compute as pc
 from alongside.model.errors import DataInvalid, Refused
 from alongside.sandbox.hospital.agenda import Appointments
 from alongside.sandbox.hospital.bookings import Booking, distinct
-from alongside.sandbox.hospital.clinical import SERVICES
 from alongside.sandbox.hospital.daily import DayOfBlock, Due, bookings_as_appointments
 from alongside.sandbox.hospital.draws import Ints
 from alongside.sandbox.hospital.extracts import ExtractWriter
 from alongside.sandbox.hospital.hospital import CUT, DAY_BLOCK, Hospital, day_number
 from alongside.sandbox.hospital.people import DAY
+from alongside.sandbox.hospital.services import SERVICES
 from alongside.sandbox.hospital.truth import Truth, TruthWriter, day_condition
 
 

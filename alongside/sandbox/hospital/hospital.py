@@ -13,7 +13,7 @@ from alongside.sandbox.hospital.draws import Draws, Ints
 from alongside.sandbox.hospital.people import DAY, People, make_people
 
 #: People handled at once; bounds memory and changes no byte of the first dump.
-CHUNK = 20_000
+CHUNK = 10_000
 #: Part of a day's definition (each block draws its own visitors): never change it between two days of one hospital.
 DAY_BLOCK = 200_000
 #: Extracts are taken at 02:00.
