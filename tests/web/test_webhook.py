@@ -77,27 +77,26 @@ def test_a_replayed_request_is_refused_once_it_is_old(house: House) -> None:
     assert house.client.post(PATH, content=payload, headers=headers).status_code == 403
 
 
-@pytest.mark.parametrize("age", [601, 86_400, -601])
-def test_a_stale_or_future_signature_is_refused(house: House, age: float) -> None:
-    assert post(house, [delivered(house.plan())], age=age).status_code == 403
+def test_a_stale_or_future_signature_is_refused(house: House) -> None:
+    events = [delivered(house.plan())]
+    for age in (601, 86_400, -601):
+        assert post(house, events, age=age).status_code == 403
     assert kept(house.ledger) == []
 
 
-@pytest.mark.parametrize(
-    "headers",
-    [
+def test_unsigned_requests_are_forbidden(house: House) -> None:
+    payload = json.dumps([delivered(house.plan())]).encode()
+    now = str(int(NOW.timestamp()))
+    for headers in (
         {},
         {SIGNATURE_HEADER: "x"},
-        {TIMESTAMP_HEADER: str(int(NOW.timestamp()))},
-        {SIGNATURE_HEADER: "not base64!", TIMESTAMP_HEADER: str(int(NOW.timestamp()))},
-        {SIGNATURE_HEADER: "AAAA", TIMESTAMP_HEADER: str(int(NOW.timestamp()))},
+        {TIMESTAMP_HEADER: now},
+        {SIGNATURE_HEADER: "not base64!", TIMESTAMP_HEADER: now},
+        {SIGNATURE_HEADER: "AAAA", TIMESTAMP_HEADER: now},
         {SIGNATURE_HEADER: "AAAA", TIMESTAMP_HEADER: "yesterday"},
         {SIGNATURE_HEADER: "A" * 5000, TIMESTAMP_HEADER: "9" * 5000},
-    ],
-)
-def test_unsigned_requests_are_forbidden(house: House, headers: dict[str, str]) -> None:
-    payload = json.dumps([delivered(house.plan())]).encode()
-    assert house.client.post(PATH, content=payload, headers=headers).status_code == 403
+    ):
+        assert house.client.post(PATH, content=payload, headers=headers).status_code == 403
     assert kept(house.ledger) == []
 
 
@@ -113,11 +112,10 @@ def test_another_key_or_another_body_is_forged(house: House, tmp_path_factory: p
     assert kept(house.ledger) == []
 
 
-@pytest.mark.parametrize(
-    "payload", [b"", b"[", b'[{"event": "deliv', b"null", b"{}", b'["x"]', b"[[]]", b"[1]", b"[" * 50_000, b'"x"']
-)
-def test_signed_nonsense_is_a_bad_request(house: House, payload: bytes) -> None:
-    assert post(house, payload).status_code == 400
+def test_signed_nonsense_is_a_bad_request(house: House) -> None:
+    half_written = b'[{"event": "deliv'
+    for payload in (b"", b"[", half_written, b"null", b"{}", b'["x"]', b"[[]]", b"[1]", b"[" * 50_000, b'"x"'):
+        assert post(house, payload).status_code == 400
 
 
 def test_bytes_that_are_no_text_are_refused_even_when_signed(house: House) -> None:
@@ -126,7 +124,8 @@ def test_bytes_that_are_no_text_are_refused_even_when_signed(house: House) -> No
 
 
 def test_an_oversized_body_is_refused_by_its_header_and_by_its_bytes(house: House) -> None:
-    large = json.dumps([delivered(house.plan(), str(n)) for n in range(2000)]).encode()
+    key = house.plan()
+    large = json.dumps([delivered(key, str(n)) for n in range(2000)]).encode()
     assert len(large) > 100_000
     assert post(house, large).status_code == 413
 

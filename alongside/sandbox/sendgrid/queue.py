@@ -53,7 +53,7 @@ class PatientQueue:
         return len(self._heap)
 
     def add(self, moment: float, offsets: Iterable[int]) -> None:
-        """Newly accepted messages: their first step is due at once, or when they are scheduled."""
+        """Messages accepted at `moment`; those with a later `send_at` find their time when they are first looked at."""
         for offset in offsets:
             heapq.heappush(self._heap, (moment, offset, 0))
 
@@ -74,6 +74,9 @@ class PatientQueue:
             moment, offset, index = heapq.heappop(self._heap)
             record = self.accepted.read(offset)
             started, steps = self._steps(record)
+            if moment < started:  # `send_at`: the message waits
+                heapq.heappush(self._heap, (started, offset, index))
+                continue
             happening = Happening(offset, index, moment, steps[index].act, record)
             self._push_next(offset, started, steps, index + 1)
             if not self._is_done(offset, index):
