@@ -49,14 +49,23 @@ class Hospital:
         return target
 
     def read(
-        self, *names: str, as_of: datetime = AS_OF, given: Mapping[str, Path] | None = None, secret: bytes | None = None
+        self,
+        *names: str,
+        as_of: datetime = AS_OF,
+        given: Mapping[str, Path] | None = None,
+        secret: bytes | None = None,
+        concepts: Concepts | None = None,
     ) -> IngestReport:
         """Ingest these sources; the tables are then there for `rows`."""
         sources = load_sources(self.project)
         chosen = {name: sources[name] for name in names}
         roots = source_roots(self.project, chosen, given)
         warehouse = Warehouse(self.project.var / "warehouse", "1GB", 2)
-        return ingest(chosen, roots, shipped_concepts(), as_of, self.out, warehouse, secret)
+        return ingest(chosen, roots, concepts or shipped_concepts(), as_of, self.out, warehouse, secret)
+
+    def concepts(self) -> Concepts:
+        """The concepts of this project, where a test has changed them."""
+        return load_concepts(self.project)
 
     @property
     def out(self) -> Path:
