@@ -11,8 +11,8 @@ from functools import cached_property
 from sqlglot import exp
 
 from alongside.model.enums import Locale, Stage
+from alongside.segments.building import Build, segment_column, tag_column
 from alongside.segments.columns import PERSON
-from alongside.segments.functions import Build, segment_column, tag_column
 from alongside.segments.language import Scope, references
 from alongside.segments.model import Level
 from alongside.segments.moment import Moment

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from sqlglot import exp
 
+from alongside.segments.building import Build
 from alongside.segments.catalogue import Catalogue, Definition, Node
 from alongside.segments.columns import PERSON
 from alongside.segments.features import Sources, group_queries
-from alongside.segments.functions import Build
 from alongside.segments.language import references
 from alongside.segments.moment import Moment
 from alongside.segments.translate import translate

@@ -268,3 +268,8 @@ def _clear_errors(tables: Path, out: Path) -> Iterator[None]:
     except duckdb.IOException as error:
         remedy = "Check that every table is there and that the disk has space; the previous snapshot stays current."
         raise StoreUnavailable("segments cannot be read or written", where=str(out), remedy=remedy) from error
+    except duckdb.Error as error:
+        remedy = "Look for a calculation with very large numbers in config/tags and config/segments."
+        kind = type(error).__name__
+        # Not chained: this error's text may quote a patient's value.
+        raise DataInvalid(f"a value does not fit a calculation ({kind})", where=str(tables), remedy=remedy) from None

@@ -6,8 +6,9 @@ from datetime import datetime
 
 from sqlglot import exp
 
+from alongside.segments.building import Build
 from alongside.segments.features import timestamp
-from alongside.segments.functions import FUNCTIONS, Build
+from alongside.segments.functions import FUNCTIONS
 
 _PARTS = (exp.Year, exp.Month, exp.Day, exp.Hour, exp.DayOfWeek)
 _MOMENTS = {exp.DataType.Type.DATE, exp.DataType.Type.TIMESTAMP, exp.DataType.Type.TIMESTAMPNTZ}

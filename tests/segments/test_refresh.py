@@ -237,3 +237,11 @@ def test_a_missing_table_a_missing_column_and_an_unwritable_folder_are_told_in_w
     (tables / "encounter.parquet").unlink()
     with pytest.raises(StoreUnavailable):
         refresh(catalogue, tables, tables, None, AS_OF, duck)
+
+
+def test_a_calculation_that_overflows_names_no_value(night: Night, written: Written) -> None:
+    catalogue = written.segment("s", "age * 2147483647 > 3").load()
+    with pytest.raises(DataInvalid, match="does not fit a calculation") as raised:
+        night.run(catalogue, {"a": 73})
+    assert "73" not in str(raised.value)
+    assert raised.value.__suppress_context__
