@@ -5,11 +5,12 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(VENV)/tool/bin/uv
+SIZE ?= 10k
 # Nothing that this project starts reports to anyone.
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 
-.PHONY: help setup demo test check lint types imports serve bench lock clean
+.PHONY: help setup demo serve test check lint types imports pytest system bench lock clean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -17,7 +18,7 @@ help:  ## List the commands
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Alongside needs Python 3.11 or newer; found $$($(PYTHON) --version). Set PYTHON=/path/to/python3.11"; exit 1; }
 	@$(PYTHON) -m venv $(VENV)/tool
-	@$(VENV)/tool/bin/pip --quiet --disable-pip-version-check install 'uv>=0.9'
+	@$(VENV)/tool/bin/pip --quiet --disable-pip-version-check install 'uv>=0.9' 2>&1 | grep -v '^WARNING: Location' || true
 
 $(BIN)/.ready: requirements.lock pyproject.toml | $(UV)
 	@echo "Setting up .venv from requirements.lock ..."
@@ -30,6 +31,33 @@ setup: $(BIN)/.ready  ## Install everything into .venv
 
 demo: setup  ## Set up, build the demo hospital, run the whole pipeline, write the report
 	@$(BIN)/alongside demo
+
+serve: setup  ## Prefect server with its UI, a worker, the stand-in and the web application, until Ctrl-C
+	@$(BIN)/python -m tools.serve
+
+test: setup system lint types imports pytest  ## Set up and run every check
+
+check: lint types imports  ## The checks without tests
+
+lint: setup  ## Style: ruff and ruff format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+types: setup  ## mypy --strict on the engine
+	@$(BIN)/mypy
+
+imports: setup  ## The floors of the house
+	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
+
+system: setup  ## PostgreSQL and Chromium for the tests, installed when missing (root on Debian)
+	@bash tools/system.sh
+
+pytest: setup  ## Every test
+	@source tools/postgres.env 2>/dev/null || true; $(BIN)/pytest -n 2 --dist loadgroup
+
+bench: setup  ## Benchmarks against their baselines; SIZE=10k, 100k or 1m
+	@$(UV) --quiet pip install --python $(BIN)/python --group peers
+	@$(BIN)/python -m benchmarks --size $(SIZE)
 
 lock: $(UV)  ## Refresh requirements.lock
 	@$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \

@@ -20,6 +20,8 @@ from flows.deliver import deliver
 from flows.evaluate import evaluate
 from flows.refresh import refresh
 
+#: Where the installed `flows` package lies.
+CODE = Path(__file__).resolve().parent.parent
 #: flow -> (file, schedule or None, what it is for)
 DEPLOYED: dict[str, tuple[Flow[..., Any], str, str | None, str]] = {
     "daily": (daily, "flows/daily.py:daily", "0 8 * * *", "refresh, plan, send and evaluate, every morning"),
@@ -37,18 +39,22 @@ DEPLOYED: dict[str, tuple[Flow[..., Any], str, str | None, str]] = {
 OUTREACH_LIMIT = "alongside-outreach"
 
 
-def register(root: Path, pool: str) -> list[str]:
-    """Create or update the work pool, the concurrency limit and every deployment; returns their names."""
-    settings = read_model(HospitalSettings, Project.at(root).config / "alongside.yaml")
+def register(project: Path, pool: str) -> list[str]:
+    """Create or update the work pool, the concurrency limit and every deployment; returns their names.
+
+    The deployments run the installed flows on the hospital's project, from whichever folder a worker is started.
+    """
+    settings = read_model(HospitalSettings, Project.at(project).config / "alongside.yaml")
     asyncio.run(_prepare(pool))
     names = []
     for name, (flow, entrypoint, cron, purpose) in DEPLOYED.items():
         schedule = Cron(cron, timezone=settings.hospital.time_zone) if cron else None
-        remote = flow.from_source(source=str(root), entrypoint=entrypoint)
+        remote = flow.from_source(source=str(CODE), entrypoint=entrypoint)
         remote.deploy(
             name="alongside",
             work_pool_name=pool,
             schedules=[schedule] if schedule else [],
+            parameters={"parameters": _defaults(name, project)},
             concurrency_limit=1,
             description=purpose,
             tags=["alongside"],
@@ -57,6 +63,11 @@ def register(root: Path, pool: str) -> list[str]:
         )
         names.append(f"{name}/alongside")
     return names
+
+
+def _defaults(name: str, project: Path) -> dict[str, Any]:
+    own = {"project": str(project)}
+    return own if name in ("daily", "deliver") else {"daily": own}
 
 
 async def _prepare(pool: str) -> None:

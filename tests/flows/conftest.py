@@ -1,0 +1,197 @@
+"""A real Prefect server, a small hospital of its own, a stand-in and a web application, once a session."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from alongside.bootstrap import Services, build
+from alongside.sandbox.hospital import generate
+from alongside.sandbox.sendgrid.launch import Running, start
+from alongside.sandbox.sendgrid.options import Options
+from alongside.settings import Environment, Project
+from tests.conftest import ROOT
+
+BIN = Path(sys.executable).parent
+PATIENTS = 400
+POOL = "alongside-test"
+#: The first extract lies a week back, so that played days are replays and the last ones are fresh data.
+FIRST_DUMP = datetime.now(ZoneInfo("Asia/Shanghai")).date() - timedelta(days=8)
+
+
+@dataclass
+class Stage:
+    """One project with everything that a scheduled production run has around it."""
+
+    project: Project
+    prefect_home: Path
+    api: str
+    stand_in: Running
+    environment: dict[str, str]
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def house(self) -> Services:
+        return build(self.project, Environment.read(self.environment))
+
+    def call(self, method: str, path: str, body: Any = None) -> Any:
+        """Prefect's API, as its UI calls it."""
+        request = urllib.request.Request(
+            f"{self.api}{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={"content-type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            text = answer.read()
+        return json.loads(text) if text else None
+
+    def start_run(self, deployment: str, parameters: dict[str, Any], **extra: Any) -> str:
+        """Create a flow run of a deployment, as the UI's button does; returns its id."""
+        found = self.call("GET", f"/deployments/name/{deployment}/alongside")
+        body = {"parameters": {"parameters": {"project": str(self.project.root), **parameters}}, **extra}
+        return str(self.call("POST", f"/deployments/{found['id']}/create_flow_run", body)["id"])
+
+    def retry(self, run_id: str) -> None:
+        """What a click on Retry posts."""
+        state = {"type": "SCHEDULED", "name": "AwaitingRetry"}
+        self.call("POST", f"/flow_runs/{run_id}/set_state", {"state": state, "force": True})
+
+    def work(self) -> subprocess.Popen[bytes]:
+        """A worker that carries out what is due, and ends."""
+        command = [str(BIN / "prefect"), "worker", "start", "--pool", POOL, "--type", "process", "--run-once"]
+        process = subprocess.Popen(command, env=self.environment, cwd=self.project.root, start_new_session=True)
+        self.processes.append(process)
+        return process
+
+    def state(self, run_id: str) -> str:
+        return str(self.call("GET", f"/flow_runs/{run_id}")["state"]["type"])
+
+    def wait_for(self, run_id: str, *states: str, patience: float = 240.0) -> str:
+        until = time.monotonic() + patience
+        while (state := self.state(run_id)) not in states:
+            assert time.monotonic() < until, f"run is {state}, not {states}"
+            time.sleep(0.3)
+        return state
+
+    def carry_out(self, run_id: str) -> str:
+        """Let a worker run it to its end; returns the final state's type."""
+        worker = self.work()
+        state = self.wait_for(run_id, "COMPLETED", "FAILED", "CRASHED")
+        worker.wait(120)
+        return state
+
+    def accepted(self) -> list[str]:
+        """Message keys by the stand-in's own log, in order, repeats included."""
+        log = self.prefect_home.parent / "stand-in" / "accepted.ndjson"
+        return [json.loads(line)["m"] for line in log.read_text().splitlines()] if log.exists() else []
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def day(number: int) -> date:
+    """Day 0 is the first dump."""
+    return FIRST_DUMP + timedelta(days=number)
+
+
+def copy_project(target: Path) -> Project:
+    """The shipped project, awake at night: these runs happen whenever the tests do."""
+    for folder in ("config", "templates", "expectations"):
+        shutil.copytree(ROOT / folder, target / folder)
+    settings = target / "config" / "alongside.yaml"
+    awake = settings.read_text("utf-8").replace('{from: "21:00", to: "08:00"}', '{from: "00:00", to: "00:00"}')
+    settings.write_text(awake, "utf-8")
+    return Project.at(target)
+
+
+@pytest.fixture(scope="session")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    root = tmp_path_factory.mktemp("stage")
+    project = copy_project(root / "project")
+    generate(project.var / "hospital", patients=PATIENTS, start=FIRST_DUMP)
+    web_port, api_port = free_port(), free_port()
+    environment = {
+        **os.environ,
+        "PREFECT_HOME": str(root / "prefect"),
+        "PREFECT_API_URL": f"http://127.0.0.1:{api_port}/api",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_LOGGING_LEVEL": "WARNING",
+        "DO_NOT_TRACK": "1",
+        "ALONGSIDE_HOME": str(project.root),
+        "ALONGSIDE_KEY_DIR": str(root / "keys"),
+        "ALONGSIDE_PUBLIC_URL": f"http://127.0.0.1:{web_port}",
+    }
+    options = Options(
+        folder=root / "stand-in",
+        responses=project.config / "sandbox" / "responses.yaml",
+        webhook_url=f"http://127.0.0.1:{web_port}/webhooks/sendgrid",
+    )
+    with contextlib.ExitStack() as stack:
+        running = stack.enter_context(start(options))
+        environment |= {
+            "SENDGRID_URL": running.url,
+            "SENDGRID_API_KEY": running.api_key,
+            "SENDGRID_WEBHOOK_KEY": running.public_key,
+        }
+        scene = Stage(project, root / "prefect", f"http://127.0.0.1:{api_port}/api", running, environment)
+        stack.callback(_end, scene)
+        server = [
+            str(BIN / "prefect"),
+            "server",
+            "start",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            str(api_port),
+            "--no-services",
+        ]
+        scene.processes.append(subprocess.Popen([*server[:-1]], env=environment, cwd=root))
+        scene.processes.append(
+            subprocess.Popen([sys.executable, "-m", "alongside.web", f"--port={web_port}"], env=environment, cwd=root)
+        )
+        _wait_for(f"{scene.api}/health")
+        _wait_for(f"http://127.0.0.1:{web_port}/healthz")
+        deploy = [str(BIN / "alongside"), "deploy", "--pool", POOL]
+        subprocess.run(deploy, env=environment, cwd=project.root, check=True, timeout=180)
+        yield scene
+
+
+def _wait_for(url: str, patience: float = 180.0) -> None:
+    until = time.monotonic() + patience
+    while True:
+        try:
+            with urllib.request.urlopen(url, timeout=5):
+                return
+        except OSError:
+            assert time.monotonic() < until, f"{url} did not come up"
+            time.sleep(0.3)
+
+
+def _end(scene: Stage) -> None:
+    for process in reversed(scene.processes):
+        process.terminate()
+    for process in scene.processes:
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()

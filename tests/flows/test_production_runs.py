@@ -1,0 +1,174 @@
+"""Scheduled runs on a real Prefect server: outage, kill, Retry as the UI does it, late runs, no patient in Prefect.
+
+The tests share one stage and play successive days on it, so that each finds what the one before has left.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import os
+import signal
+import sqlite3
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from alongside.ledger.messages import count_states
+from alongside.ledger.schema import message
+from alongside.sandbox.hospital import advance
+from alongside.sandbox.sendgrid.faults import Fault, FaultKind
+from tests.flows.conftest import Stage, day
+
+pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect"), pytest.mark.timeout(900)]
+#: Task runs of one daily run: its steps and campaigns, never its patients.
+MOST_TASK_RUNS = 40
+
+
+def _day(stage: Stage, number: int) -> dict[str, str]:
+    """The hospital hands over the extracts up to the day; parameters of its run."""
+    root = stage.project.var / "hospital"
+    for earlier in range(1, number + 1):
+        if not (root / "his" / day(earlier).isoformat()).exists():
+            advance(root, day(earlier), bookings=())
+    return {"as_of": f"{day(number).isoformat()}T08:00:00+08:00"}
+
+
+def _planned(stage: Stage) -> list[str]:
+    with stage.house.ledger.begin() as connection:
+        return list(connection.execute(sa.select(message.c.message_key)).scalars())
+
+
+def _sent_exactly_once(stage: Stage) -> None:
+    accepted = stage.accepted()
+    assert len(accepted) == len(set(accepted)), "the vendor's log shows a message twice"
+
+
+def test_a_daily_run_completes_and_sends_each_message_once(stage: Stage) -> None:
+    run_id = stage.start_run("daily", _day(stage, 1))
+    assert stage.carry_out(run_id) == "COMPLETED"
+    _sent_exactly_once(stage)
+    with stage.house.ledger.begin() as connection:
+        counts = count_states(connection, run_id=run_id)
+    assert counts["taken"] > 50
+    assert counts["unknown"] == 0
+
+
+def test_task_runs_depend_on_steps_not_on_patients(stage: Stage) -> None:
+    runs = stage.call("POST", "/task_runs/count", {})
+    assert 10 <= runs <= MOST_TASK_RUNS
+
+
+def test_operators_see_tables_of_counts(stage: Stage) -> None:
+    keys = {item["key"] for item in stage.call("POST", "/artifacts/filter", {"limit": 200})}
+    assert {"funnel", "data-quality-scorecard", "ingest", "segments", "dispatch"} <= keys
+
+
+def test_a_vendor_outage_fails_the_run_and_retry_finishes_it(stage: Stage) -> None:
+    parameters = _day(stage, 2)
+    before = len(stage.accepted())
+    stage.stand_in.control.behave([Fault(FaultKind.FAIL, status=503)])
+    run_id = stage.start_run("daily", parameters)
+    assert stage.carry_out(run_id) == "FAILED"
+    assert len(stage.accepted()) == before
+    stage.stand_in.control.behave([])
+    stage.retry(run_id)
+    assert stage.carry_out(run_id) == "COMPLETED"
+    assert len(stage.accepted()) > before
+    _sent_exactly_once(stage)
+    with stage.house.ledger.begin() as connection:
+        states = count_states(connection, run_id=run_id)
+    assert states["unknown"] == 0
+
+
+def test_a_run_killed_with_its_worker_in_mid_dispatch_is_retried_without_doubles(stage: Stage) -> None:
+    parameters = _day(stage, 3)
+    before = len(stage.accepted())
+    stage.stand_in.control.behave([Fault(FaultKind.SLOW, seconds=20)])
+    run_id = stage.start_run("daily", parameters)
+    worker = stage.work()
+    _wait_until_calling(stage, run_id)
+    os.killpg(worker.pid, signal.SIGKILL)  # the worker, the flow's process and the delivery workers
+    worker.wait(30)
+    stage.stand_in.control.behave([])
+    state = {"type": "CRASHED", "name": "Crashed"}
+    stage.call("POST", f"/flow_runs/{run_id}/set_state", {"state": state, "force": True})
+    stage.retry(run_id)
+    assert stage.carry_out(run_id) == "COMPLETED"
+    _sent_exactly_once(stage)
+    assert len(stage.accepted()) > before
+
+
+def _wait_until_calling(stage: Stage, run_id: str, patience: float = 240.0) -> None:
+    """Until a batch of the run is in the middle of its call."""
+    until = time.monotonic() + patience
+    query = sa.text("SELECT count(*) FROM batch WHERE run_id = :run AND state = 'calling'")
+    while time.monotonic() < until:
+        with stage.house.ledger.begin() as connection:
+            if connection.execute(query, {"run": run_id}).scalar_one():
+                return
+        assert stage.state(run_id) not in ("COMPLETED", "FAILED"), "nothing was left to send on that day"
+        time.sleep(0.1)
+    pytest.fail("no call began")
+
+
+def test_no_patient_value_reached_prefect(stage: Stage) -> None:
+    """After a completed, a failed and a killed run: names, addresses, numbers and ids, anywhere in its database."""
+    canaries = _identifiers(stage.project.var / "hospital")
+    assert len(canaries) > 1000
+    for file in stage.prefect_home.rglob("*.db*"):
+        content = file.read_bytes()
+        found = [text for text in canaries if text.encode() in content]
+        assert not found, f"{len(found)} patient values in {file.name}"
+    database = next(iter(stage.prefect_home.glob("*.db")))
+    with sqlite3.connect(database) as connection:
+        assert connection.execute("SELECT count(*) FROM flow_run").fetchone()[0] >= 3
+
+
+def _identifiers(hospital: Path) -> set[str]:
+    """E-mails, phones, identity numbers and patient numbers as the extracts write them, and person ids."""
+    found: set[str] = set()
+    for path in hospital.glob("his/*/patients.csv"):
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            for row in csv.DictReader(file):
+                found |= {row[name] for name in ("patient_no", "id_card", "mobile", "email")}
+    for path in hospital.glob("app_events/*/users.csv.gz"):
+        with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                found |= {row["phone"], row["email"]}
+    return {text for text in found if len(text) >= 8}
+
+
+def test_a_late_run_plans_but_sends_nothing_until_somebody_says_so(stage: Stage) -> None:
+    _day(stage, 8)
+    before = len(stage.accepted())
+    late = (datetime.now(UTC) - timedelta(hours=20)).isoformat()
+    state = {"type": "SCHEDULED", "state_details": {"scheduled_time": late}}
+    run_id = stage.start_run("daily", {}, state=state, tags=["auto-scheduled"])
+    assert stage.carry_out(run_id) == "COMPLETED"
+    assert len(stage.accepted()) == before
+    with stage.house.ledger.begin() as connection:
+        waiting = count_states(connection, run_id=run_id)["planned"]
+    assert waiting > 0
+    _resume(stage, run_id)
+    assert stage.carry_out(stage.start_run("deliver", {})) == "COMPLETED"
+    assert len(stage.accepted()) > before
+    _sent_exactly_once(stage)
+
+
+def _resume(stage: Stage, run_id: str) -> None:
+    from alongside.ledger.pauses import lift_pause
+
+    with stage.house.ledger.begin() as connection:
+        assert lift_pause(connection, f"run:{run_id}")
+
+
+def test_once_all_events_have_arrived_nothing_is_unknown_or_lost(stage: Stage) -> None:
+    with stage.house.ledger.begin() as connection:
+        states = count_states(connection)
+    assert states["unknown"] == 0
+    accepted = set(stage.accepted())
+    assert accepted <= set(_planned(stage))
