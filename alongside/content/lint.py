@@ -32,6 +32,7 @@ _ANY_LEFTOVER = re.compile("|".join(pattern.pattern for _, pattern in _LEFTOVERS
 _OPT_OUT = re.compile(r"退订|取消订阅|unsubscribe", re.IGNORECASE)
 _SMS_OPT_OUT = re.compile(r"拒收请回复R\s*$|\bSTOP\b")
 _MEMO = 20_000
+_TEXTS = 64
 _LINK = "https://u"
 
 
@@ -69,6 +70,7 @@ class Linter:
     def __init__(self, rules: LintRules, identities: Mapping[Locale, Identity] | None = None) -> None:
         self.rules = rules
         self._applicable: dict[tuple[Purpose, Channel], PhraseIndex] = {}
+        self._prepared: dict[tuple[Any, ...], PreparedLint] = {}
         self._named = {
             locale: Identity(rules.normalise(one.name), rules.normalise(one.postal_address))
             for locale, one in (identities or {}).items()
@@ -83,8 +85,21 @@ class Linter:
     ) -> dict[int, list[LintFinding]]:
         """Findings on every message of a batch: index -> findings (empty where there are none)."""
         tokens = frozenset(group.rows[0][1]) if group.rows else frozenset()
-        prepared = PreparedLint(self, group.skeleton, tokens, purpose, locale, channel)
+        prepared = self._prepare(group.skeleton, tokens, purpose, locale, channel)
         return {index: prepared.row(substitutions) for index, substitutions in group.rows}
+
+    def _prepare(
+        self, skeleton: Rendered, tokens: frozenset[str], purpose: Purpose, locale: Locale, channel: Channel
+    ) -> PreparedLint:
+        """Chunks of one campaign share their texts: what was learnt about one serves the next."""
+        if not tokens:
+            return PreparedLint(self, skeleton, tokens, purpose, locale, channel)
+        key = (skeleton, tokens, purpose, locale, channel)
+        if key not in self._prepared:
+            if len(self._prepared) >= _TEXTS:
+                self._prepared.clear()
+            self._prepared[key] = PreparedLint(self, skeleton, tokens, purpose, locale, channel)
+        return self._prepared[key]
 
     def identity(self, locale: Locale) -> Identity | None:
         """The sender's name and address in this language, normalised as texts are."""

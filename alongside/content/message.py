@@ -32,7 +32,7 @@ class CompiledMessage:
     sources: Mapping[str, str]
     hash: str
     environment: MessageEnvironment = field(repr=False, compare=False)
-    _recent: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    _recent: dict[str, tuple[tuple[Any, ...], SharedText]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def purpose(self) -> Purpose:
@@ -84,10 +84,11 @@ class CompiledMessage:
         """The text with its shared values filled in; that of the message before mostly serves again."""
         path, flat = plan.flat(values)
         key = (path, *[values.get(name) for name in SHARED])
-        if self._recent.get("key") != key:
-            self._recent.update(key=key, text=SharedText.of(flat, flat.shared_values(values)))
-        found: SharedText = self._recent["text"]
-        return found
+        recent = self._recent.get("last")
+        if recent is None or recent[0] != key:
+            # One assignment of both, so that a thread never pairs its key with another's text.
+            recent = self._recent["last"] = (key, SharedText.of(flat, flat.shared_values(values)))
+        return recent[1]
 
     def render_plainly(self, values: Mapping[str, Any]) -> Rendered:
         """The same by Jinja2 alone: the reference that the fast way is held against."""
