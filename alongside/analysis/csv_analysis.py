@@ -292,7 +292,7 @@ def _conclude(
         what = f"the planned shares name {sorted(planned)}, the file has {sorted(counts)}"
         raise Refused(what, where=str(path), remedy="Give every arm its positive share.")
     ratio = sample_ratio(counts, {name: planned[name] for name in counts})
-    decided = decide(Evidence(goals, (), [ratio]))
+    decided = decide(Evidence(goals, (), ratio if ratio.mismatch else None))
     arms = {
         name: Arm(n, {info.name: sums[info.name][name].as_metric() for info in infos}) for name, n in counts.items()
     }

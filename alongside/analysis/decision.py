@@ -19,11 +19,14 @@ from alongside.stats.sample_ratio import SampleRatio
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that the rule looks at. `early_harm` are the guardrails at the stricter level of a daily look."""
+    """All that the rule looks at.
+
+    `mismatched`: arms without their planned sizes, if any; `early_harm`: the guardrails at the level of a daily look.
+    """
 
     goals: Sequence[GoalComparison]
     guardrails: Sequence[GuardrailComparison]
-    sample_ratios: Sequence[SampleRatio]
+    mismatched: SampleRatio | None = None
     complete: bool = True
     exploratory: bool = False
     early_harm: Sequence[GuardrailComparison] = ()
@@ -47,7 +50,7 @@ def early_alpha(definition: ExperimentDefinition) -> float:
 
 def decide(evidence: Evidence) -> Decided:
     """The verdict."""
-    if any(ratio.mismatch for ratio in evidence.sample_ratios):
+    if evidence.mismatched is not None:
         return Decided(Verdict.INVALID)
     if not evidence.complete:
         harmful = _harmed(evidence.early_harm)

@@ -98,10 +98,11 @@ def conclude(
     early = compare_guardrails(rules, observed.sums, treatments, control, early_alpha(definition))
     overall = _ratio(definition, observed.units)
     by_channel = {name: _ratio(definition, units) for name, units in observed.channels.items()}
+    mismatched = _mismatched(overall, by_channel)
     complete = observed.maturity.complete(as_of)
-    decided = decide(Evidence(goals, guardrails, [overall], complete, bool(exploratory), early))
+    decided = decide(Evidence(goals, guardrails, mismatched, complete, bool(exploratory), early))
     arms = {name: _arm(definition, observed, name) for name in definition.shares}
-    facts = Facts(control, arms, alpha, overall, bool(guardrails), bool(exploratory), observed.maturity)
+    facts = Facts(control, arms, alpha, mismatched or overall, bool(guardrails), bool(exploratory), observed.maturity)
     return ExperimentResult(
         name=definition.name,
         control=control,
@@ -116,7 +117,7 @@ def conclude(
         as_of=as_of,
         maturity=observed.maturity,
         exploratory=exploratory,
-        notes=_notes(definition, observed, by_channel),
+        notes=_notes(definition, observed),
         sample_ratio_by_channel=by_channel,
         delivery=delivery or {},
     )
@@ -138,15 +139,16 @@ def _arm(definition: ExperimentDefinition, observed: Observed, name: str) -> Arm
     return Arm(observed.units.get(name, 0), metrics)
 
 
-def _notes(
-    definition: ExperimentDefinition, observed: Observed, by_channel: Mapping[str, SampleRatio]
-) -> tuple[Words, ...]:
+def _mismatched(overall: SampleRatio, by_channel: Mapping[str, SampleRatio]) -> SampleRatio | None:
+    """The arms that did not get their planned sizes: everybody, else one channel at a level shared by all channels."""
+    if overall.mismatch:
+        return overall
+    level = MISMATCH / max(1, len(by_channel))
+    return next((ratio for ratio in by_channel.values() if ratio.p_value is not None and ratio.p_value < level), None)
+
+
+def _notes(definition: ExperimentDefinition, observed: Observed) -> tuple[Words, ...]:
     notes: list[Words] = []
-    for name, ratio in by_channel.items():
-        if ratio.p_value is not None and ratio.p_value < MISMATCH / len(by_channel):
-            zh = f"渠道“{name}”内各组人数与计划不符，请查明原因"
-            en = f"the arms of channel “{name}” do not have their planned shares: look for a cause there"
-            notes.append({Locale.ZH_CN: zh, Locale.EN: en})
     for metric in definition.metrics:
         missing = sum(sums.missing for sums in observed.sums[metric.name].values())
         if missing:

@@ -1,8 +1,12 @@
-"""A running experiment, evaluated from ledger and snapshot, alike on both stores."""
+"""A running experiment, evaluated from ledger and snapshot.
+
+What reads the ledger in its own way runs on both stores (`ledger`), what only decides runs on SQLite (`local`).
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -35,18 +39,35 @@ def _evaluate(world: World, experiment: ExperimentDefinition | None = None, **la
     return evaluate(chosen, world.ledger, world.tables, as_of, world.warehouse)
 
 
-@pytest.fixture
-def world(ledger: Ledger, tmp_path: Path) -> World:
+def _world(ledger: Ledger, folder: Path) -> World:
     """400 an arm; 60 of control book, 96 of the personal variant."""
-    world = World(ledger, tmp_path, definition())
+    world = World(ledger, folder, definition())
     control, personal = _arms(400, 400)
     _enrol(world, control, personal)
     world.book([*control[:60], *personal[:96]], NEXT_DAY)
     return world
 
 
-def test_the_winner_ships_with_the_right_numbers(world: World):
-    result = _evaluate(world)
+@pytest.fixture
+def local(tmp_path: Path) -> Iterator[Ledger]:
+    store = Ledger.open(f"sqlite:///{tmp_path / 'local.db'}")
+    yield store
+    store.engine.dispose()
+
+
+@pytest.fixture
+def world(local: Ledger, tmp_path: Path) -> World:
+    return _world(local, tmp_path)
+
+
+@pytest.fixture
+def anywhere(ledger: Ledger, tmp_path: Path) -> World:
+    """The same world on either store."""
+    return _world(ledger, tmp_path)
+
+
+def test_the_winner_ships_with_the_right_numbers(anywhere: World):
+    result = _evaluate(anywhere)
     expected = compare_proportions(Proportion(400, 96), Proportion(400, 60))
     assert (result.verdict, result.winner) == (Verdict.SHIP, "personal")
     assert result.goals[0].comparison == expected
@@ -58,8 +79,8 @@ def test_the_winner_ships_with_the_right_numbers(world: World):
     assert "24.0 %" in result.verdict_text[Locale.ZH_CN]
 
 
-def test_json_has_the_documented_shape(world: World):
-    shape = json.loads(json.dumps(_evaluate(world).to_json()))
+def test_json_has_the_documented_shape(anywhere: World):
+    shape = json.loads(json.dumps(_evaluate(anywhere).to_json()))
     assert shape["arms"]["personal"]["n"] == 400
     assert shape["arms"]["personal"]["mean"]["booked_follow_up"] == pytest.approx(0.24)
     comparison = shape["comparisons"][0]
@@ -112,14 +133,28 @@ def test_people_who_come_after_enrolment_never_count(world: World):
     assert (result.arms["control"].n, result.verdict) == (400, Verdict.SHIP)
 
 
-def test_a_sample_ratio_mismatch_voids_everything(ledger: Ledger, tmp_path: Path):
-    world = World(ledger, tmp_path, definition())
+def test_a_sample_ratio_mismatch_voids_everything(local: Ledger, tmp_path: Path):
+    world = World(local, tmp_path, definition())
     control, personal = _arms(500, 350)
     _enrol(world, control, personal)
     world.book(personal[:300], NEXT_DAY)
     result = _evaluate(world)
     assert (result.verdict, result.winner) == (Verdict.INVALID, None)
     assert "500 : 350" in result.verdict_text[Locale.EN]
+
+
+def test_a_mismatch_within_one_channel_voids_everything(local: Ledger, tmp_path: Path):
+    """Equal overall, but one arm's people came by e-mail and the other's by text message."""
+    world = World(local, tmp_path, definition())
+    control, personal = _arms(400, 400)
+    by_mail = {**dict.fromkeys(control[:260], "control"), **dict.fromkeys(personal[:140], "personal")}
+    by_text = {**dict.fromkeys(control[260:], "control"), **dict.fromkeys(personal[140:], "personal")}
+    world.enrol(by_mail)
+    world.enrol(by_text, channel="sms")
+    world.book(personal[:300], NEXT_DAY)
+    result = _evaluate(world)
+    assert result.verdict is Verdict.INVALID
+    assert "260 : 140" in result.verdict_text[Locale.EN]
 
 
 def test_a_lost_guardrail_stops_a_better_variant(world: World):
@@ -148,8 +183,8 @@ def test_machines_neither_click_nor_leave(world: World):
     assert _evaluate(world).verdict is Verdict.SHIP
 
 
-def test_a_worse_variant_keeps_control(ledger: Ledger, tmp_path: Path):
-    world = World(ledger, tmp_path, definition())
+def test_a_worse_variant_keeps_control(local: Ledger, tmp_path: Path):
+    world = World(local, tmp_path, definition())
     control, personal = _arms(400, 400)
     _enrol(world, control, personal)
     world.book([*control[:96], *personal[:60]], NEXT_DAY)
@@ -158,8 +193,8 @@ def test_a_worse_variant_keeps_control(ledger: Ledger, tmp_path: Path):
     assert result.verdict_text[Locale.EN].startswith("Keep “control”: “personal” does worse")
 
 
-def test_no_difference_keeps_control(ledger: Ledger, tmp_path: Path):
-    world = World(ledger, tmp_path, definition())
+def test_no_difference_keeps_control(local: Ledger, tmp_path: Path):
+    world = World(local, tmp_path, definition())
     control, personal = _arms(400, 400)
     _enrol(world, control, personal)
     world.book([*control[:60], *personal[:63]], NEXT_DAY)
@@ -177,15 +212,15 @@ def test_an_edited_definition_is_exploratory_and_says_so(world: World):
     assert result.to_json()["exploratory"] == ["the definition was edited after launch"]
 
 
-def test_a_text_edited_under_way_is_exploratory(world: World):
-    with world.ledger.begin() as connection:
+def test_a_text_edited_under_way_is_exploratory(anywhere: World):
+    with anywhere.ledger.begin() as connection:
         changed = schema.message.update().where(schema.message.c.person_id == people(1, "v")[0])
         connection.execute(changed.values(template_hash="edited"))
-    assert any("personal" in text for text in _evaluate(world).to_json()["exploratory"])
+    assert any("personal" in text for text in _evaluate(anywhere).to_json()["exploratory"])
 
 
-def test_three_arms_are_one_family(ledger: Ledger, tmp_path: Path):
-    world = World(ledger, tmp_path, definition(variants={"control": 0.4, "personal": 0.3, "short": 0.3}))
+def test_three_arms_are_one_family(local: Ledger, tmp_path: Path):
+    world = World(local, tmp_path, definition(variants={"control": 0.4, "personal": 0.3, "short": 0.3}))
     arms = {"control": people(400, "c"), "personal": people(300, "v"), "short": people(300, "s")}
     world.enrol({person: name for name, members in arms.items() for person in members})
     world.book([*arms["control"][:60], *arms["personal"][:75], *arms["short"][:62]], NEXT_DAY)
@@ -197,22 +232,22 @@ def test_three_arms_are_one_family(ledger: Ledger, tmp_path: Path):
     assert not by_variant["short"].significant
 
 
-def test_a_merged_person_counts_once_with_the_survivors_outcome(world: World):
+def test_a_merged_person_counts_once_with_the_survivors_outcome(anywhere: World):
     """The person of record c…0 turns out to be v…0: one unit, in the arm that came first."""
     one, other = people(1, "c")[0], people(1, "v")[0]
-    with world.ledger.begin() as connection:
+    with anywhere.ledger.begin() as connection:
         rows = [
             {"person_id": one, "minted_at": LAUNCH, "survivor_id": other},
             {"person_id": other, "minted_at": LAUNCH, "survivor_id": None},
         ]
         connection.execute(schema.person.insert(), rows)
-    result = _evaluate(world)
+    result = _evaluate(anywhere)
     assert sum(arm.n for arm in result.arms.values()) == 799
 
 
-def test_counts_and_continuous_metrics(ledger: Ledger, tmp_path: Path):
+def test_counts_and_continuous_metrics(local: Ledger, tmp_path: Path):
     """Home readings: the mean of each person's own values; who has none is left out, and that is said."""
-    world = World(ledger, tmp_path, definition(goals=("home_systolic", "articles_read"), margins={}))
+    world = World(local, tmp_path, definition(goals=("home_systolic", "articles_read"), margins={}))
     control, personal = _arms(40, 40)
     _enrol(world, control, personal)
     readings = [(p, 140.0 + i % 5) for i, p in enumerate(control[:30])]
@@ -244,19 +279,19 @@ def test_counts_and_continuous_metrics(ledger: Ledger, tmp_path: Path):
     assert any("20 people have no value" in note for note in result.to_json()["notes"])
 
 
-def test_the_result_is_stored_and_the_decision_written_down_once(world: World):
+def test_the_result_is_stored_and_the_decision_written_down_once(anywhere: World):
     for late in (0, 1):
         evaluate(
-            world.experiment, world.ledger, world.tables, due(world.experiment) + timedelta(days=late),
-            world.warehouse, run_id=f"run-{late}",
+            anywhere.experiment, anywhere.ledger, anywhere.tables, due(anywhere.experiment) + timedelta(days=late),
+            anywhere.warehouse, run_id=f"run-{late}",
         )  # fmt: skip
-    with world.ledger.begin() as connection:
+    with anywhere.ledger.begin() as connection:
         stored = experiments.results(connection, "wording")
         registration = experiments.read(connection, "wording")
     assert [item.verdict for item in stored] == ["ship", "ship"]
     assert stored[0].result["comparisons"][0]["difference"] == pytest.approx(0.09)
     assert registration is not None
-    assert (registration.winner, registration.decided_at) == ("personal", due(world.experiment))
+    assert (registration.winner, registration.decided_at) == ("personal", due(anywhere.experiment))
 
 
 def test_an_early_look_decides_nothing(world: World):
@@ -277,20 +312,20 @@ def test_report_only_names_no_winner_for_the_campaign(world: World):
     assert registration.winner is None
 
 
-def test_never_launched_is_refused(ledger: Ledger, tmp_path: Path):
-    world = World(ledger, tmp_path, definition())
+def test_never_launched_is_refused(local: Ledger, tmp_path: Path):
+    world = World(local, tmp_path, definition())
     with pytest.raises(Refused, match="has not been launched"):
         _evaluate(world, definition(name="another"))
 
 
-def test_a_snapshot_without_the_table_says_which(ledger: Ledger, tmp_path: Path):
-    world = World(ledger, tmp_path, definition())
+def test_a_snapshot_without_the_table_says_which(local: Ledger, tmp_path: Path):
+    world = World(local, tmp_path, definition())
     with pytest.raises(StoreUnavailable, match="no table 'appointment'"):
         _evaluate(world)
 
 
-def test_nobody_enrolled_is_no_error(ledger: Ledger, tmp_path: Path):
-    world = World(ledger, tmp_path, definition())
+def test_nobody_enrolled_is_no_error(local: Ledger, tmp_path: Path):
+    world = World(local, tmp_path, definition())
     world.write_bookings()
     result = _evaluate(world)
     assert (result.verdict, result.sample_ratio.p_value) == (Verdict.INCONCLUSIVE, None)
