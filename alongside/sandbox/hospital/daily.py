@@ -251,7 +251,7 @@ class DayOfBlock:
     def _visits(self, kept: Appointments) -> Visits:
         planned = [
             self._first_visits(),
-            self._walk_ins(),
+            *self._walk_ins(),
             self._admissions(),
             self._deliveries(),
             *self._kept_visits(kept),
@@ -270,21 +270,24 @@ class DayOfBlock:
         acute = v.acute_reason(self.hospital.draws, "registration", people.index[who], 0)
         return Planned.of(Program.REGISTRATION, who, people.registered[who], np.where(managed >= 0, managed, acute), 30)
 
-    def _walk_ins(self) -> Planned:
+    def _walk_ins(self) -> list[Planned]:
         """Half of the chronically ill come for their illness, everybody else with something new."""
         who, draws = self._who(self.sample.walk_in, self.about), self.hospital.draws
         index = self.people.index[who]
         managed = v.managed_reason(self.people, who, index, np.full(len(who), self.day))
         follows = (managed >= 0) & draws.chance("walk_in/follow_up", 0.5, index, self.day)
-        reason = np.where(follows, managed, v.acute_reason(draws, "walk_in", index, self.day))
         emergency = ~follows & draws.chance("walk_in/emergency", 0.12, index, self.day)
         night = draws.between("walk_in/night", 130, 1_380, index, self.day) * 60
         start = self.day * DAY + np.where(emergency, night, v.clock(draws, "walk_in", index, self.day))
         minutes = v.minutes_of(draws, "walk_in", index, self.day) + np.where(emergency, 60, 0)
         kind = np.where(emergency, c.EMERGENCY, c.OUTPATIENT)
-        # A follow-up without appointment is one all the same; acute visits differ only in their reason.
-        program = Program.FOLLOW_UP
-        return Planned.of(program, who, start, reason, minutes, kind)
+        acute = v.acute_reason(draws, "walk_in", index, self.day)
+        return [
+            Planned.of(Program.FOLLOW_UP, who[follows], start[follows], managed[follows], minutes[follows]),
+            Planned.of(
+                Program.ACUTE, who[~follows], start[~follows], acute[~follows], minutes[~follows], kind[~follows]
+            ),
+        ]
 
     def _admissions(self) -> Planned:
         who, draws = self._who(self.sample.admitted, self.about), self.hospital.draws
