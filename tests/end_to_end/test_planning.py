@@ -1,0 +1,173 @@
+"""Planning on a real snapshot: idempotent, the same in any partition, stopped by what failed, held by its envelope."""
+
+from __future__ import annotations
+
+import duckdb
+import pytest
+import sqlalchemy as sa
+
+from alongside.ledger.approvals import Approval, approve
+from alongside.ledger.schema import assignment, message
+from alongside.model.enums import DeliveryMode
+from alongside.model.errors import Refused
+from alongside.outreach.approval import configuration_hash, objections
+from alongside.outreach.campaigns import find_campaign
+from alongside.outreach.why import find_person, why
+from tasks import context
+from tests.end_to_end.conftest import Played
+
+IDENTITY = ("message_key", "person_id", "campaign", "template", "template_hash", "locale", "variant", "variables")
+
+
+def _messages(played: Played) -> list[tuple[object, ...]]:
+    columns = [message.c[name] for name in IDENTITY]
+    with played.house.ledger.begin() as connection:
+        rows = connection.execute(sa.select(*columns).order_by(message.c.message_key))
+        return [tuple(str(value) for value in row) for row in rows]
+
+
+def test_a_plan_is_the_same_read_committed_and_read_again(played: Played) -> None:
+    played.refresh("r1")
+    dry = played.plan("r1", commit=False)
+    assert _messages(played) == []
+    done = played.plan("r1")
+    again = played.plan("r1")
+    for name, plan in done.items():
+        assert plan.plan_hash == dry[name].plan_hash == again[name].plan_hash
+        assert plan.funnel == dry[name].funnel == again[name].funnel
+    planned = sum(plan.funnel["planned"] for plan in done.values())
+    assert planned == len(_messages(played)) > 100
+
+
+def test_the_funnel_counts_everybody_once(played: Played) -> None:
+    played.refresh("r1")
+    for plan in played.plan("r1", commit=False).values():
+        gates = sum(count for stage, count in plan.funnel.items() if stage.startswith("gate:"))
+        assert plan.funnel["audience"] == gates + plan.funnel["planned"]
+        assert sum(plan.variants.values()) == plan.funnel["planned"]
+
+
+def test_partitions_change_no_message(played: Played) -> None:
+    played.refresh("r1")
+    played.plan("r1", partitions=1)
+    one = _messages(played)
+    with played.house.ledger.begin() as connection:
+        for table in ("message", "batch", "assignment", "run_campaign"):
+            connection.execute(sa.text(f"DELETE FROM {table}"))
+    played.plan("r1", partitions=4)
+    assert _messages(played) == one
+    with played.house.ledger.begin() as connection:
+        partitions = connection.execute(sa.text("SELECT DISTINCT partition FROM batch")).scalars()
+        assert set(partitions) == {0, 1, 2, 3}
+
+
+def test_another_run_of_the_same_moment_sends_nothing_new(played: Played) -> None:
+    played.refresh("r1")
+    played.plan("r1")
+    before = _messages(played)
+    played.refresh("r2")
+    plans = played.plan("r2")
+    assert _messages(played) == before
+    assert all(plan.funnel["planned"] == 0 for plan in plans.values() if plan.campaign != "visit_survey")
+
+
+def test_assignment_follows_the_plan_and_is_remembered(played: Played) -> None:
+    played.refresh("r1")
+    plan = played.plan("r1")["hypertension_follow_up"]
+    assert set(plan.variants) == {"control", "personal"}
+    with played.house.ledger.begin() as connection:
+        assigned = connection.execute(sa.select(sa.func.count()).select_from(assignment)).scalar_one()
+        wrong = connection.execute(
+            sa.select(sa.func.count()).select_from(
+                message.join(assignment, assignment.c.person_id == message.c.person_id)
+            ).where(message.c.experiment == assignment.c.experiment, message.c.variant != assignment.c.variant)
+        ).scalar_one()  # fmt: skip
+    assert assigned == plan.funnel["planned"]
+    assert wrong == 0
+
+
+def test_one_failed_field_stops_what_reads_it_and_nothing_else(played: Played) -> None:
+    """Null the readings' values: what reads observation.value stops, by lineage; vaccination goes on."""
+    played.refresh("r1")
+    staging = played.house.warehouse.staging
+    original = context.kept
+
+    def spoiled(run_id: str, name: str, root: str | None = None) -> dict[str, object] | None:
+        report = original(run_id, name, root)
+        if name == "quality" and report is not None:
+            report["failed_fields"] = {"observation.value": "observation-value-null-drift"}
+        return report
+
+    from tasks import segments
+
+    segments.kept = spoiled  # type: ignore[assignment]
+    try:
+        played.refresh("r2", "2026-03-02T08:00+08:00")
+    finally:
+        segments.kept = original
+    assert staging is not None
+    report = original("r2", "segments", played.root) or {}
+    stopped = {item["name"] for item in report["stopped"] if item["kind"] == "segment"}
+    assert {"hypertension_follow_up_due", "diabetes_review_due"} <= stopped
+    assert not {"flu_vaccine_due", "satisfaction_survey_due", "knee_rehab_month_1"} & stopped
+    plans = played.plan("r2", commit=False)
+    blocked = {name for name, plan in plans.items() if plan.state == "blocked"}
+    assert {"hypertension_follow_up", "diabetes_follow_up"} <= blocked
+    assert "observation-value-null-drift" in plans["hypertension_follow_up"].reason
+    assert plans["flu_vaccine"].state == "planned"
+    assert plans["flu_vaccine"].funnel["audience"] > 0
+
+
+def test_a_plan_outside_its_envelope_is_held_and_approval_lets_it_go(played: Played) -> None:
+    path = played.project.config / "campaigns" / "flu_vaccine.yaml"
+    path.write_text(path.read_text("utf-8").replace("max_audience: 4000", "max_audience: 3"), "utf-8")
+    played.refresh("r1")
+    held = played.plan("r1")["flu_vaccine"]
+    assert held.state == "held"
+    assert "exceed the envelope's 3" in held.reason
+    house = played.house
+    campaign = find_campaign(house.catalogues.campaigns, "flu_vaccine")
+    config_hash = configuration_hash(campaign, house.catalogues, house.settings)
+    wider = Approval("flu_vaccine", config_hash, None, {"max_audience": 500}, "a marketer", house.clock(), None)
+    with house.ledger.begin() as connection:
+        approve(connection, wider)
+    assert played.plan("r1")["flu_vaccine"].state == "planned"
+
+
+@pytest.mark.parametrize("mode", [DeliveryMode.STAGING, DeliveryMode.LIVE])
+def test_real_vendors_need_an_approval(played: Played, mode: DeliveryMode) -> None:
+    campaign = find_campaign(played.house.catalogues.campaigns, "flu_vaccine")
+    assert "not approved" in objections(campaign, mode, None, "x", 1, None)[0]
+
+
+def test_any_edit_voids_an_approval(played: Played) -> None:
+    house = played.house
+    campaign = find_campaign(house.catalogues.campaigns, "flu_vaccine")
+    before = configuration_hash(campaign, house.catalogues, house.settings)
+    template = played.project.templates / "prevention/flu_vaccine/email.en.txt.j2"
+    template.write_text(template.read_text("utf-8") + "\nBring a friend.\n", "utf-8")
+    context.services.cache_clear()
+    house = played.house
+    assert configuration_hash(campaign, house.catalogues, house.settings) != before
+
+
+def test_why_names_the_gate_and_the_facts(played: Played) -> None:
+    played.refresh("r1")
+    played.plan("r1")
+    house = played.house
+    decisions = house.project.var / "runs/r1/decisions/flu_vaccine.parquet"
+    withheld = duckdb.sql(
+        f"SELECT person_id FROM read_parquet('{decisions}') WHERE mask & 64 = 64 ORDER BY 1"
+    ).fetchall()[0][0]
+    with house.warehouse.connect() as duck:
+        answers = why(house.ledger, duck, house.project.var / "runs", find_person(house.ledger, withheld))
+    answer = next(item for item in answers if item.campaign == "flu_vaccine")
+    assert answer.outcome == "withheld"
+    assert "no_consent" in {gate.gate for gate in answer.gates}
+    assert answer.configuration["snapshot_id"] == "snapshot-r1"
+
+
+@pytest.mark.parametrize("nobody", ["p0000000000000000", "his:NOBODY", "x"])
+def test_why_says_clearly_when_nobody_is_known(played: Played, nobody: str) -> None:
+    with pytest.raises(Refused, match="nobody is known by that"):
+        find_person(played.house.ledger, nobody)
