@@ -57,7 +57,9 @@ class Pages:
 
     def lost(self, status: int, headers: dict[str, str] | None = None) -> HTMLResponse:
         """A link that leads nowhere, in both languages: nobody knows whose it was."""
-        answer = self._page("lost.html.j2", status, self._hospital.default_locale, all_words=WORDS)
+        first = self._hospital.default_locale
+        in_order = {locale: WORDS[locale] for locale in sorted(WORDS, key=lambda locale: locale is not first)}
+        answer = self._page("lost.html.j2", status, first, all_words=in_order)
         answer.headers.update(headers or {})
         return answer
 
