@@ -150,7 +150,7 @@ def test_three_systems_chain_into_one_person_of_the_most_trusted(small_world: Wo
 
 
 def test_a_front_desk_s_number_makes_nobody_one(small_world: World) -> None:
-    # names one character apart and birth dates one day apart: with a telephone of their own these would be typing errors
+    # names one character apart and birth dates one day apart: otherwise these would be typing errors
     crowd = [
         patient(
             f"d{number}",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from alongside.ledger import Ledger
@@ -25,26 +25,37 @@ from alongside.patients import (
 )
 from alongside.settings.hospital import HospitalSettings
 from alongside.warehouse import Draft, Warehouse
-from alongside.warehouse.duck import quoted
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 Row = Mapping[str, Any]
 
 
+_TYPES = {
+    "VARCHAR": pa.string(),
+    "DATE": pa.date32(),
+    "TIMESTAMP": pa.timestamp("us"),
+    "DOUBLE": pa.float64(),
+    "BIGINT": pa.int64(),
+    "VARCHAR[]": pa.list_(pa.string()),
+}
+
+
 def write_clean(folder: Path, **tables: Iterable[Row]) -> None:
     """Every canonical table below `folder`, with these rows and nothing else; missing fields are null."""
     folder.mkdir(parents=True, exist_ok=True)
-    duck = duckdb.connect()
     for name, table in TABLES.items():
-        columns = ", ".join(f'"{column.name}" {column.type}' for column in table.columns)
-        duck.execute(f'CREATE TABLE "{name}" ({columns})')
-        for number, row in enumerate(tables.get(name, ())):
-            full = {"source": "his", "source_id": f"{name}{number}", "extract_date": "2026-02-28", **row}
-            names = ", ".join(f'"{key}"' for key in full)
-            marks = ", ".join("?" for _ in full)
-            duck.execute(f'INSERT INTO "{name}" ({names}) VALUES ({marks})', list(full.values()))
-        duck.execute(f'COPY "{name}" TO {quoted(folder / f"{name}.parquet")} (FORMAT parquet)')
-    duck.close()
+        schema = pa.schema([(column.name, _TYPES[column.type]) for column in table.columns])
+        defaults = {"source": "his", "extract_date": "2026-02-28"}
+        rows = [
+            defaults | {"source_id": f"{name}{number}"} | dict(row) for number, row in enumerate(tables.get(name, ()))
+        ]
+        assert all(set(row) <= set(schema.names) for row in rows)
+        full = [{column: _typed(row.get(column), schema.field(column).type) for column in schema.names} for row in rows]
+        pq.write_table(pa.Table.from_pylist(full, schema=schema), folder / f"{name}.parquet")
+
+
+def _typed(value: Any, kind: pa.DataType) -> Any:
+    return date.fromisoformat(value) if isinstance(value, str) and pa.types.is_date(kind) else value
 
 
 def patient(source_id: str, source: str = "his", **details: Any) -> Row:
