@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import gzip
 import hashlib
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -145,6 +147,25 @@ def test_a_chunk_holds_its_own_people_whatever_the_hospitals_size() -> None:
         name: table.num_rows for name, table in huge.extracts.items()
     }
     assert all(small.extracts[name].equals(huge.extracts[name]) for name in small.extracts)
+
+
+_PEAK = """
+import resource, sys, tempfile
+from pathlib import Path
+from alongside.sandbox.hospital import generate
+generate(Path(tempfile.mkdtemp(dir=sys.argv[1])), patients=int(sys.argv[2]), chunk=1000)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+def test_eight_times_the_patients_need_hardly_more_memory(tmp_path: Path) -> None:
+    peaks = []
+    for patients in (1_000, 8_000):
+        done = subprocess.run(
+            [sys.executable, "-c", _PEAK, str(tmp_path), str(patients)], capture_output=True, text=True, check=True
+        )
+        peaks.append(int(done.stdout))
+    assert peaks[1] < peaks[0] * 1.35
 
 
 def test_progress_is_told_after_each_chunk(tmp_path: Path) -> None:

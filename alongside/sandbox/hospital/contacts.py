@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from alongside.sandbox.hospital.draws import Draws, Flags, Ints
 from alongside.sandbox.hospital.hospital import Hospital
-from alongside.sandbox.hospital.people import DAY, NEVER, People, names_of
+from alongside.sandbox.hospital.people import NEVER, People, names_of
 
 MAIL_DOMAINS = ("example.com", "example.org", "example.net", "mail.example")
 DISTRICTS = ("东湖区", "西林区", "南溪区", "北岸区", "新港区")
@@ -191,10 +191,6 @@ def moments(seconds: Ints) -> Any:
 def moment_text(seconds: Ints) -> Any:
     """`YYYY-MM-DD HH:MM:SS`, null where the moment never comes."""
     return pc.strftime(moments(seconds), "%Y-%m-%d %H:%M:%S")
-
-
-def at_clock(day: Ints, seconds: Ints) -> Ints:
-    return np.asarray(day * DAY + seconds)
 
 
 def _struct(*flags: Flags) -> Any:

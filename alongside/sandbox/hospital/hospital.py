@@ -25,10 +25,6 @@ def day_number(day: date) -> int:
     return (day - _EPOCH).days
 
 
-def day_of(number: int) -> date:
-    return date.fromordinal(number + _EPOCH.toordinal())
-
-
 @dataclass(frozen=True)
 class Hospital:
     """A hospital is its parameters: everything else follows from them."""

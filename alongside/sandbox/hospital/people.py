@@ -79,9 +79,6 @@ class People:
         """Shape (conditions, people)."""
         return np.stack([self.onset[condition.name] for condition in CONDITIONS])
 
-    def age_at(self, day: Ints) -> Floats:
-        return np.asarray((day - self.birth) / YEAR)
-
 
 def make_people(draws: Draws, index: Ints, start: int, arrived: Ints) -> People:
     """People by index. `start` is the day of the first dump; `arrived` the day on which somebody registered after
