@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -20,11 +21,13 @@ from alongside.model.errors import AlongsideError
 from alongside.settings import HospitalSettings
 from alongside.web.limits import FailureLimit
 from alongside.web.pages import Pages
-from alongside.web.unsubscribe import Unsubscribe
+from alongside.web.unsubscribe import PREFERENCES, Unsubscribe
 from alongside.web.webhook import MAX_BODY_BYTES, Ingest, Verify, Webhook
 
 WEBHOOK_PATH = "/webhooks/sendgrid"
 UNSUBSCRIBE_PATH = "/u/{token}"
+#: Every message also links here. Until there is more to choose, the choice is which e-mails stop.
+PREFERENCES_PATH = "/p/{token}"
 
 
 def create_app(
@@ -59,8 +62,9 @@ def create_app(
         FailureLimit(failures_per_minute),
     )
     app.add_api_route(WEBHOOK_PATH, webhook.__call__, methods=["POST"], response_model=None)
-    app.add_api_route(UNSUBSCRIBE_PATH, page.show, methods=["GET", "HEAD"], response_model=None)
-    app.add_api_route(UNSUBSCRIBE_PATH, page.submit, methods=["POST"], response_model=None)
+    for path, of_path in ((UNSUBSCRIBE_PATH, page), (PREFERENCES_PATH, replace(page, token_use=PREFERENCES))):
+        app.add_api_route(path, of_path.show, methods=["GET", "HEAD"], response_model=None)
+        app.add_api_route(path, of_path.submit, methods=["POST"], response_model=None)
     app.add_api_route("/healthz", _health(ledger, webhook), methods=["GET", "HEAD"], response_model=None)
     return app
 

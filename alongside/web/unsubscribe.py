@@ -23,13 +23,18 @@ from alongside.web.pages import Pages
 from alongside.web.webhook import read_limited
 from alongside.web.withdrawal import Sent, find, withdraw
 
-TOKEN_USE = "unsubscribe"  # noqa: S105 - names what a token is for
+UNSUBSCRIBE, PREFERENCES = "unsubscribe", "preferences"
 MAX_FORM_BYTES = 16 * 1024
 
 
 @dataclass
 class Unsubscribe:
-    """Both methods of the page."""
+    """Both methods of the page.
+
+    Attributes
+    ----------
+    token_use : which links it answers: a token for one use opens no other page
+    """
 
     ledger: Ledger
     pages: Pages
@@ -37,6 +42,7 @@ class Unsubscribe:
     clock: Callable[[], datetime]
     patient_clock: Callable[[], datetime]
     limit: FailureLimit = field(default_factory=FailureLimit)
+    token_use: str = UNSUBSCRIBE
 
     async def show(self, request: Request) -> Response:
         """GET and HEAD."""
@@ -62,7 +68,7 @@ class Unsubscribe:
         now = self.clock().timestamp()
         if not self.limit.allows(client, now):
             return self.pages.lost(429, {"Retry-After": "60"})
-        key = read_token(self.ledger.info.secret, TOKEN_USE, request.path_params["token"])
+        key = read_token(self.ledger.info.secret, self.token_use, request.path_params["token"])
         sent = await run_in_threadpool(find, self.ledger, key, self.default_locale) if key else None
         if sent is None:
             self.limit.failed(client, now)

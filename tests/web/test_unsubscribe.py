@@ -105,6 +105,16 @@ def test_leaving_care_messages_leaves_other_patients_of_the_address_alone(house:
         assert decide(connection, [PERSON], "education", "email") == {}
 
 
+def test_the_second_link_of_a_message_offers_the_same_choice(house: House) -> None:
+    key = house.plan()
+    link = house.link(key, use="preferences").replace("/u/", "/p/")
+    assert house.client.get(link).status_code == 200
+    assert rows(house.ledger) == NOTHING
+    assert house.client.post(link, data={"scope": "this"}).status_code == 200
+    assert rows(house.ledger)[2] == [(key, "unsubscribe")]
+    assert house.client.get(house.link(key).replace("/u/", "/p/")).status_code == 404
+
+
 def test_a_link_works_again_after_a_new_consent(house: House) -> None:
     link = house.link(house.plan(Purpose.EDUCATION))
     house.client.post(link, data=ONE_CLICK)
