@@ -173,7 +173,8 @@ def _fates(found: Resolved) -> str:
     """Rows that a later good row of the same key replaces. A refused row replaces nothing."""
     return f"""CREATE TEMP TABLE {found.fates} AS
         WITH doubled AS (
-          SELECT source_id FROM {found.view} WHERE source_id IS NOT NULL GROUP BY source_id HAVING count(*) > 1),
+          SELECT source_id FROM "typed_{found.stem}" WHERE source_id IS NOT NULL
+          GROUP BY source_id HAVING count(*) > 1),
         candidate AS (
           SELECT r.source_id, r.seq, r.extract_date, {REMOVED} AS removed
           FROM {found.view} r SEMI JOIN doubled d ON d.source_id = r.source_id),

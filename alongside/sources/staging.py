@@ -114,7 +114,9 @@ def write_typed(
     stream = pa.RecordBatchReader.from_batches(schema_for(reading.columns), batches)
     connection.register("incoming", stream)
     try:
-        connection.execute(f"COPY ({typed_rows(reading, 'incoming')}) TO {quoted(part)} (FORMAT parquet)")
+        connection.execute(
+            f"COPY ({typed_rows(reading, 'incoming')}) TO {quoted(part)} (FORMAT parquet, COMPRESSION lz4_raw)"
+        )
     finally:
         connection.unregister("incoming")
 

@@ -116,7 +116,7 @@ def _foreign(head: bytes, encoding: str, other: str) -> bool:
         return any("\u4e00" <= character <= "\u9fff" for character in head.decode("utf-8-sig", "replace"))
     text = head.decode(_CODECS[encoding], "replace")
     broken = text.count("\ufffd")
-    wide = sum(not character.isascii() for character in text)
+    wide = len(text) - len(text.encode("ascii", "ignore"))
     return broken >= 3 and broken * 5 > wide  # a few bad bytes in good text are the affair of their rows
 
 

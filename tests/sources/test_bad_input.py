@@ -49,10 +49,11 @@ def test_utf8_read_as_gb18030_names_the_encoding(patients: Patients) -> None:
 
 
 def test_the_word_that_is_valid_in_both_encodings_is_read_as_configured(patients: Patients) -> None:
-    """联通 in GB18030 is, byte for byte, also letters of another alphabet in UTF-8."""
-    hospital = patients(HEADER + "1,模仿,女,,\n", more="encoding: gb18030", encoding="gb18030")
+    """莫默 in GB18030 is, byte for byte, also two letters of another alphabet in UTF-8."""
+    assert "莫默女".encode("gb18030").decode("utf-8")
+    hospital = patients(HEADER + "1,莫默,女,,\n", more="encoding: gb18030", encoding="gb18030")
     hospital.read("reg")
-    assert hospital.rows("patient", "full_name") == [{"full_name": "模仿"}]
+    assert hospital.rows("patient", "full_name") == [{"full_name": "莫默"}]
 
 
 def test_a_few_bad_bytes_cost_their_value_and_not_the_file(patients: Patients) -> None:
@@ -258,7 +259,7 @@ tables:
 """
 
 
-def test_an_unreadable_path_is_told_without_a_trace_of_the_machine(patients: Patients, tmp_path: Path) -> None:
+def test_a_link_to_nowhere_is_a_missing_file(patients: Patients, tmp_path: Path) -> None:
     hospital = patients(None)
     target = hospital.project.var / "extract" / "patients.csv"
     target.parent.mkdir(parents=True)
