@@ -38,7 +38,6 @@ def main() -> None:
         "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",
         "ALONGSIDE_HOME": str(project.root),
         "ALONGSIDE_PUBLIC_URL": f"http://127.0.0.1:{WEB_PORT}",
-        "ALONGSIDE_PATIENT_CLOCK": str(project.var / "sandbox" / "serve" / "clock.json"),
     }
     options = Options(
         folder=project.var / "sandbox" / "serve",
@@ -62,7 +61,7 @@ def main() -> None:
             }
             run("prefect", "server", "start", "--host", "127.0.0.1", "--port", str(API_PORT))
             _wait(f"http://127.0.0.1:{API_PORT}/api/health")
-            run("python", "-m", "alongside.web", f"--port={WEB_PORT}")
+            run("python", "-m", "alongside.web", f"--port={WEB_PORT}", f"--stand-in={options.folder}")
             subprocess.run([str(bin_folder / "alongside"), "deploy"], check=True, cwd=project.root)
             run("prefect", "worker", "start", "--pool", "alongside")
             sys.stdout.write(

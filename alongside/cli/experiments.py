@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from alongside.bootstrap import Services
     from alongside.outreach.experiments import ExperimentDefinition
 
+Value = TypeVar("Value")
 app = typer.Typer(help="A/B tests.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="A file of config/experiments/.")]
 
@@ -28,7 +30,7 @@ def design_command(
     from dataclasses import asdict
 
     from alongside.bootstrap import build
-    from alongside.outreach.experiments import design
+    from alongside.outreach.experiments import MetricKind, design
 
     house = build()
     definition = _definition(house, name)
@@ -38,12 +40,16 @@ def design_command(
     if as_json:
         emit({**asdict(report), "powered": report.powered})
     else:
-        found = "none" if report.detectable_effect is None else f"{report.detectable_effect:+.1%}"
+        binary = definition.goals[0].kind is MetricKind.BINARY
+        found = "none" if report.detectable_effect is None else _effect(report.detectable_effect, binary)
         rows = [
             ("goal", report.goal),
             ("people needed", report.people_needed),
             ("people expected", report.people_expected),
-            (f"power at {report.minimum_effect:+.1%}", f"{report.power:.0%} (planned {report.planned_power:.0%})"),
+            (
+                f"power at {_effect(report.minimum_effect, binary)}",
+                f"{report.power:.0%} (planned {report.planned_power:.0%})",
+            ),
             ("detectable effect", found),
             ("verdict after", f"{report.verdict_after_days:g} days"),
         ]
@@ -92,15 +98,44 @@ def analyse(
     covariate: Annotated[str | None, typer.Option(help="Column measured before assignment.")] = None,
     alpha: Annotated[float, typer.Option(min=0.0001, max=0.5)] = 0.05,
     lower_is_better: Annotated[list[str] | None, typer.Option(help="Metric whose decrease is good.")] = None,
+    share: Annotated[
+        list[str] | None, typer.Option(help="ARM=SHARE for every arm, when they were not planned equal.")
+    ] = None,
+    kind: Annotated[list[str] | None, typer.Option(help="METRIC=binary or continuous, when not obvious.")] = None,
+    delimiter: Annotated[str | None, typer.Option(help="Column separator, when it is not found by itself.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Analyse anybody's CSV with the same engine and verdict."""
     from alongside.analysis import analyse_csv
+    from alongside.outreach.experiments import MetricKind
 
     result = analyse_csv(
-        data, variant, control, metric, covariate=covariate, alpha=alpha, lower_is_better=lower_is_better or ()
+        data,
+        variant,
+        control,
+        metric,
+        covariate=covariate,
+        alpha=alpha,
+        kinds=_pairs("--kind", kind, MetricKind),
+        lower_is_better=lower_is_better or (),
+        shares=_pairs("--share", share, float),
+        delimiter=delimiter,
     )
     emit(result.to_json()) if as_json else _show(result.to_json())
+
+
+def _pairs(option: str, given: list[str] | None, read: Callable[[str], Value]) -> dict[str, Value] | None:
+    """NAME=VALUE options as a mapping."""
+    found = {}
+    for entry in given or []:
+        name, equals, text = entry.rpartition("=")
+        try:
+            found[name] = read(text)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise fail(f"{option} {entry}: write it as NAME=VALUE.", code=2)
+    return found or None
 
 
 def _definition(house: Services, name: str) -> ExperimentDefinition:
@@ -111,6 +146,11 @@ def _definition(house: Services, name: str) -> ExperimentDefinition:
         hint = nearest(name, known) or "They stand in config/experiments/."
         raise fail(f"unknown experiment '{name}': {hint}")
     return known[name]
+
+
+def _effect(value: float, binary: bool) -> str:
+    """Percentage points for a rate, the metric's own unit otherwise."""
+    return f"{value:+.1%}" if binary else f"{value:+g}"
 
 
 def _planned_audience(house: Services, campaign: str) -> int:

@@ -18,6 +18,10 @@ def sandbox(
     port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 picks a free one.")] = 8025,
     directory: Annotated[Path | None, typer.Option("--dir", help="Where its log lies; default var/sandbox.")] = None,
     webhook: Annotated[str | None, typer.Option(help="Where events go, on this machine.")] = None,
+    seed: Annotated[int, typer.Option(help="Of the simulated patients.")] = 0,
+    fault: Annotated[
+        list[str] | None, typer.Option(help="KIND:name=value,... such as throttle:rate=0.1; repeatable.")
+    ] = None,
 ) -> None:
     """Start the stand-in of SendGrid with its simulated patients."""
     import runpy
@@ -27,6 +31,7 @@ def sandbox(
     project = Project.find()
     folder = directory or project.var / "sandbox"
     given = [f"--dir={folder}", f"--port={port}", f"--responses={project.config / 'sandbox' / 'responses.yaml'}"]
+    given += [f"--seed={seed}", *(f"--fault={entry}" for entry in fault or [])]
     sys.argv = ["alongside sandbox", *given, *([f"--webhook={webhook}"] if webhook else [])]
     runpy.run_module("alongside.sandbox.sendgrid", run_name="__main__", alter_sys=False)
 
@@ -34,11 +39,15 @@ def sandbox(
 def web(
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8021,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    stand_in: Annotated[
+        Path | None, typer.Option(help="Folder of a running stand-in: its key and simulated clock are used.")
+    ] = None,
 ) -> None:
     """Start the web application: event webhooks and unsubscribe pages."""
     import runpy
 
-    sys.argv = ["alongside web", f"--port={port}", f"--host={host}"]
+    given = [f"--port={port}", f"--host={host}"]
+    sys.argv = ["alongside web", *given, *([f"--stand-in={stand_in}"] if stand_in else [])]
     runpy.run_module("alongside.web", run_name="__main__", alter_sys=False)
 
 

@@ -105,18 +105,18 @@ def open_stage(house: Services, folder: Path, seed: int = 0) -> Iterator[Stage]:
                 "ALONGSIDE_PUBLIC_URL": public_url,
                 "ALONGSIDE_HOME": str(house.project.root),
                 "ALONGSIDE_VAR": str(house.project.var),
-                "ALONGSIDE_PATIENT_CLOCK": str(options.folder / "clock.json"),
             }
         )
         services.cache_clear()
-        with _web(port):
+        with _web(port, folder):
             yield Stage(running.control, str(house.project.root))
 
 
 @contextlib.contextmanager
-def _web(port: int) -> Iterator[None]:
+def _web(port: int, folder: Path) -> Iterator[None]:
     """The web application as a process of its own, ended with the block."""
-    process = subprocess.Popen([sys.executable, "-m", "alongside.web", f"--port={port}"], env=dict(os.environ))
+    command = [sys.executable, "-m", "alongside.web", f"--port={port}", f"--stand-in={folder}"]
+    process = subprocess.Popen(command, env=dict(os.environ))
     try:
         _wait_for(f"http://127.0.0.1:{port}/healthz", process)
         yield

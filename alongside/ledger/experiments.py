@@ -168,6 +168,8 @@ def insert_assignments(ledger: Ledger, name: str, rows: pa.Table, run_id: str) -
 
     Returns how many were new.
     """
+    if rows.num_rows == 0:
+        return 0
     import pyarrow as pa
 
     wanted = rows.select(["person_id", "variant", "assigned_at", "channel"])

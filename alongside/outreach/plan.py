@@ -19,11 +19,12 @@ from alongside.ledger.messages import plan_batches
 from alongside.ledger.pauses import active_pauses
 from alongside.ledger.runs import RunPins
 from alongside.model.enums import DeliveryMode, Gate, Locale
+from alongside.model.errors import Refused
 from alongside.model.ids import message_key
 from alongside.outreach.approval import PlanHash, configuration_hash, objections
 from alongside.outreach.campaigns import Campaign
 from alongside.outreach.catalogues import Catalogues
-from alongside.outreach.experiments import ExperimentDefinition, assign_sticky
+from alongside.outreach.experiments import ExperimentDefinition, assign_sticky, design
 from alongside.outreach.gates import GateInput, close_gates, funnel_of
 from alongside.outreach.quiet_hours import earliest_send
 from alongside.outreach.relations import CHUNK, Facts, choose_audience, chunks, load_relations, open_snapshot
@@ -95,12 +96,7 @@ class Planner:
         return Facts(self.snapshot.path / "tables", self.ledger, self.settings, self.run.as_of)
 
     def plan(self, campaign: Campaign, now: datetime, *, commit: bool) -> CampaignPlan:
-        """Plan one campaign; once planned in a run, the same plan is returned again and nothing is written.
-
-        Raises
-        ------
-        Refused : the experiment on it is underpowered for this audience and was never launched
-        """
+        """Plan one campaign; once planned in a run, the same plan is returned again and nothing is written."""
         if commit and (known := self._known(campaign)) is not None:
             return known
         config_hash = configuration_hash(campaign, self.catalogues, self.settings)
@@ -171,7 +167,7 @@ class Planner:
             **self._delta(duck, campaign),
         )
         plan = replace(plan, cost=plan.funnel["planned"] * campaign.cost_per_message)
-        plan = self._approve(campaign, plan, now)
+        plan = self._approve(campaign, arms, plan, now)
         assert plan.funnel["audience"] == audience, "every member of the segment is counted once"  # noqa: S101
         if commit:
             plan = replace(plan, decisions=str(self._write_decisions(duck, campaign)))
@@ -203,13 +199,13 @@ class Planner:
     def _arms(self, campaign: Campaign) -> _Arms:
         experiment = self.catalogues.experiment_of(campaign.name)
         if experiment is None:
-            return _Arms(None, {"": campaign.message}, None)
+            return _Arms(None, {"": campaign.message}, None, launched=False)
         with self.ledger.begin() as connection:
             registration = registrations.read(connection, experiment.name)
         if registration is not None and registration.winner in experiment.messages:
-            return _Arms(None, {"": experiment.messages[registration.winner]}, None)
+            return _Arms(None, {"": experiment.messages[registration.winner]}, None, launched=True)
         existing = registrations.assignments(self.ledger, experiment.name)
-        return _Arms(experiment, dict(experiment.messages), existing)
+        return _Arms(experiment, dict(experiment.messages), existing, launched=registration is not None)
 
     def _screen_and_assign(
         self,
@@ -343,13 +339,26 @@ class Planner:
         previous = None if before is None else int(before["funnel"].get("planned", 0))
         return {"entered": moved.get("entered", 0), "left": moved.get("left", 0), "previous": previous}
 
-    def _approve(self, campaign: Campaign, plan: CampaignPlan, now: datetime) -> CampaignPlan:
+    def _approve(self, campaign: Campaign, arms: _Arms, plan: CampaignPlan, now: datetime) -> CampaignPlan:
+        """The plan as it is, or held with every reason why it needs a person."""
         with self.ledger.begin() as connection:
             approval = standing_approval(connection, campaign.name, plan.config_hash, now)
         found = objections(
             campaign, DeliveryMode(self.run.mode), approval, plan.plan_hash, plan.funnel["planned"], plan.previous
         )
+        if arms.experiment is not None and not arms.launched:
+            found += self._launch_gate(arms.experiment, plan)
         return replace(plan, state="held", reason="; ".join(found)) if found else plan
+
+    @staticmethod
+    def _launch_gate(experiment: ExperimentDefinition, plan: CampaignPlan) -> list[str]:
+        """An experiment that could not find its effect is not launched: it would only cost patients' attention."""
+        per_day = plan.entered if plan.previous is not None else 0
+        try:
+            design(experiment, plan.funnel["planned"], per_day).require_powered()
+        except Refused as refusal:
+            return [str(refusal)]
+        return []
 
     # ------------------------------------------------------------------------------------------------------- writing
     def _decisions(self, campaign: Campaign) -> Path:
@@ -458,6 +467,7 @@ class _Arms:
     experiment: ExperimentDefinition | None
     messages: dict[str, str]
     existing: pa.Table | None
+    launched: bool
 
     @property
     def distinct(self) -> list[str]:

@@ -24,7 +24,6 @@ class Environment:
     sendgrid_api_key, sendgrid_url : credentials and base address of the e-mail vendor
     sendgrid_webhook_key : base64 SPKI of the vendor's event webhook (P-256)
     public_url : overrides `delivery.public_url`
-    patient_clock : the stand-in's clock file: patients' decisions in a replay belong to the simulated day
     """
 
     ledger_url: str = ""
@@ -35,7 +34,6 @@ class Environment:
     sendgrid_url_given: bool = False
     sendgrid_webhook_key: str = ""
     public_url: str = ""
-    patient_clock: Path | None = None
 
     @classmethod
     def read(cls, variables: Mapping[str, str] | None = None) -> Environment:
@@ -49,7 +47,6 @@ class Environment:
             sendgrid_url_given="SENDGRID_URL" in env,
             sendgrid_webhook_key=env.get("SENDGRID_WEBHOOK_KEY", ""),
             public_url=env.get("ALONGSIDE_PUBLIC_URL", "").rstrip("/"),
-            patient_clock=Path(clock) if (clock := env.get("ALONGSIDE_PATIENT_CLOCK")) else None,
         )
 
 

@@ -18,6 +18,7 @@ from alongside.sandbox.hospital import generate
 from alongside.settings import Project
 from tasks import context, outreach, patients, quality, runs, segments, sources
 from tests.conftest import ROOT
+from tests.flows.conftest import small_enough
 
 PATIENTS = 500
 AS_OF = "2026-03-01T08:00+08:00"
@@ -81,6 +82,7 @@ def played(tmp_path: Path, extracts: Path) -> Played:
     project = Project.at(tmp_path / "project")
     for folder in ("config", "templates", "expectations"):
         shutil.copytree(ROOT / folder, project.root / folder)
+    small_enough(project.root)
     project.var.mkdir()
     (project.var / "hospital").symlink_to(extracts)
     return Played(project)

@@ -134,6 +134,17 @@ def test_a_plan_outside_its_envelope_is_held_and_approval_lets_it_go(played: Pla
     assert played.plan("r1")["flu_vaccine"].state == "planned"
 
 
+def test_an_experiment_that_could_find_nothing_is_not_launched(played: Played) -> None:
+    path = played.project.config / "experiments" / "hypertension_review_wording.yaml"
+    path.write_text(path.read_text("utf-8").replace("minimum_effect: 0.5", "minimum_effect: 0.02"), "utf-8")
+    played.refresh("r1")
+    plan = played.plan("r1")["hypertension_follow_up"]
+    assert plan.state == "held"
+    assert "hypertension_review_wording" in plan.reason
+    with played.house.ledger.begin() as connection:
+        assert connection.execute(sa.select(sa.func.count()).select_from(assignment)).scalar_one() == 0
+
+
 @pytest.mark.parametrize("mode", [DeliveryMode.STAGING, DeliveryMode.LIVE])
 def test_real_vendors_need_an_approval(played: Played, mode: DeliveryMode) -> None:
     campaign = find_campaign(played.house.catalogues.campaigns, "flu_vaccine")

@@ -113,6 +113,12 @@ def day(number: int) -> date:
     return FIRST_DUMP + timedelta(days=number)
 
 
+def small_enough(project: Path) -> None:
+    """The shipped experiment needs the people of a larger hospital; here it looks for a larger effect."""
+    path = project / "config" / "experiments" / "hypertension_review_wording.yaml"
+    path.write_text(path.read_text("utf-8").replace("minimum_effect: 0.08", "minimum_effect: 0.5"), "utf-8")
+
+
 def copy_project(target: Path) -> Project:
     """The shipped project, awake at night: these runs happen whenever the tests do."""
     for folder in ("config", "templates", "expectations"):
@@ -120,6 +126,7 @@ def copy_project(target: Path) -> Project:
     settings = target / "config" / "alongside.yaml"
     awake = settings.read_text("utf-8").replace('{from: "21:00", to: "08:00"}', '{from: "00:00", to: "00:00"}')
     settings.write_text(awake, "utf-8")
+    small_enough(target)
     return Project.at(target)
 
 
@@ -166,7 +173,11 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         ]
         scene.processes.append(subprocess.Popen([*server[:-1]], env=environment, cwd=root))
         scene.processes.append(
-            subprocess.Popen([sys.executable, "-m", "alongside.web", f"--port={web_port}"], env=environment, cwd=root)
+            subprocess.Popen(
+                [sys.executable, "-m", "alongside.web", f"--port={web_port}", f"--stand-in={options.folder}"],
+                env=environment,
+                cwd=root,
+            )
         )
         _wait_for(f"{scene.api}/health")
         _wait_for(f"http://127.0.0.1:{web_port}/healthz")
