@@ -30,7 +30,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from alongside.ledger import schema
-from alongside.ledger.groups import PORTION, members, portions, survivors
+from alongside.ledger.groups import PORTION, in_keys_sql, key_list, members, portions, survivors
 from alongside.model.enums import Decision
 from alongside.model.ids import keyed_hash
 
@@ -199,16 +199,16 @@ def decide(
     """
     living = survivors(connection, person_ids)
     group = members(connection, set(living.values()))
-    only = f"AND e.purpose = :purpose AND (e.channel = {_ONE_CHANNEL} OR e.channel = '*') AND e.person_id IN :ids"
+    only = f"AND e.purpose = :purpose AND (e.channel = {_ONE_CHANNEL} OR e.channel = '*')"
+    only += f" AND {in_keys_sql(connection, 'e.person_id', 'ids')}"
     query = sa.text(_STATE.format(only=only, channel=_ONE_CHANNEL)).bindparams(
         sa.bindparam("as_of", as_of or _END_OF_TIME, type_=schema.Utc()),
         sa.bindparam("purpose", purpose),
         sa.bindparam("channel", channel),
-        sa.bindparam("ids", expanding=True),
     )
     found: dict[str, tuple[Decision, int]] = {}
     for ids in _whole_groups(group):
-        for row in connection.execute(query, {"ids": ids}):
+        for row in connection.execute(query, {"ids": key_list(connection, ids)}):
             found[row.person_id] = (Decision(row.decision), int(row.seq))
     return {asked: found[person_id] for asked, person_id in living.items() if person_id in found}
 

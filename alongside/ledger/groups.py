@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from typing import TypeVar
 
+import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
@@ -15,13 +16,32 @@ PORTION = 1000  # ids in a statement: SQLite allows 32,766 bound values, Postgre
 Item = TypeVar("Item")
 
 
+def in_keys(connection: Connection, column: sa.ColumnElement[str], keys: Collection[str]) -> sa.ColumnElement[bool]:
+    """`column IN keys` as one bound value, so that a thousand keys neither change nor lengthen the statement."""
+    if connection.dialect.name == "postgresql":
+        return column == sa.any_(sa.bindparam(None, list(keys), sa.ARRAY(sa.String), unique=True))
+    values = sa.func.json_each(orjson.dumps(list(keys)).decode()).table_valued("value")
+    return column.in_(sa.select(values.c.value))
+
+
+def in_keys_sql(connection: Connection, column: str, name: str) -> str:
+    """The same as text, for the value `key_list` bound to `:name`."""
+    if connection.dialect.name == "postgresql":
+        return f"{column} = ANY(CAST(:{name} AS VARCHAR[]))"
+    return f"{column} IN (SELECT value FROM json_each(:{name}))"
+
+
+def key_list(connection: Connection, keys: Collection[str]) -> list[str] | str:
+    return list(keys) if connection.dialect.name == "postgresql" else orjson.dumps(list(keys)).decode()
+
+
 def survivors(connection: Connection, person_ids: Collection[str]) -> dict[str, str]:
     """The living person behind each id; an id that was never minted stands for itself."""
     found = {person_id: person_id for person_id in person_ids}
     table = schema.person
     for portion in portions(sorted(found)):
         query = sa.select(table.c.person_id, table.c.survivor_id).where(
-            table.c.person_id.in_(portion), table.c.survivor_id.is_not(None)
+            in_keys(connection, table.c.person_id, portion), table.c.survivor_id.is_not(None)
         )
         found.update((row.person_id, row.survivor_id) for row in connection.execute(query))
     return found
@@ -32,7 +52,9 @@ def members(connection: Connection, living: Collection[str]) -> dict[str, str]:
     found = {person_id: person_id for person_id in living}
     table = schema.person
     for portion in portions(sorted(living)):
-        query = sa.select(table.c.person_id, table.c.survivor_id).where(table.c.survivor_id.in_(portion))
+        query = sa.select(table.c.person_id, table.c.survivor_id).where(
+            in_keys(connection, table.c.survivor_id, portion)
+        )
         found.update((row.person_id, row.survivor_id) for row in connection.execute(query))
     return found
 

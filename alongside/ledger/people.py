@@ -36,7 +36,6 @@ __all__ = [
     "PersonEvent",
     "Review",
     "alias_of",
-    "arms",
     "decide_review",
     "history",
     "members",
@@ -100,25 +99,6 @@ def person_of(connection: Connection, alias: str) -> str | None:
     table = schema.person_alias
     own = connection.execute(sa.select(table.c.person_id).where(table.c.alias == alias)).scalar_one_or_none()
     return None if own is None else survivors(connection, [own])[own]
-
-
-def arms(ledger: Ledger, experiment: str) -> pa.Table:
-    """`person_id, variant, assigned_at` of living people. Where merged ones brought two arms the earlier stands."""
-    return ledger.read_arrow(
-        """
-        SELECT person_id, variant, assigned_at FROM (
-            SELECT
-                COALESCE(p.survivor_id, a.person_id) AS person_id, a.variant, a.assigned_at,
-                ROW_NUMBER() OVER (
-                    PARTITION BY COALESCE(p.survivor_id, a.person_id) ORDER BY a.assigned_at, a.person_id
-                ) AS place
-            FROM assignment AS a LEFT JOIN person AS p ON p.person_id = a.person_id
-            WHERE a.experiment = :experiment
-        ) AS ranked
-        WHERE place = 1
-        """,
-        {"experiment": experiment},
-    )
 
 
 # --------------------------------------------------------------------------------------------------- merge and split

@@ -18,7 +18,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from alongside.ledger import schema
-from alongside.ledger.groups import portions
+from alongside.ledger.groups import in_keys, portions
 from alongside.model.addresses import normalise_email, normalise_phone
 from alongside.model.enums import Channel, Purpose
 from alongside.model.errors import DataInvalid
@@ -99,7 +99,7 @@ def suppressed(connection: Connection, blinds: Collection[str], channel: str, pu
     found: dict[str, str] = {}
     for portion in portions(sorted(set(blinds))):
         query = sa.select(table.c.blind, table.c.reason).where(
-            table.c.blind.in_(portion), table.c.channel == channel, table.c.scope.in_(scopes)
+            in_keys(connection, table.c.blind, portion), table.c.channel == channel, table.c.scope.in_(scopes)
         )
         found.update((row.blind, row.reason) for row in connection.execute(query.order_by(table.c.scope.desc())))
     return found

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
@@ -26,7 +26,7 @@ from sqlalchemy.engine import Connection
 
 from alongside.ledger import schema
 from alongside.ledger.engine import Ledger
-from alongside.ledger.groups import portions, survivors
+from alongside.ledger.groups import in_keys, portions, survivors
 from alongside.model.errors import VaultUnavailable
 from alongside.model.ids import keyed_hash
 from alongside.settings.environment import Environment, decode_vault_key
@@ -61,15 +61,6 @@ class Contact:
     email: str | None = field(default=None, repr=False)
     phone: str | None = field(default=None, repr=False)
     gender: str | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True)
-class IndexEntry:
-    """One way to find a person: `kind` is email, phone, national_id, mrn or source:<name>."""
-
-    kind: str
-    blind: str
-    person_id: str
 
 
 _FIELDS = tuple(entry.name for entry in fields(Identity))
@@ -152,7 +143,7 @@ class Vault:
         living = survivors(connection, person_ids)
         table, found = schema.vault_person, {}
         for portion in portions(sorted(set(living.values()))):
-            query = sa.select(table.c.person_id, table.c.sealed).where(table.c.person_id.in_(portion))
+            query = sa.select(table.c.person_id, table.c.sealed).where(in_keys(connection, table.c.person_id, portion))
             for row in connection.execute(query):
                 found[row.person_id] = self.unseal(row.person_id, bytes(row.sealed))
         return {asked: found[person_id] for asked, person_id in living.items() if person_id in found}
@@ -164,13 +155,9 @@ class Vault:
             for person_id, entry in self.open_many(connection, person_ids).items()
         }
 
-    def reindex(self, connection: Connection, person_ids: Collection[str], entries: Iterable[IndexEntry]) -> None:
-        """Replace every look-up entry of these people."""
+    def forget_entries(self, connection: Connection, person_ids: Collection[str]) -> None:
+        """Delete every look-up entry of these people, before new ones are written in bulk."""
         _forget(connection, schema.vault_index, person_ids)
-        unique = {(entry.kind, entry.blind, entry.person_id) for entry in entries}
-        for portion in portions(sorted(unique)):
-            rows = [{"kind": kind, "blind": blind, "person_id": person} for kind, blind, person in portion]
-            connection.execute(schema.vault_index.insert(), rows)
 
     def find(self, connection: Connection, kind: str, value: str) -> list[str]:
         """Living people known by this normalised value, in order of their ids."""

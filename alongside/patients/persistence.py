@@ -80,7 +80,7 @@ def _seal(duck: duckdb.DuckDBPyConnection, ledger: Ledger, vault: Vault, now: da
         identities = {row[0]: Identity(*row[1:]) for row in portion}
         with ledger.begin() as connection:
             vault.store(connection, identities, now)
-            vault.reindex(connection, list(identities), [])
+            vault.forget_entries(connection, list(identities))
     ledger.insert_arrow(schema.vault_person, _sealed(duck, vault, now), on_conflict="ignore")
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import sqlalchemy as sa
 
-from alongside.ledger import Ledger, people, schema, suppressions
+from alongside.ledger import Ledger, experiments, people, schema, suppressions
 from alongside.model.errors import Refused
 from alongside.model.ids import message_key
 
@@ -74,7 +74,7 @@ def _assign(ledger: Ledger, person: str, variant: str, day: int) -> None:
 
 
 def _arms(ledger: Ledger) -> dict[str, str]:
-    return {row["person_id"]: row["variant"] for row in people.arms(ledger, "e").to_pylist()}
+    return {row["person_id"]: row["variant"] for row in experiments.assignments(ledger, "e").to_pylist()}
 
 
 def test_an_arm_survives_a_merge_and_both_arms_survive_a_split(known: Ledger) -> None:

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from alongside.ledger import Ledger, people, schema
-from alongside.ledger.vault import Contact, Identity, IndexEntry, Vault
+from alongside.ledger.vault import Contact, Identity, Vault
 from alongside.model.errors import VaultUnavailable
 from alongside.settings.environment import Environment
 
@@ -115,7 +115,8 @@ def test_a_message_planned_before_a_merge_still_finds_its_reader(ledger: Ledger)
         )
         people.merge(connection, [people.Merge("p1", "p2", "mrn")], NOW)
         vault.store(connection, {"p1": CANARY}, NOW)
-        vault.reindex(connection, ["p1"], [IndexEntry("mrn", vault.blind_index("mrn", "M42"), "p2")])
+        entry = {"kind": "mrn", "blind": vault.blind_index("mrn", "M42"), "person_id": "p2"}
+        connection.execute(schema.vault_index.insert().values(**entry))
         assert vault.address_book(connection, ["p2"])["p2"].name == "卡娜丽"
         assert vault.find(connection, "mrn", "M42") == ["p1"]
         vault.forget(connection, ["p1", "p2"])
