@@ -15,7 +15,7 @@ from alongside.model.enums import MessageState
 from alongside.model.errors import DeliveryError, OutcomeUnknown, Permanent, Refused, Retryable, Throttled
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Addressee:
     """One recipient of a letter.
 
@@ -166,17 +166,24 @@ class Channel(ABC):
             faults = self.check(letter)
         except LetterRefused as error:
             return Answer(retry=_keys(letter), trouble=error, burn=True)
-        good = tuple(one for one in letter.addressees if one.key not in faults)
         answer = Answer(rejected=faults)
-        for part in self._requests(good):
+        if faults:
+            letter = replace(letter, addressees=tuple(one for one in letter.addressees if one.key not in faults))
+        for part in self.split(letter):
             if answer.trouble is not None:  # what failed once would fail again; the caller decides when to come back
-                answer += Answer(retry=tuple(one.key for one in part))
+                answer += Answer(retry=_keys(part))
             else:
-                answer += await self._request(replace(letter, addressees=part), deadline, gate)
+                answer += await self._request(part, deadline, gate)
         return answer
 
-    def _requests(self, addressees: Sequence[Addressee]) -> list[tuple[Addressee, ...]]:
-        """Portions within the vendor's limit in which no address stands twice."""
+    def split(self, letter: Letter) -> list[Letter]:
+        """Letters of one request each: within the vendor's limit, and no address twice."""
+        addresses = {one.address.lower() for one in letter.addressees}
+        if len(letter.addressees) <= self.max_recipients and len(addresses) == len(letter.addressees):
+            return [letter] if letter.addressees else []
+        return [replace(letter, addressees=part) for part in self._portions(letter.addressees)]
+
+    def _portions(self, addressees: Sequence[Addressee]) -> list[tuple[Addressee, ...]]:
         portions: list[dict[str, Addressee]] = [{}]
         first_free = 0
         for one in addressees:

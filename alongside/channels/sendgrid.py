@@ -230,12 +230,21 @@ class SendGrid(Channel):
     ----------
     timeout : seconds without an answer after which the outcome is unknown
     connections : at most so many at a time
+    max_recipients : of one request, at most the vendor's 1000
     """
 
     name = "email"
-    max_recipients = MAX_PERSONALIZATIONS
 
-    def __init__(self, api_key: str, url: str, *, timeout: float = 20.0, connections: int = 32) -> None:
+    def __init__(
+        self,
+        api_key: str,
+        url: str,
+        *,
+        timeout: float = 20.0,
+        connections: int = 32,
+        max_recipients: int = MAX_PERSONALIZATIONS,
+    ) -> None:
+        self.max_recipients = min(max_recipients, MAX_PERSONALIZATIONS)
         self._url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"}
         self._timeout = aiohttp.ClientTimeout(total=timeout + 30, connect=10, sock_connect=10, sock_read=timeout)

@@ -15,7 +15,7 @@ from alongside.ledger import Ledger, consent, suppressions
 from alongside.ledger.consent import ConsentEvent
 from alongside.ledger.events import DeliveryEvent, record_events
 from alongside.ledger.failpoints import failpoint
-from alongside.ledger.messages import in_keys
+from alongside.ledger.groups import in_keys
 from alongside.ledger.schema import message, run
 from alongside.ledger.suppressions import Suppression
 from alongside.model.enums import Decision, DeliveryMode, EventKind, Purpose

@@ -10,25 +10,24 @@ from typing import Any
 from sqlalchemy.engine import Connection
 
 from alongside.delivery.modes import destination
-from alongside.ledger import claims, consent, suppressions
+from alongside.ledger import recipients, suppressions
 from alongside.ledger.claims import Claim
-from alongside.ledger.vault import Contact, Vault
-from alongside.model.enums import Decision, DeliveryMode, Gate, Purpose
+from alongside.ledger.recipients import Recipient, Standing
+from alongside.ledger.vault import Identity, Vault
+from alongside.model.enums import DeliveryMode, Gate, Purpose
 from alongside.outreach.quiet_hours import earliest_send
 from alongside.settings import HospitalSettings
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Ready:
-    """A message that may leave, and what is needed to render it."""
+    """A message that may leave, and what is needed to render it. Made once per message: a frozen class costs thrice."""
 
     key: str
-    person_id: str
     address: str = field(repr=False)
-    contact: Contact = field(repr=False)
+    identity: Identity = field(repr=False)
     variables: Mapping[str, Any] = field(repr=False)
     template_hash: str
-    planned_at: datetime
 
 
 @dataclass(frozen=True)
@@ -37,26 +36,17 @@ class Checked:
 
     Attributes
     ----------
+    planned_at : patient time
     withheld : key -> name of the gate
     postponed : key -> patient time at which it may leave
     readdressed : key -> blind index, where the patient's address is not the planned one any more
     """
 
     ready: list[Ready]
+    planned_at: datetime
     withheld: dict[str, str] = field(default_factory=dict)
     postponed: dict[str, datetime] = field(default_factory=dict)
     readdressed: dict[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class _Facts:
-    """What the ledger and the vault say of a batch's recipients now."""
-
-    permitted: Mapping[str, tuple[Decision, int]]
-    abroad: Mapping[str, tuple[Decision, int]]
-    contacts: Mapping[str, Contact]
-    blinds: Mapping[str, str]  # person_id -> blind index of the present address
-    suppressed: Mapping[str, str]
 
 
 def recheck(
@@ -77,76 +67,75 @@ def recheck(
     VaultUnavailable : names and addresses cannot be read
     Refused : a fictional contact in live mode
     """
-    rows = list(claims.planned_messages(connection, held.batch_id))
-    facts = _facts(connection, held, [row.person_id for row in rows], vault, patient_now)
-    checked = Checked([])
+    waiting = recipients.waiting_recipients(connection, held.batch_id)
+    facts = _facts(connection, held, waiting, vault, patient_now)
     hours = _Hours(settings, held.purpose, patient_now)
-    for row in rows:
-        gate = _closed_gate(facts, row.person_id)
-        if gate is not None:
-            checked.withheld[row.message_key] = gate
+    allowed = settings.delivery.staging_allow
+    checked = Checked([], recipients.planned_for(connection, held.batch_id) or patient_now)
+    for one in waiting:
+        gate = facts.closed_gate(one.person_id)
+        later = None if gate else hours.later(one.variables)
+        if gate or later:
+            if gate:
+                checked.withheld[one.key] = gate
+            elif later:
+                checked.postponed[one.key] = later
             continue
-        later = hours.later(row.variables)
-        if later is not None:
-            checked.postponed[row.message_key] = later
-            continue
-        contact = facts.contacts[row.person_id]
-        goes = destination(mode, contact.email or "", row.message_key, settings.delivery.staging_allow)
+        identity, blind = facts.identities[one.person_id], facts.blinds[one.person_id]
+        goes = destination(mode, identity.email or "", one.key, allowed)
         if goes.refused:
-            checked.withheld[row.message_key] = goes.refused
+            checked.withheld[one.key] = goes.refused
             continue
-        if facts.blinds[row.person_id] != row.address_blind:
-            checked.readdressed[row.message_key] = facts.blinds[row.person_id]
-        checked.ready.append(
-            Ready(
-                row.message_key,
-                row.person_id,
-                goes.address,
-                contact,
-                row.variables,
-                row.template_hash,
-                row.planned_at,
-            )
-        )
+        if blind != one.address_blind:
+            checked.readdressed[one.key] = blind
+        checked.ready.append(Ready(one.key, goes.address, identity, one.variables, one.template_hash))
     return checked
 
 
+@dataclass(frozen=True)
+class _Facts:
+    """What the ledger and the vault say of a batch's recipients now."""
+
+    consent: Standing
+    identities: Mapping[str, Identity]
+    blinds: Mapping[str, str]  # person_id -> blind index of the present address
+    suppressed: Mapping[str, str]
+
+    def closed_gate(self, person_id: str) -> str | None:
+        """The gate that has closed since planning, by its name in lower case."""
+        if person_id not in self.consent.permitted:
+            return _NO_CONSENT
+        # Whether consent for a vendor abroad is needed was decided by planning; a withdrawal since then counts here.
+        if person_id in self.consent.kept_at_home:
+            return _CROSS_BORDER
+        blind = self.blinds.get(person_id)
+        if blind is None:
+            return _NO_ADDRESS
+        return _SUPPRESSED if blind in self.suppressed else None
+
+
 def _facts(
-    connection: Connection, held: Claim, person_ids: Sequence[str], vault: Vault, patient_now: datetime
+    connection: Connection, held: Claim, waiting: Sequence[Recipient], vault: Vault, patient_now: datetime
 ) -> _Facts:
-    people = sorted(set(person_ids))
-    contacts = vault.address_book(connection, people)
-    blinds = {
-        person_id: vault.blind_index("email", contact.email) for person_id, contact in contacts.items() if contact.email
-    }
     channel = held.channel.value
+    people = {one.person_id: one.sealed for one in waiting}
+    identities = {person: vault.unseal(person, bytes(sealed)) for person, sealed in people.items() if sealed}
+    blinds = {person: vault.blind_index("email", one.email) for person, one in identities.items() if one.email}
     return _Facts(
-        permitted=consent.decide(connection, people, held.purpose, channel, patient_now),
-        abroad=consent.decide(connection, people, consent.CROSS_BORDER, channel, patient_now),
-        contacts=contacts,
+        consent=recipients.standing_consent(connection, people, held.purpose, channel, patient_now),
+        identities=identities,
         blinds=blinds,
         suppressed=suppressions.suppressed(connection, set(blinds.values()), channel, held.purpose),
     )
 
 
-def _closed_gate(facts: _Facts, person_id: str) -> str | None:
-    """The gate that has closed since planning, by its name in lower case."""
-    decision = facts.permitted.get(person_id)
-    if decision is None or decision[0] is not Decision.PERMIT:
-        return _name(Gate.NO_CONSENT)
-    # Whether consent for a vendor abroad is needed was decided by planning; a withdrawal since then counts here.
-    abroad = facts.abroad.get(person_id)
-    if abroad is not None and abroad[0] is Decision.DENY:
-        return _name(Gate.CROSS_BORDER)
-    if person_id not in facts.blinds:
-        return _name(Gate.NO_ADDRESS)
-    if facts.blinds[person_id] in facts.suppressed:
-        return _name(Gate.SUPPRESSED)
-    return None
-
-
-def _name(gate: Gate) -> str:
+def gate_name(gate: Gate) -> str:
+    """How a gate is written into a message's `reason`."""
     return (gate.name or "").lower()
+
+
+_NO_CONSENT, _CROSS_BORDER = gate_name(Gate.NO_CONSENT), gate_name(Gate.CROSS_BORDER)
+_NO_ADDRESS, _SUPPRESSED = gate_name(Gate.NO_ADDRESS), gate_name(Gate.SUPPRESSED)
 
 
 class _Hours:
@@ -166,9 +155,8 @@ class _Hours:
         start, end = variables.get("quiet") or (None, None)
         wish = (variables.get("zone") or self._zone, start, end)
         if wish not in self._known:
-            moment = earliest_send(
-                self._now, wish[0], _clock(start) or self._house.start, _clock(end) or self._house.end
-            )
+            begins, ends = _clock(start) or self._house.start, _clock(end) or self._house.end
+            moment = earliest_send(self._now, wish[0], begins, ends)
             self._known[wish] = None if moment <= self._now else moment
         return self._known[wish]
 

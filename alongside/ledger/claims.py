@@ -7,7 +7,7 @@ lease finds another id in the batch and is refused (fencing).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,7 +17,8 @@ from sqlalchemy.engine import Connection, Row
 
 from alongside.ledger.engine import Ledger
 from alongside.ledger.failpoints import failpoint
-from alongside.ledger.messages import in_keys, states_before
+from alongside.ledger.groups import in_keys
+from alongside.ledger.messages import states_before
 from alongside.ledger.pauses import not_paused
 from alongside.ledger.schema import attempt, batch, ledger_info, message, run_campaign
 from alongside.model.enums import BatchState, Channel, MessageState
@@ -511,21 +512,4 @@ def _finish(connection: Connection, held: Claim, now: datetime, **values: Any) -
     values["detail"] = (values.get("detail") or "")[:500] or None
     connection.execute(
         attempt.update().where(attempt.c.attempt_id == held.attempt_id).values(finished_at=now, **values)
-    )
-
-
-def planned_messages(connection: Connection, batch_id: str) -> Iterable[Row[Any]]:
-    """The batch's messages that still wait: an event may have moved others while the batch lay waiting."""
-    return connection.execute(
-        sa.select(
-            message.c.message_key,
-            message.c.person_id,
-            message.c.subject_person_id,
-            message.c.address_blind,
-            message.c.variant,
-            message.c.template,
-            message.c.template_hash,
-            message.c.variables,
-            message.c.planned_at,
-        ).where(message.c.batch_id == batch_id, message.c.state == MessageState.PLANNED.value)
     )

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
-from alongside.ledger.messages import in_keys, states_before
+from alongside.ledger.groups import in_keys
+from alongside.ledger.messages import states_before
 from alongside.ledger.schema import delivery_event, message
 from alongside.model.enums import EventKind, MessageState
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -40,16 +39,6 @@ TAKEN = tuple(state for state, order in FORWARD_ORDER.items() if order >= FORWAR
 def states_before(state: MessageState) -> list[str]:
     """States from which a message may move to `state`."""
     return [other.value for other, order in FORWARD_ORDER.items() if order < FORWARD_ORDER[state]]
-
-
-def in_keys(connection: Connection, column: sa.ColumnElement[str], keys: Sequence[str]) -> sa.ColumnElement[bool]:
-    """`column IN keys` as one bound value, so that a thousand keys neither change nor lengthen the statement."""
-    if connection.dialect.name == "postgresql":
-        return column == sa.any_(sa.bindparam(None, list(keys), sa.ARRAY(sa.String), unique=True))
-    import orjson
-
-    values = sa.func.json_each(orjson.dumps(list(keys)).decode()).table_valued("value")
-    return column.in_(sa.select(values.c.value))
 
 
 # -------------------------------------------------------------------------------------------------------------- plan

@@ -10,7 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from alongside.ledger.claims import split_off
-from alongside.ledger.messages import in_keys, states_before
+from alongside.ledger.groups import in_keys
+from alongside.ledger.messages import states_before
 from alongside.ledger.schema import batch, message
 from alongside.model.enums import BatchState, Channel, MessageState
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 
 
 def keyed_hash(secret: bytes, *parts: str, length: int = 16) -> str:
     """HMAC-SHA256 over length-prefixed parts, as `2 * length` hex digits (`length` bytes, at most 32)."""
     message = b"".join(len(raw := part.encode()).to_bytes(4, "big") + raw for part in parts)
-    return hmac.new(secret, message, hashlib.sha256).digest()[:length].hex()
+    return hmac.digest(secret, message, "sha256")[:length].hex()
 
 
 def mint_person_id(secret: bytes, source: str, source_id: str) -> str:

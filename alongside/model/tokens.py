@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import hmac
 
 _TAG = 16
@@ -31,4 +30,4 @@ def read_token(secret: bytes, use: str, token: str) -> str | None:
 
 
 def _tag(secret: bytes, use: str, body: bytes) -> bytes:
-    return hmac.new(secret, b"token\x00" + use.encode() + b"\x00" + body, hashlib.sha256).digest()[:_TAG]
+    return hmac.digest(secret, b"token\x00" + use.encode() + b"\x00" + body, "sha256")[:_TAG]

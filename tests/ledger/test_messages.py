@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from alongside.ledger import Ledger, claims, pauses, schema, unknowns
 from alongside.ledger.claims import Claim, Scope, Settlement
 from alongside.ledger.messages import FORWARD_ORDER, TAKEN, count_states, count_unknown, plan_batches
+from alongside.ledger.recipients import waiting_recipients
 from alongside.ledger.runs import RunPins, pin_run, record_campaign
 from alongside.model.enums import MessageState
 from alongside.model.errors import Refused
@@ -42,7 +43,7 @@ def states(ledger: Ledger) -> dict[str, int]:
 
 def keys_of(ledger: Ledger, held: Claim) -> list[str]:
     with ledger.reading() as connection:
-        return sorted(row.message_key for row in claims.planned_messages(connection, held.batch_id))
+        return [one.key for one in waiting_recipients(connection, held.batch_id)]
 
 
 # -------------------------------------------------------------------------------------------------------------- plan
