@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 
-from alongside.sandbox.sendgrid.launch import Running, start
+from alongside.sandbox.sendgrid.launch import Running, serve
+from alongside.sandbox.sendgrid.log import read_ndjson
 from alongside.sandbox.sendgrid.options import Options
 from tests.delivery.clinic import Clinic
 
 
 @pytest.fixture
 def vendor(tmp_path: Path) -> Iterator[Running]:
-    """SendGrid's stand-in as a process of its own, without simulated patients."""
+    """SendGrid's stand-in, without simulated patients, in a thread of its own."""
     folder = tmp_path / "vendor"
     folder.mkdir()
-    with start(Options(folder, patients=False, keep_bodies=True)) as running:
-        yield running
+    ready: Future[Running] = Future()
+    loop = asyncio.new_event_loop()
+    ended = asyncio.Event()
+
+    async def stand_in() -> None:
+        async with serve(Options(folder, patients=False, keep_bodies=True)) as running:
+            ready.set_result(running)
+            await ended.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(stand_in(),))
+    thread.start()
+    yield ready.result(30)
+    loop.call_soon_threadsafe(ended.set)
+    thread.join(30)
+    loop.close()
 
 
 @pytest.fixture
@@ -40,6 +57,4 @@ class AcceptedLog:
         self._folder = folder
 
     def __call__(self) -> list[dict[str, object]]:
-        from alongside.sandbox.sendgrid.log import read_ndjson
-
         return list(read_ndjson(self._folder / "accepted.ndjson"))

@@ -152,3 +152,18 @@ def _kill_at_random(process: ForkServerProcess, log: Path, numbers: range, chanc
         os.kill(process.pid, signal.SIGKILL)
     process.join(30)
     return int(alive and process.exitcode == -signal.SIGKILL)
+
+
+def test_a_worker_that_keeps_dying_is_given_up_and_a_retry_goes_on(
+    clinic: Clinic, vendor: tuple[Running, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    numbers = range(first := next(FIRST), first + 12)
+    clinic.admit(numbers)
+    take(clinic, "plan", numbers)
+    monkeypatch.setenv("ALONGSIDE_FAILPOINT", "claim.after")
+    report = clinic.dispatch(workers=1)
+    assert (report.crashed, report.ready, clinic.states) == (4, 12, {"planned": 12})
+    assert "died 4 times" in report.reasons[0]
+    monkeypatch.delenv("ALONGSIDE_FAILPOINT")
+    finish(clinic, numbers, vendor[1])
+    assert_exactly_once(clinic, numbers, vendor[1])
