@@ -1,0 +1,1 @@
+"""Other people's senders on the same stand-in. Needs the dependency group `peers`; nothing else does."""
