@@ -9,7 +9,7 @@ import duckdb
 from alongside.patients import grouping, probability, scripts
 
 #: From this probability on two records are one person; from `REVIEW` on somebody is asked.
-MATCH = 0.98
+MATCH = 0.99
 REVIEW = 0.5
 #: A number, mailbox or name with birth date that more records share is no key: it is a front desk's, or a placeholder.
 LARGEST_BLOCK = 40

@@ -32,15 +32,17 @@ _BIRTH: tuple[Level, ...] = (
     ("ELSE", 0.03, 1 - 1 / 25_000 - 1 / 1_500),
 )
 #: Relatives share numbers and mailboxes: agreement by chance is far more frequent than one in the number of people.
-_PHONE: tuple[Level, ...] = (("phone_key_l = phone_key_r", 0.75, 1 / 20_000), ("ELSE", 0.25, 1 - 1 / 20_000))
-_EMAIL: tuple[Level, ...] = (("email_l = email_r", 0.8, 1 / 5_000), ("ELSE", 0.2, 1 - 1 / 5_000))
+_PHONE: tuple[Level, ...] = (("list_has_any(phones_l, phones_r)", 0.75, 1 / 20_000), ("ELSE", 0.25, 1 - 1 / 20_000))
+_EMAIL: tuple[Level, ...] = (("list_has_any(emails_l, emails_r)", 0.8, 1 / 5_000), ("ELSE", 0.2, 1 - 1 / 5_000))
+#: One in twenty true pairs of numbered records was registered twice.
+_MRN: tuple[Level, ...] = (("list_has_any(mrns_l, mrns_r)", 0.95, 1 / 1_000_000), ("ELSE", 0.05, 1 - 1 / 1_000_000))
 _GENDER: tuple[Level, ...] = (("gender_l = gender_r", 0.99, 0.5), ("ELSE", 0.01, 0.5))
 
 
 def score(duck: duckdb.DuckDBPyConnection, records: int) -> None:
     """Temp table `scored` (`left_id, right_id, probability`) for every row of `open_pair`.
 
-    Relations: open_pair(left_id, right_id), candidate. `records` is the number of records of the whole hospital.
+    Relations: open_pair(left_id, right_id), candidate, component. `records` is the number of records of the whole hospital.
     """
     from splink import DuckDBAPI, Linker
     from splink.logging import disable
@@ -71,8 +73,9 @@ def _settings(records: int) -> dict[str, Any]:
         "comparisons": [
             _comparison("name_key", _NAME, by_frequency=True),
             _comparison("birth_date", _BIRTH),
-            _comparison("phone_key", _PHONE),
-            _comparison("email", _EMAIL),
+            _comparison("phones", _PHONE),
+            _comparison("emails", _EMAIL),
+            _comparison("mrns", _MRN),
             _comparison("gender", _GENDER),
         ],
     }

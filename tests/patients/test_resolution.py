@@ -133,6 +133,21 @@ def test_two_people(small_world: World, one: Row, two: Row) -> None:
     assert {frozenset("a"), frozenset("b")} <= small_world.groups()
 
 
+def test_a_record_without_a_telephone_does_not_match_a_namesake_of_its_owner(small_world: World) -> None:
+    one, two = (
+        {"phone": "19900005555", "email": "one@example.com"},
+        {"phone": "19900006666", "email": "two@example.com"},
+    )
+    small_world.resolve(
+        *_others(),
+        patient("h1", "his", **WANG, **one, mrn="P1"),
+        patient("h2", "his", **WANG, **two, mrn="P2"),
+        patient("l2", "lis", **WANG, mrn="P2"),
+        patient("c1", "crm", **WANG, **one),
+    )
+    assert {frozenset(("h1", "c1")), frozenset(("h2", "l2"))} <= small_world.groups()
+
+
 def test_three_systems_chain_into_one_person_of_the_most_trusted(small_world: World) -> None:
     report = small_world.resolve(
         patient("u", "app_events", full_name="王小明", birth_date="1980-05-06", phone="19900001234"),
