@@ -12,7 +12,7 @@ from alongside.ledger.messages import count_messages
 from alongside.ledger.pauses import active_pauses, set_pause
 from alongside.ledger.runs import RunPins
 from alongside.model.enums import MessageState
-from alongside.outreach.plan import funnel_order
+from alongside.outreach.campaign_plan import funnel_order
 from alongside.outreach.run import RunRequest, start_run
 from tasks import artifacts
 from tasks.context import services

@@ -56,5 +56,6 @@ def spark_svg(values: Sequence[float]) -> str:
     first, last = f"{values[0]:.1%}", f"{values[-1]:.1%}"
     return (
         '<svg viewBox="0 0 120 30" width="120" height="30" role="img" xmlns="http://www.w3.org/2000/svg"'
-        f' aria-label="{first} to {last}"><polyline points="{points}" fill="none" stroke="#1f6f64" stroke-width="2"/></svg>'
+        f' aria-label="{first} to {last}">'
+        f'<polyline points="{points}" fill="none" stroke="#1f6f64" stroke-width="2"/></svg>'
     )

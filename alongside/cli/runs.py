@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import tempfile
 import uuid
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from alongside.cli.output import AsJson, console, emit, fail, show_table
 
 if TYPE_CHECKING:
     from alongside.bootstrap import Services
-    from alongside.outreach.plan import CampaignPlan
+    from alongside.outreach.campaign_plan import CampaignPlan
 
 Campaigns = Annotated[list[str] | None, typer.Argument(help="Campaigns; all enabled ones when left out.")]
 
@@ -176,12 +177,11 @@ def _dry_plans(house: Services, names: list[str], as_of: datetime) -> list[Campa
         started_at=now,
         snapshot_id=snapshot.id,
     )
-    planner = Planner(
-        house.ledger, house.warehouse, snapshot, house.settings, house.catalogues, pins, house.project.var / "plans"
-    )
     wanted = house.catalogues.campaigns
     chosen = [find_campaign(wanted, name) for name in names] if names else list(wanted)
-    return [planner.plan(item, now, commit=False) for item in chosen]
+    with tempfile.TemporaryDirectory(prefix="alongside-plan-") as folder:
+        planner = Planner(house.ledger, house.warehouse, snapshot, house.settings, house.catalogues, pins, Path(folder))
+        return [planner.plan(item, now, commit=False) for item in chosen]
 
 
 def _show_plan(item: CampaignPlan, samples: bool) -> None:

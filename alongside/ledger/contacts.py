@@ -23,7 +23,7 @@ WHERE m.state <> 'withheld' AND (m.planned_at > :since OR m.campaign = :campaign
 def contacts(ledger: Ledger, campaign: str, since: datetime) -> pa.Table:
     """Messages after `since`, and every earlier one of this campaign; ids resolved to living people.
 
-    Columns: person_id, address_blind, campaign, occurrence, said_at, purpose, run_id, state. What was withheld at the last
-    moment is no contact; what a vendor rejected is one for its own campaign (it is not tried again every day).
+    Columns: person_id, address_blind, campaign, occurrence, said_at, purpose, run_id, state. What was withheld at the
+    last moment is no contact; what a vendor rejected is one for its own campaign (it is not tried again every day).
     """
     return ledger.read_arrow(_CONTACTS, {"since": since, "campaign": campaign})

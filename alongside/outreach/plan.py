@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,13 +22,15 @@ from alongside.model.enums import DeliveryMode, Gate, Locale
 from alongside.model.errors import Refused
 from alongside.model.ids import message_key
 from alongside.outreach.approval import PlanHash, configuration_hash, objections
+from alongside.outreach.arms import Arms
+from alongside.outreach.campaign_plan import CampaignPlan
 from alongside.outreach.campaigns import Campaign
 from alongside.outreach.catalogues import Catalogues
-from alongside.outreach.experiments import ExperimentDefinition, assign_sticky, design
+from alongside.outreach.experiments import ExperimentDefinition, design
 from alongside.outreach.gates import GateInput, close_gates, funnel_of
 from alongside.outreach.quiet_hours import earliest_send
 from alongside.outreach.relations import CHUNK, Facts, choose_audience, chunks, load_relations, open_snapshot
-from alongside.outreach.screening import Sample, Screen
+from alongside.outreach.screening import Screen
 from alongside.segments import compile_variables, failed_fields
 from alongside.settings import HospitalSettings
 from alongside.warehouse import Snapshot, Warehouse
@@ -40,39 +42,6 @@ if TYPE_CHECKING:
 
 #: Version of the analysis that an experiment is registered with at launch.
 ANALYSIS_VERSION = "1"
-
-
-@dataclass(frozen=True)
-class CampaignPlan:
-    """What a campaign would do, or did, in one run.
-
-    Attributes
-    ----------
-    state : planned | blocked (data quality) | held (approval or envelope) | paused | closed (outside its window)
-    funnel : stage -> count; every candidate is counted at the first gate that stopped them
-    gates : gate -> candidates that it closes for, whatever else stops them
-    variants : arm (or `all`) -> planned messages
-    decisions : Parquet file with one row a candidate: the gates and the facts they decided on
-    """
-
-    campaign: str
-    state: str
-    reason: str = ""
-    funnel: dict[str, int] = field(default_factory=dict)
-    gates: dict[str, int] = field(default_factory=dict)
-    variants: dict[str, int] = field(default_factory=dict)
-    config_hash: str = ""
-    plan_hash: str = ""
-    cost: float = 0.0
-    previous: int | None = None
-    entered: int = 0
-    left: int = 0
-    samples: tuple[Sample, ...] = ()
-    findings: dict[str, int] = field(default_factory=dict)
-    decisions: str = ""
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -93,7 +62,7 @@ class Planner:
 
     @property
     def facts(self) -> Facts:
-        return Facts(self.snapshot.path / "tables", self.ledger, self.settings, self.run.as_of)
+        return Facts(self.snapshot.path / "tables", self.ledger, self.settings, self.run.as_of, self.folder)
 
     def plan(self, campaign: Campaign, now: datetime, *, commit: bool) -> CampaignPlan:
         """Plan one campaign; once planned in a run, the same plan is returned again and nothing is written."""
@@ -196,22 +165,22 @@ class Planner:
         query = compiled.select_sql(self.facts.tables, self.run.as_of, people)
         duck.execute(f"CREATE OR REPLACE TEMP TABLE {target} AS {query}")
 
-    def _arms(self, campaign: Campaign) -> _Arms:
+    def _arms(self, campaign: Campaign) -> Arms:
         experiment = self.catalogues.experiment_of(campaign.name)
         if experiment is None:
-            return _Arms(None, {"": campaign.message}, None, launched=False)
+            return Arms(None, {"": campaign.message}, None, launched=False)
         with self.ledger.begin() as connection:
             registration = registrations.read(connection, experiment.name)
         if registration is not None and registration.winner in experiment.messages:
-            return _Arms(None, {"": experiment.messages[registration.winner]}, None, launched=True)
+            return Arms(None, {"": experiment.messages[registration.winner]}, None, launched=True)
         existing = registrations.assignments(self.ledger, experiment.name)
-        return _Arms(experiment, dict(experiment.messages), existing, launched=registration is not None)
+        return Arms(experiment, dict(experiment.messages), existing, launched=registration is not None)
 
     def _screen_and_assign(
         self,
         duck: duckdb.DuckDBPyConnection,
         campaign: Campaign,
-        arms: _Arms,
+        arms: Arms,
         screen: Screen,
         digest: PlanHash,
     ) -> None:
@@ -229,7 +198,7 @@ class Planner:
             duck.execute("INSERT INTO decided SELECT * FROM fresh")
             duck.unregister("fresh")
 
-    def _candidates_sql(self, arms: _Arms) -> str:
+    def _candidates_sql(self, arms: Arms) -> str:
         """Eligible candidates with the JSON of every message's variables as `v0`, `v1`, ..."""
         joins = " ".join(
             f"JOIN variables_{number} AS t{number} USING (person_id)" for number in range(len(arms.distinct))
@@ -241,7 +210,7 @@ class Planner:
             SELECT c.person_id, c.language, c.time_zone, c.quiet_from, c.quiet_to, c.occurrence, {values}
             FROM candidate AS c {joins} WHERE c.gates = 0 ORDER BY c.person_id"""
 
-    def _json_sql(self, number: int, arms: _Arms) -> str:
+    def _json_sql(self, number: int, arms: Arms) -> str:
         names = list(self.catalogues.variables_of(arms.distinct[number]))
         if not names:
             return "'{}'::JSON"
@@ -249,7 +218,7 @@ class Planner:
         return f"json_object({pairs})"
 
     def _decide_chunk(
-        self, chunk: pa.Table, campaign: Campaign, arms: _Arms, screen: Screen, digest: PlanHash
+        self, chunk: pa.Table, campaign: Campaign, arms: Arms, screen: Screen, digest: PlanHash
     ) -> pa.Table:
         import pyarrow as pa
 
@@ -278,7 +247,7 @@ class Planner:
             }
         )
 
-    def _late_gates(self, chunk: pa.Table, arms: _Arms, screen: Screen) -> list[Gate]:
+    def _late_gates(self, chunk: pa.Table, arms: Arms, screen: Screen) -> list[Gate]:
         """The gate that rendering any possible message closes for each candidate of the chunk."""
         late = [Gate.NONE] * chunk.num_rows
         locales = chunk.column("language").to_pylist()
@@ -339,7 +308,7 @@ class Planner:
         previous = None if before is None else int(before["funnel"].get("planned", 0))
         return {"entered": moved.get("entered", 0), "left": moved.get("left", 0), "previous": previous}
 
-    def _approve(self, campaign: Campaign, arms: _Arms, plan: CampaignPlan, now: datetime) -> CampaignPlan:
+    def _approve(self, campaign: Campaign, arms: Arms, plan: CampaignPlan, now: datetime) -> CampaignPlan:
         """The plan as it is, or held with every reason why it needs a person."""
         with self.ledger.begin() as connection:
             approval = standing_approval(connection, campaign.name, plan.config_hash, now)
@@ -380,7 +349,7 @@ class Planner:
         return path
 
     def _commit(
-        self, duck: duckdb.DuckDBPyConnection, campaign: Campaign, arms: _Arms, plan: CampaignPlan, now: datetime
+        self, duck: duckdb.DuckDBPyConnection, campaign: Campaign, arms: Arms, plan: CampaignPlan, now: datetime
     ) -> None:
         """Intentions, assignments and the plan itself, in one transaction."""
         if plan.state != "planned":
@@ -396,9 +365,19 @@ class Planner:
                 campaign=campaign.name,
                 planned_at=self.run.as_of,
                 now=now,
-                batch_size=self.settings.channels.email.batch_size,
+                batch_size=self._batch_size(arms, campaign),
             )
             self._record(plan, now, connection)
+
+    def _batch_size(self, arms: Arms, campaign: Campaign) -> int:
+        """One request's worth; smaller where each message is a request, so that a crash leaves fewer unknown."""
+        email = self.settings.channels.email
+        bodies = (
+            self.catalogues.content.compiled(message, campaign.channel, locale)
+            for message in arms.distinct
+            for locale in Locale
+        )
+        return email.batch_size if all(body.batchable for body in bodies) else email.chunk_size
 
     def _enrol(self, duck: duckdb.DuckDBPyConnection, campaign: Campaign, experiment: ExperimentDefinition) -> None:
         """Register the experiment and remember new assignments, before the messages that follow from them.
@@ -422,9 +401,10 @@ class Planner:
         ).to_arrow_table()
         registrations.insert_assignments(self.ledger, experiment.name, fresh, self.run.run_id)
 
-    def _messages_sql(self, arms: _Arms, campaign: Campaign) -> str:
+    def _messages_sql(self, arms: Arms, campaign: Campaign) -> str:
         """Rows of `ledger.messages.PLAN_COLUMNS`."""
         content = self.catalogues.content
+        urgent = ", 'urgent', true" if campaign.urgent else ""
         parts = []
         for variant, message in arms.messages.items():
             number = arms.distinct.index(message)
@@ -438,7 +418,7 @@ class Planner:
                     CASE o.language {hashes} END AS template_hash, o.language AS locale, {experiment} AS experiment,
                     nullif(o.variant, '') AS variant, o.email_blind AS address_blind,
                     CAST(json_object('v', {self._json_sql(number, arms)}, 'gender', p.gender, 'zone', o.time_zone,
-                        'quiet', [o.quiet_from, o.quiet_to]) AS VARCHAR) AS variables,
+                        'quiet', [o.quiet_from, o.quiet_to]{urgent}) AS VARCHAR) AS variables,
                     '{one.sender}' AS sender,
                     CAST(hash(o.person_id) % {self.partitions} AS INTEGER) AS partition, o.not_before
                 FROM outcome AS o JOIN person AS p USING (person_id)
@@ -460,37 +440,9 @@ class Planner:
             run_store.record_campaign(fresh, self.run.run_id, plan.campaign, plan.state, plan.funnel, **values)
 
 
-@dataclass(frozen=True)
-class _Arms:
-    """Which message each variant gets; without an experiment the one variant is called ``""``."""
-
-    experiment: ExperimentDefinition | None
-    messages: dict[str, str]
-    existing: pa.Table | None
-    launched: bool
-
-    @property
-    def distinct(self) -> list[str]:
-        """Messages without repeats, in a fixed order."""
-        return sorted(set(self.messages.values()))
-
-    def variants(self, secret: bytes, people: pa.Array) -> tuple[list[str], list[bool]]:
-        if self.experiment is None or self.existing is None:
-            return [""] * len(people), [False] * len(people)
-        assigned = assign_sticky(secret, self.experiment, people, self.existing)
-        return assigned.column("variant").to_pylist(), assigned.column("is_new").to_pylist()
-
-
 def _clock(text: str | None) -> time | None:
     """`HH:MM` as a time; None where the patient set nothing readable."""
     try:
         return time.fromisoformat(text) if text else None
     except ValueError:
         return None
-
-
-def funnel_order(stages: Sequence[str]) -> list[str]:
-    """Stages as people read them: audience, gates in their order, planned, then what delivery made of it."""
-    head = ["audience", *(f"gate:{gate.name.lower()}" for gate in Gate if gate.name), "planned"]
-    known = [stage for stage in head if stage in stages]
-    return known + [stage for stage in stages if stage not in head]

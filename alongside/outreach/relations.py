@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from alongside.ledger import Ledger, consent, suppressions
 from alongside.ledger.contacts import contacts
-from alongside.model.enums import Purpose
+from alongside.model.enums import Channel, Purpose
 from alongside.model.ids import unit_interval
 from alongside.outreach.campaigns import Campaign
 from alongside.settings import HospitalSettings
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+#: How long one reading of the consent log serves the campaigns of a run.
+CONSENT_SECONDS = 600
 #: Candidates handled at a time: bounds the planner's memory.
 CHUNK = 10_000
 CROSS_BORDER = "cross_border"
@@ -34,6 +38,7 @@ class Facts:
     ledger: Ledger
     settings: HospitalSettings
     as_of: datetime
+    folder: Path
 
 
 def open_snapshot(connection: duckdb.DuckDBPyConnection, tables: Path) -> None:
@@ -54,18 +59,33 @@ def choose_audience(connection: duckdb.DuckDBPyConnection, segment: str) -> int:
 
 def load_relations(connection: duckdb.DuckDBPyConnection, facts: Facts, campaign: Campaign, purpose: Purpose) -> None:
     """Temp tables `consent`, `cross_border`, `suppressed`, `contact` and `heldout` for one campaign."""
-    with _registered(connection, "decided", consent.current(facts.ledger, campaign.channel.value)):
-        for name, wanted in (("consent", purpose.value), (CROSS_BORDER, CROSS_BORDER)):
-            connection.execute(
-                f"CREATE OR REPLACE TEMP TABLE {name} AS"
-                " SELECT person_id, decision = 'permit' AS permitted, seq, decided_at"
-                " FROM decided WHERE purpose = $wanted",
-                {"wanted": wanted},
-            )
+    decided = quoted(_consents(connection, facts, campaign.channel))
+    for name, wanted in (("consent", purpose.value), (CROSS_BORDER, CROSS_BORDER)):
+        connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE {name} AS"
+            " SELECT person_id, decision = 'permit' AS permitted, seq, decided_at"
+            f" FROM read_parquet({decided}) WHERE purpose = $wanted",
+            {"wanted": wanted},
+        )
     _load_suppressed(connection, facts.ledger, campaign, purpose)
     _load_contacts(connection, facts, campaign)
     share = facts.settings.gates.global_holdout if purpose is Purpose.MARKETING else 0.0
     _load_heldout(connection, facts.ledger.info.secret, share)
+
+
+def _consents(connection: duckdb.DuckDBPyConnection, facts: Facts, channel: Channel) -> Path:
+    """What everybody has decided about the channel, read from the ledger once for all campaigns that are planned now.
+
+    A withdrawal in between is caught by the recheck within the claim.
+    """
+    path = facts.folder / f"consent-{channel.value}.parquet"
+    if not path.exists() or time.time() - path.stat().st_mtime > CONSENT_SECONDS:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        fresh = path.with_suffix(f".{os.getpid()}")
+        with _registered(connection, "decided", consent.current(facts.ledger, channel.value)):
+            connection.execute(f"COPY decided TO {quoted(fresh)} (FORMAT parquet)")
+        fresh.replace(path)
+    return path
 
 
 def _load_suppressed(

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.pool import StaticPool
 
 from alongside.model.canonical import QUARANTINE, TABLES
-from alongside.quality.duckgx import TableValidator, ValidationFailed, exception_of
+from alongside.quality.duckgx import TableValidator, ValidationFailed, Views, exception_of
 from alongside.quality.results import CheckResult, QualityReport
 from alongside.quality.scorecard import score_sources
 from alongside.quality.suites import Expectation, Suite
@@ -66,10 +66,11 @@ def validate(
             connection.exec_driver_sql(sql)
         _create_failures(connection)
         connection.commit()
+        views = Views(engine)
         for table in TABLES:
             profile[table] = _profile(connection, table)
             if (suite := suites.get(table)) is not None:
-                validators.append(validator := TableValidator(engine, table))
+                validators.append(validator := TableValidator(engine, views, table))
                 found = _judge(validator, suite, _parameters(table, previous, as_of))
                 _collect_failures(validator, connection, found)
                 outcomes += found

@@ -69,8 +69,7 @@ def read_document(path: Path) -> Document:
 def parse_document(path: Path, text: str) -> Document:
     """Parse YAML text as if it stood in `path`."""
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
+        node, data = _parse(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = f"is not valid YAML: {error.problem or error.context}"
@@ -86,6 +85,16 @@ def parse_document(path: Path, text: str) -> Document:
     if duplicates:
         raise ConfigurationInvalid(duplicates)
     return Document(path, data, lines)
+
+
+def _parse(text: str) -> tuple[yaml.Node | None, Any]:
+    """The document's node tree and its values, parsed once; libyaml is ten times faster than Python's parser."""
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)(text)
+    try:
+        node = loader.get_single_node()
+        return node, None if node is None else loader.construct_document(node)
+    finally:
+        loader.dispose()
 
 
 def _mark(

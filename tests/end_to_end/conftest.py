@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from alongside.bootstrap import Services
-from alongside.outreach.plan import CampaignPlan
+from alongside.outreach.campaign_plan import CampaignPlan
 from alongside.sandbox.hospital import generate
 from alongside.settings import Project
 from tasks import context, outreach, patients, quality, runs, segments, sources
