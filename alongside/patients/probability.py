@@ -42,7 +42,7 @@ _GENDER: tuple[Level, ...] = (("gender_l = gender_r", 0.99, 0.5), ("ELSE", 0.01,
 def score(duck: duckdb.DuckDBPyConnection, records: int) -> None:
     """Temp table `scored` (`left_id, right_id, probability`) for every row of `open_pair`.
 
-    Relations: open_pair(left_id, right_id), candidate, component. `records` is the number of records of the whole hospital.
+    Relations: open_pair(left_id, right_id), candidate, component. `records` counts those of the whole hospital.
     """
     from splink import DuckDBAPI, Linker
     from splink.logging import disable
