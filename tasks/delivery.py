@@ -97,10 +97,12 @@ def _progress(waiting: int) -> Any:
     """A listener that moves a progress artifact; None where nothing is observed or waiting."""
     if not waiting or TaskRunContext.get() is None:
         return None
-    artifact = create_progress_artifact(0.0, key="dispatch-progress", description=f"{waiting:,} messages to send")
+    artifact = create_progress_artifact(
+        0.0, key="dispatch-progress", description=f"{waiting:,} messages to send", _sync=True
+    )
 
     def listen(progress: Progress) -> None:
         done = progress.accepted + progress.rejected + progress.withheld + progress.postponed + progress.unknown
-        update_progress_artifact(artifact, min(100.0, 100.0 * done / waiting))
+        update_progress_artifact(artifact, min(100.0, 100.0 * done / waiting), _sync=True)
 
     return listen

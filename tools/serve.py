@@ -28,7 +28,7 @@ def main() -> None:
     """Start everything, register the deployments, and wait."""
     project = Project.find()
     bin_folder = Path(sys.executable).parent
-    if not (project.var / "hospital" / "truth").is_dir():
+    if not (project.var / "hospital" / "truth" / "hospital.json").is_file():
         sys.stdout.write("Building the demo hospital ...\n")
         generate(project.var / "hospital", patients=5000, start=date(2026, 2, 28))
     os.environ |= {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import sys
 
 import typer
@@ -38,10 +40,17 @@ app.add_typer(experiments.app, name="experiment")
 app.add_typer(servers.hospital, name="hospital")
 
 
+def _silence_bindings() -> None:
+    """DuckDB 2.0's bindings print pages about leaked types when Python ends; registered first, this runs last."""
+    sys.stderr.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
 def run_app() -> None:
     """Run the command; a refusal or failure that a person can act on is one message, not a traceback."""
     from alongside.model.errors import AlongsideError
 
+    atexit.register(_silence_bindings)
     try:
         app()
     except AlongsideError as error:

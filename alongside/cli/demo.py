@@ -25,7 +25,8 @@ EXPERIMENT = "hypertension_review_wording"
 
 def demo(
     patients: Annotated[int, typer.Option(min=500, max=200_000, help="Size of the hospital.")] = 5000,
-    days: Annotated[int, typer.Option(min=1, max=120, help="Simulated days.")] = 22,
+    days: Annotated[int, typer.Option(min=1, max=120, help="Simulated days.")] = 21,
+    every: Annotated[int, typer.Option(min=1, max=7, help="Days from run to run; 1 runs daily.")] = 2,
     seed: Annotated[int, typer.Option(help="Seed of the hospital and its simulated patients.")] = 20260228,
     as_json: AsJson = False,
 ) -> None:
@@ -41,7 +42,7 @@ def demo(
     house = build()
     if house.mode is not DeliveryMode.SANDBOX:
         raise Refused("the demo sends to the stand-in only", remedy="Set delivery.mode to sandbox.")
-    play = Play(house, patients, days, seed, quiet=as_json)
+    play = Play(house, patients, days, every, seed, quiet=as_json)
     play.prepare()
     with open_stage(house, house.project.var / "sandbox" / "demo", seed) as stage:
         result = play.run(stage)
@@ -58,6 +59,7 @@ class Play:
     house: Services
     patients: int
     days: int
+    every: int
     seed: int
     quiet: bool
 
@@ -69,7 +71,7 @@ class Play:
         """The hospital's first dump, unless it is there."""
         from alongside.sandbox.hospital import generate
 
-        if (self.root / "truth").is_dir():
+        if (self.root / "truth" / "hospital.json").is_file():
             self._say("The demo hospital stands already.")
             return
         with self._status(f"Building a hospital of {self.patients:,} patients"):
@@ -98,7 +100,7 @@ class Play:
         return self._result(stage, summary, again)
 
     def _moments(self) -> Iterator[datetime]:
-        for offset in range(self.days):
+        for offset in range(0, self.days, self.every):
             yield datetime.combine(FIRST_DAY + timedelta(days=offset), RUN_AT, self.house.zone)
 
     def _played(self) -> set[datetime]:
@@ -116,7 +118,16 @@ class Play:
             return
         stage.control.set_clock(moment, settle=30)
         bookings, _ = read_bookings(self.house.project.var / "sandbox" / "demo" / "bookings.ndjson")
-        advance(self.root, moment.date(), bookings=bookings)
+        for day in self._new_days(moment.date()):
+            advance(self.root, day, bookings=bookings)
+
+    def _new_days(self, until: date) -> Iterator[date]:
+        """Days whose extracts are not there yet."""
+        day = FIRST_DAY
+        while day <= until:
+            if not (self.root / "his" / day.isoformat()).is_dir():
+                yield day
+            day += timedelta(days=1)
 
     def _late_morning(self, stage: Stage, parameters: dict[str, Any], summary: dict[str, Any]) -> None:
         """Those who sleep longer get theirs now, and the day takes its course."""
