@@ -71,6 +71,7 @@ class Linter:
         self.rules = rules
         self._applicable: dict[tuple[Purpose, Channel], PhraseIndex] = {}
         self._prepared: dict[tuple[Any, ...], PreparedLint] = {}
+        self._examined: dict[tuple[Any, ...], dict[tuple[str, str], frozenset[Fact]]] = {}
         self._named = {
             locale: Identity(rules.normalise(one.name), rules.normalise(one.postal_address))
             for locale, one in (identities or {}).items()
@@ -104,6 +105,10 @@ class Linter:
     def identity(self, locale: Locale) -> Identity | None:
         """The sender's name and address in this language, normalised as texts are."""
         return self._named.get(locale)
+
+    def examined(self, purpose: Purpose, locale: Locale, channel: Channel) -> dict[tuple[str, str], frozenset[Fact]]:
+        """What is known of (where, paragraph): messages with texts of their own still share most paragraphs."""
+        return self._examined.setdefault((purpose, locale, channel), {})
 
     def applicable(self, purpose: Purpose, channel: Channel) -> PhraseIndex:
         """The phrases for this purpose and channel."""
@@ -154,6 +159,7 @@ class PreparedLint:
         self._rules, self._purpose, self._channel = linter.rules, purpose, channel
         self._phrases = linter.applicable(purpose, channel)
         self._identity = linter.identity(locale)
+        self._examined = linter.examined(purpose, locale, channel)
         self._token = re.compile("|".join(map(re.escape, sorted(tokens))) or r"(?!)")
         self._links = links(skeleton.html)
         self._memo: dict[tuple[Any, ...], frozenset[Fact]] = {}
@@ -208,6 +214,15 @@ class PreparedLint:
         return frozenset().union(*facts)
 
     def _examine(self, where: str, paragraph: str) -> frozenset[Fact]:
+        key = (where, paragraph)
+        found = self._examined.get(key)
+        if found is None:
+            if len(self._examined) >= _MEMO:
+                self._examined.clear()
+            found = self._examined[key] = self._facts(where, paragraph)
+        return found
+
+    def _facts(self, where: str, paragraph: str) -> frozenset[Fact]:
         text = self._rules.normalise(paragraph)
         facts: set[Fact] = {phrase for phrase in self._phrases.found_in(text) if where in phrase.rule.where}
         if _ANY_LEFTOVER.search(text):
