@@ -104,7 +104,6 @@ def _delivery_stages(campaign: str, counts: dict[tuple[str, MessageState], int])
         MessageState.DROPPED,
     )
     return {
-        "sent": sum(own.values()),
         "withheld": own[MessageState.WITHHELD],
         "rejected": own[MessageState.REJECTED],
         "unknown": own[MessageState.UNKNOWN] + own[MessageState.UNRESOLVED],

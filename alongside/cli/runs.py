@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import tempfile
 import uuid
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +15,7 @@ from alongside.cli.output import AsJson, console, emit, fail, show_table
 
 if TYPE_CHECKING:
     from alongside.bootstrap import Services
+    from alongside.cli.stage import Stage
     from alongside.outreach.campaign_plan import CampaignPlan
 
 Campaigns = Annotated[list[str] | None, typer.Argument(help="Campaigns; all enabled ones when left out.")]
@@ -100,7 +101,8 @@ def run(
     }
     with stand_in_if_needed(house, parameters["as_of"]) as stage:
         summary = run_flow(parameters)
-        stage.settle(summary["as_of"])
+        if stage.control is not None:
+            stage.settle(_play_on(house, stage, parameters, summary))
         summary = stage.refreshed(summary)
     if as_json:
         emit(summary)
@@ -108,6 +110,22 @@ def run(
         show_run(summary)
     if summary["held"]:
         raise typer.Exit(1)
+
+
+def _play_on(house: Services, stage: Stage, parameters: dict[str, Any], summary: dict[str, Any]) -> str:
+    """On a stand-in of our own time is ours: whoever was asleep gets theirs at noon. Returns the moment reached."""
+    from alongside.outreach.run import REPLAY_TOLERANCE, is_replay
+
+    moment = datetime.fromisoformat(summary["as_of"])
+    waiting = summary["funnel"].get("planned", 0) - summary["funnel"].get("accepted", 0)
+    if not waiting or summary["held"] or stage.control is None:
+        return moment.isoformat()
+    far = timedelta(0) if is_replay(moment, house.clock()) else REPLAY_TOLERANCE + timedelta(days=1)
+    noon = (moment + far).astimezone(house.zone).replace(hour=12, minute=0, second=0, microsecond=0)
+    noon = noon if noon > moment else noon + timedelta(days=1)
+    stage.control.set_clock(noon)
+    run_flow({**parameters, "as_of": noon}, only_waiting=True)
+    return noon.isoformat()
 
 
 def run_flow(parameters: dict[str, Any], *, only_waiting: bool = False) -> dict[str, Any]:

@@ -41,9 +41,11 @@ class Stage:
             self.control.set_clock(datetime.fromisoformat(as_of) + AFTERWARDS, settle=30)
 
     def refreshed(self, summary: dict[str, Any]) -> dict[str, Any]:
-        """The run's summary with what arrived since."""
+        """The run's summary, and its report, with what arrived since."""
+        from tasks.analysis import write_report
         from tasks.runs import funnels
 
+        write_report.fn(summary["run_id"], self.root)
         found = funnels(summary["run_id"], self.root)
         return {
             **summary,

@@ -47,6 +47,7 @@ def test_what_the_vendor_signed_is_taken() -> None:
         (PAYLOAD, sign(), "٣" * 10),
         (b"\xff\xfe", sign(), STAMP),
     ],
+    ids=[f"forgery-{number}" for number in range(12)],  # signatures differ at every start
 )
 def test_anything_else_is_not(payload: bytes, signature: str, stamp: str) -> None:
     assert not verify(public(), payload, signature, stamp, now=NOW)

@@ -1,0 +1,58 @@
+"""Every command that README and docs show exists, with the options that they show; every link leads somewhere."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+
+from alongside.cli.app import app
+from tests.conftest import ROOT
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+_BLOCK = re.compile(r"```(?:bash|sh|console)\n(.*?)```", re.DOTALL)
+
+
+def _commands() -> Iterator[tuple[str, str]]:
+    for page in PAGES:
+        for block in _BLOCK.findall(page.read_text("utf-8")):
+            for line in block.replace("\\\n", " ").splitlines():
+                for part in line.split("&&"):
+                    text = part.split("#")[0].strip().removeprefix("$ ")
+                    if text.startswith("alongside "):
+                        yield page.name, text
+
+
+@pytest.mark.parametrize(("page", "command"), sorted(set(_commands())))
+def test_documented_commands_exist_with_their_options(page: str, command: str) -> None:
+    words = shlex.split(command)[1:]
+    group = typer.main.get_command(app)
+    while words and hasattr(group, "commands"):
+        name = words.pop(0)
+        assert name in group.commands, f"{page}: {command}"
+        group = group.commands[name]
+    known = {option for parameter in group.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    used = {word.split("=")[0] for word in words if word.startswith("--")}
+    assert used <= known | {"--help"}, f"{page}: {command}: {used - known}"
+
+
+def test_pages_show_commands() -> None:
+    assert len(set(_commands())) > 10
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
+        if not target.startswith(("http", "mailto:")):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_nothing_speaks_of_a_machine_or_a_tool_of_the_trade() -> None:
+    for page in PAGES:
+        text = page.read_text("utf-8")
+        assert "/home/" not in text
+        assert "/root/" not in text
