@@ -63,7 +63,7 @@ def test_what_is_no_yaml_is_said_so(tmp_path: Path, text: str, words: str) -> No
 
 def test_another_encoding_is_named_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "alongside.yaml"
-    path.write_bytes(b"hospital:\n  name: " + "医院".encode("gb18030"))
+    path.write_bytes(b"hospital:\n  name: " + "青禾市示范医院".encode("gb18030"))
     with pytest.raises(ConfigurationInvalid, match=r"alongside.yaml:2: is not UTF-8"):
         read_model(HospitalSettings, path)
 
