@@ -41,8 +41,9 @@ def render_for(house: Services, name: str, patient: str | None, locale: str | No
     facts = _facts(house, name, person_id)
     chosen = wanted or Locale(facts.pop("language"))
     facts.pop("language", None)
-    with house.ledger.begin() as connection:
-        contact = house.vault.address_book(connection, [person_id]).get(person_id)
+    vault = house.vault
+    with house.ledger.reading() as connection:
+        contact = vault.address_book(connection, [person_id]).get(person_id)
     values = {**facts, **_built_ins(house, contact, chosen)}
     return content.compiled(name, Channel.EMAIL, chosen).render(values), chosen
 

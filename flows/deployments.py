@@ -49,18 +49,16 @@ def register(project: Path, pool: str) -> list[str]:
     names = []
     for name, (flow, entrypoint, cron, purpose) in DEPLOYED.items():
         schedule = Cron(cron, timezone=settings.hospital.time_zone) if cron else None
-        remote = flow.from_source(source=str(CODE), entrypoint=entrypoint)
-        remote.deploy(
+        # `deploy` of Prefect 3.8.8 asks its server for workers in a form that the server refuses; `apply` does not ask.
+        deployment = flow.from_source(source=str(CODE), entrypoint=entrypoint).to_deployment(
             name="alongside",
-            work_pool_name=pool,
             schedules=[schedule] if schedule else [],
             parameters={"parameters": _defaults(name, project)},
             concurrency_limit=1,
             description=purpose,
             tags=["alongside"],
-            print_next_steps=False,
-            ignore_warnings=True,
         )
+        deployment.apply(work_pool_name=pool)
         names.append(f"{name}/alongside")
     return names
 

@@ -55,8 +55,9 @@ def import_suppressions(
     from alongside.ledger.suppressions import import_csv
 
     house = build()
+    vault = house.vault  # opened before the transaction: setting a vault up writes to the ledger itself
     with house.ledger.begin() as connection:
-        report = import_csv(path, connection, house.vault, house.clock(), region=house.settings.hospital.country)
+        report = import_csv(path, connection, vault, house.clock(), region=house.settings.hospital.country)
     if as_json:
         emit(report.to_json())
     else:

@@ -95,7 +95,7 @@ def test_new_files_are_valid_as_they_come(own: Path, kind: str, name: str) -> No
         (CAMPAIGN, "message: prevention/flu_vaccine", "message: prevention/flu", "prevention/flu_vaccine"),
         (CAMPAIGN, "booked('vaccination', 60)", "boked('vaccination', 60)", "booked"),
         ("config/segments/flu_vaccine_due.yaml", "has_tag(", "has_tagg(", "has_tag"),
-        ("templates/prevention/flu_vaccine/email.en.txt.j2", "{{ salutation }}", "{{ salutaton }}", "salutation"),
+        ("templates/prevention/flu_vaccine/email.en.txt.j2", "aged_60", "agd_60", "aged_60"),
         ("expectations/patient.yaml", "table: patient", "table: patients", "did you mean 'patient'?"),
     ],
 )  # fmt: skip
