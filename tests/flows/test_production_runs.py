@@ -23,7 +23,7 @@ from alongside.sandbox.hospital import advance
 from alongside.sandbox.sendgrid.faults import Fault, FaultKind
 from tests.flows.conftest import Stage, day
 
-pytestmark = [pytest.mark.prefect, pytest.mark.xdist_group("prefect"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.prefect, pytest.mark.timeout(900)]
 #: Task runs of one daily run: its steps and campaigns, never its patients.
 MOST_TASK_RUNS = 40
 
