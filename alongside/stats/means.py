@@ -108,14 +108,16 @@ def from_estimate(estimate: Estimate, method: Method, alpha: float) -> Compariso
 
 def fieller(estimate: Estimate, quantile: float) -> RelativeDifference:
     """Fieller's interval for difference / baseline; unbounded unless the baseline itself is distinct from zero."""
-    a, b = estimate.difference, estimate.baseline
-    if b == 0:
+    if estimate.baseline == 0:
         return RelativeDifference(None, Interval(None, None), Unavailable.BASELINE_ZERO)
+    # In units of the baseline, so that no square of a tiny or huge number under- or overflows.
+    unit = estimate.baseline
+    a = estimate.difference / unit
     square = quantile**2
-    leading = b * b - square * estimate.baseline_variance
+    leading = 1.0 - square * (estimate.baseline_variance / unit / unit)
     if leading <= 0:
-        return RelativeDifference(a / b, Interval(None, None), Unavailable.BASELINE_UNCERTAIN)
-    middle = a * b - square * estimate.covariance
-    last = a * a - square * estimate.variance
+        return RelativeDifference(a, Interval(None, None), Unavailable.BASELINE_UNCERTAIN)
+    middle = a - square * (estimate.covariance / unit / unit)
+    last = a * a - square * (estimate.variance / unit / unit)
     root = math.sqrt(max(0.0, middle * middle - leading * last))
-    return RelativeDifference(a / b, Interval((middle - root) / leading, (middle + root) / leading))
+    return RelativeDifference(a, Interval((middle - root) / leading, (middle + root) / leading))
