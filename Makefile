@@ -9,6 +9,8 @@ SIZE ?= 10k
 # Nothing that this project starts reports to anyone.
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
+# Every command and worker is a Python process of its own: without bytecode each compiles thousands of modules.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help setup demo serve test check lint types imports pytest system bench lock clean
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +22,8 @@ from tasks.context import keep, run_pins, services
 
 #: Up to so many messages are sent in this process: starting workers would take longer than sending.
 FEW = 2_000
+#: Prefect opens a client for every update of an artifact, which costs more than sending a batch.
+SECONDS_BETWEEN_UPDATES = 2.0
 
 
 @task(name="dispatch")
@@ -101,8 +104,14 @@ def _progress(waiting: int) -> Any:
         0.0, key="dispatch-progress", description=f"{waiting:,} messages to send", _sync=True
     )
 
+    told = time.monotonic()
+
     def listen(progress: Progress) -> None:
+        nonlocal told
         done = progress.accepted + progress.rejected + progress.withheld + progress.postponed + progress.unknown
+        if done < waiting and time.monotonic() - told < SECONDS_BETWEEN_UPDATES:
+            return
+        told = time.monotonic()
         update_progress_artifact(artifact, min(100.0, 100.0 * done / waiting), _sync=True)
 
     return listen
