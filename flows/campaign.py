@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from prefect import flow
 from prefect.concurrency.sync import concurrency
+from prefect.settings import PREFECT_API_URL
 
 from flows.identity import begin
 from flows.parameters import StepParameters
@@ -24,9 +26,20 @@ def campaign(parameters: StepParameters | None = None) -> dict[str, Any]:
     house = services(root)
     names = wanted.daily.campaigns or [item.name for item in house.catalogues.campaigns]
     partitions = wanted.daily.partitions or house.settings.warehouse.partitions
-    with concurrency("alongside-outreach", occupy=1, timeout_seconds=3600, strict=False):
+    with _turn():
         if run.late:
             hold_late_run(run.run_id, root)
         plans = {name: plan_campaign(run.run_id, name, partitions, root) for name in names}
         dispatch_planned(run.run_id, root)
     return {"plans": plans, "funnels": funnels(run.run_id, root), "held": is_held(run.run_id, root)}
+
+
+def _turn() -> AbstractContextManager[Any]:
+    """One run at a time plans: what the first decides, caps and budgets of the second must see.
+
+    The limit is the server's, so that only runs on a server that others share ask for it. It keeps plans sensible;
+    that nothing is sent twice is the ledger's work, with or without it.
+    """
+    if PREFECT_API_URL.value() is None:
+        return nullcontext()
+    return concurrency("alongside-outreach", occupy=1, timeout_seconds=3600, strict=False)

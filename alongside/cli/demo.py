@@ -35,6 +35,7 @@ def demo(
     A second call plays no day twice and sends nothing twice.
     """
     from alongside.bootstrap import build
+    from alongside.cli.prefect_server import opening
     from alongside.cli.stage import open_stage
     from alongside.model.enums import DeliveryMode
     from alongside.model.errors import Refused
@@ -42,6 +43,7 @@ def demo(
     house = build()
     if house.mode is not DeliveryMode.SANDBOX:
         raise Refused("the demo sends to the stand-in only", remedy="Set delivery.mode to sandbox.")
+    opening(str(house.project.root))
     play = Play(house, patients, days, every, seed, quiet=as_json)
     play.prepare()
     with open_stage(house, house.project.var / "sandbox" / "demo", seed) as stage:

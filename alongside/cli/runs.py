@@ -87,6 +87,7 @@ def run(
     Without SENDGRID_URL in sandbox mode a stand-in of SendGrid is started for the time of the run.
     """
     from alongside.bootstrap import build
+    from alongside.cli.prefect_server import opening
     from alongside.cli.stage import stand_in_if_needed
     from alongside.cli.summary import show_run
 
@@ -99,6 +100,7 @@ def run(
         "fictional_contacts": fictional_contacts,
         "project": str(house.project.root),
     }
+    opening(parameters["project"])
     with stand_in_if_needed(house, parameters["as_of"]) as stage:
         summary = run_flow(parameters)
         if stage.control is not None:
@@ -129,22 +131,10 @@ def _play_on(house: Services, stage: Stage, parameters: dict[str, Any], summary:
 
 
 def run_flow(parameters: dict[str, Any], *, only_waiting: bool = False) -> dict[str, Any]:
-    """The daily flow (or `deliver`) in this process, quietly; the daily summary is what `run --json` prints.
+    """The daily flow (or `deliver`) in this process, quietly; the daily summary is what `run --json` prints."""
+    from alongside.cli.prefect_server import opening
 
-    Without a Prefect server (PREFECT_API_URL) Prefect starts one for the life of this process.
-    """
-    from alongside.settings.environment import export_defaults
-
-    export_defaults(
-        {
-            "PREFECT_HOME": str(Path(parameters["project"]) / "var" / "prefect"),
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-            "DO_NOT_TRACK": "1",
-            "PREFECT_LOGGING_LEVEL": "ERROR",
-            # a busy machine needs longer than Prefect's 20 s
-            "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
-        }
-    )
+    opening(parameters["project"]).result()
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     from flows.daily import daily

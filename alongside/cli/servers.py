@@ -54,11 +54,12 @@ def web(
 def deploy(
     pool: Annotated[str, typer.Option(help="Prefect work pool of the workers.")] = "alongside",
 ) -> None:
-    """Register the flows as Prefect deployments with their schedules."""
+    """Register the flows as Prefect deployments with their schedules, and the automations that watch their runs."""
     from alongside.settings import Project
+    from flows import automations
     from flows.deployments import register
 
-    for name in register(Project.find().root, pool):
+    for name in [*register(Project.find().root, pool), *automations.register()]:
         console().print(f"Registered {name}")
     console().print(f"Start a worker with: prefect worker start --pool {pool}")
 

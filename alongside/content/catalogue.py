@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,10 @@ from alongside.model.findings import Finding, nearest
 from alongside.settings import HospitalSettings, Project, read_model
 from alongside.settings.hospital import Hospital
 from alongside.settings.yaml_source import Document, read_document, validate
+
+#: Compiled bodies of this process for as long as any catalogue uses them, by everything that decides them: a run plans
+#: and delivers in one process, with a catalogue of its own for each.
+_BODIES: weakref.WeakValueDictionary[tuple[str, ...], CompiledMessage] = weakref.WeakValueDictionary()
 
 
 @dataclass(frozen=True)
@@ -112,20 +117,19 @@ class ContentCatalogue:
                 where=str(message.document.path),
                 remedy=f"It has: {', '.join(definition.channels)}.",
             )
+        body_hash = _hash(self.root, message, channel, locale)
+        key = (str(self.root), message.name, body_hash, definition.model_dump_json(), self.hospital.time_zone)
+        if (known := _BODIES.get(key)) is not None:
+            return known
         sources: dict[str, str] = {}
         if channel is Channel.EMAIL:
             sources["subject"] = _subject(message, locale)
             sources["html"] = compose_html(self.root, message.body(channel, locale, "mjml"))
         sources["text"] = compose_text(self.root, message.body(channel, locale, "txt"))
-        return CompiledMessage(
-            message.name,
-            channel,
-            locale,
-            definition,
-            sources,
-            _hash(self.root, message, channel, locale),
-            message_environment(locale, self.hospital.time_zone),
-        )
+        environment = message_environment(locale, self.hospital.time_zone)
+        compiled = CompiledMessage(message.name, channel, locale, definition, sources, body_hash, environment)
+        _BODIES[key] = compiled
+        return compiled
 
 
 def _subject(message: Message, locale: Locale) -> str:
