@@ -6,6 +6,7 @@ import shutil
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from alongside.bootstrap import Services
@@ -50,9 +51,22 @@ def _ledger(house: Services) -> tuple[str, str]:
 
 
 def _vault(house: Services) -> tuple[str, str]:
-    given = house.environment.vault_key is not None
+    environment = house.environment
     _ = house.vault
-    return "ok", "key from the environment" if given else f"key file in {house.environment.vault_key_dir}"
+    place = environment.vault_key_file if environment.vault_key else environment.vault_key_dir
+    if place is None:
+        return "ok", "key from the environment"
+    repository = _repository(house.project.root)
+    if place.resolve().is_relative_to(repository):
+        remedy = "move it out and set ALONGSIDE_KEY_DIR or ALONGSIDE_VAULT_KEY_FILE"
+        return "warning", f"the key lies in {place}, inside {repository}, and may be committed or copied along: {remedy}"
+    return "ok", f"key file {place}" if environment.vault_key else f"key file in {place}"
+
+
+def _repository(root: Path) -> Path:
+    """The repository that holds the project, else the project's own folder."""
+    here = root.resolve()
+    return next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
 
 
 def _snapshot(house: Services) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from prefect.flows import Flow
 from prefect.schedules import Cron
 
 from alongside.settings import HospitalSettings, Project, read_model
+from flows import automations
 from flows.campaign import campaign
 from flows.daily import daily
 from flows.deliver import deliver
@@ -56,7 +57,9 @@ def register(project: Path, pool: str) -> list[str]:
             parameters={"parameters": _defaults(name, project)},
             concurrency_limit=1,
             description=purpose,
-            tags=["alongside"],
+            tags=[automations.TAG],
+            # in the deployment, not in the worker's environment: the automation counts on this pulse
+            job_variables={"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(automations.HEARTBEAT_SECONDS)}},
         )
         deployment.apply(work_pool_name=pool)
         names.append(f"{name}/alongside")

@@ -20,6 +20,7 @@ class Environment:
     ----------
     ledger_url : SQLAlchemy URL; empty means SQLite in the project's `var/`
     vault_key : 32 bytes, or None: then the key file made at set-up is used
+    vault_key_file : where `vault_key` was read, when it came from a file
     vault_key_dir : folder of key files, outside the repository
     sendgrid_api_key, sendgrid_url : credentials and base address of the e-mail vendor
     sendgrid_webhook_key : base64 SPKI of the vendor's event webhook (P-256)
@@ -28,6 +29,7 @@ class Environment:
 
     ledger_url: str = ""
     vault_key: bytes | None = field(default=None, repr=False)
+    vault_key_file: Path | None = None
     vault_key_dir: Path = Path()
     sendgrid_api_key: str = field(default="", repr=False)
     sendgrid_url: str = "https://api.sendgrid.com"
@@ -38,9 +40,11 @@ class Environment:
     @classmethod
     def read(cls, variables: Mapping[str, str] | None = None) -> Environment:
         env = os.environ if variables is None else variables
+        key_file = "" if env.get("ALONGSIDE_VAULT_KEY") else env.get("ALONGSIDE_VAULT_KEY_FILE")
         return cls(
             ledger_url=env.get("ALONGSIDE_LEDGER_URL", ""),
             vault_key=_vault_key(env),
+            vault_key_file=Path(key_file) if key_file else None,
             vault_key_dir=Path(env.get("ALONGSIDE_KEY_DIR") or _data_home(env) / "alongside" / "keys"),
             sendgrid_api_key=env.get("SENDGRID_API_KEY", ""),
             sendgrid_url=env.get("SENDGRID_URL", "https://api.sendgrid.com").rstrip("/"),
