@@ -59,7 +59,7 @@ def _vault(house: Services) -> tuple[str, str]:
     repository = _repository(house.project.root)
     if place.resolve().is_relative_to(repository):
         remedy = "move it out and set ALONGSIDE_KEY_DIR or ALONGSIDE_VAULT_KEY_FILE"
-        return "warning", f"the key lies in {place}, inside {repository}, and may be committed or copied along: {remedy}"
+        return "warning", f"the key lies in {place}, inside {repository}, where it may be committed: {remedy}"
     return "ok", f"key file {place}" if environment.vault_key else f"key file in {place}"
 
 
