@@ -1,7 +1,7 @@
 """Sending what was planned, exactly once, and listening to what comes back."""
 
 from alongside.delivery.dispatch import DispatchReport, dispatch
-from alongside.delivery.events import IngestReport, unsubscribe
+from alongside.delivery.events import IngestReport
 from alongside.delivery.events import ingest as ingest_events
 from alongside.delivery.job import Progress
 from alongside.delivery.reconcile import ReconcileReport, reconcile
@@ -14,5 +14,4 @@ __all__ = [
     "dispatch",
     "ingest_events",
     "reconcile",
-    "unsubscribe",
 ]

@@ -22,7 +22,7 @@ from typing import Any
 from alongside.delivery.clocks import patient_now
 from alongside.delivery.job import Job, Progress, Word, worker_environment
 from alongside.delivery.modes import require_mode
-from alongside.ledger import Ledger, claims
+from alongside.ledger import Ledger, calls, claims
 from alongside.ledger.claims import Scope
 from alongside.ledger.messages import count_states
 from alongside.model.clock import RunClock
@@ -130,7 +130,7 @@ def dispatch(
         Channel.EMAIL, run_id, None if campaigns is None else tuple(campaigns), max_attempts=email.max_attempts
     )
     now = datetime.now(UTC)
-    claims.expire_calls(ledger, now)
+    calls.expire_calls(ledger, now)
     claims.renew_attempts(ledger, scope, now)
     count = settings.delivery.workers if workers is None else workers
     job = Job(
@@ -298,7 +298,7 @@ class _Crew:
             return
         self.crashed += 1
         place.deaths += 1
-        claims.abandon(self.ledger, place.worker, datetime.now(UTC))
+        calls.abandon(self.ledger, place.worker, datetime.now(UTC))
         if place.deaths > RESTARTS:
             self.reasons.append(f"a worker died {place.deaths} times (exit {code})")
             place.finished = True

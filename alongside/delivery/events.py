@@ -129,23 +129,6 @@ def ingest(ledger: Ledger, events: Sequence[Any], received_at: datetime) -> Inge
     )
 
 
-def unsubscribe(ledger: Ledger, message_key: str, now: datetime, *, occurred_at: datetime | None = None) -> bool:
-    """A patient used the signed link of a message; True when the message exists. Repeating it changes nothing.
-
-    Parameters
-    ----------
-    now : wall time
-    occurred_at : patient time, where a replay is played
-    """
-    event = DeliveryEvent(f"one-click:{message_key}", message_key, EventKind.UNSUBSCRIBE, occurred_at or now)
-    with ledger.begin() as connection:
-        rows = _messages(connection, [message_key])
-        recorded = record_events(connection, [event], received_at=now)
-        suppressions.add(connection, _suppressions(recorded.fresh, rows))
-        consent.record(connection, _withdrawals(recorded.fresh, rows), now)
-    return message_key in rows
-
-
 def _reason(event: DeliveryEvent) -> str | None:
     """The reason for which this event stops further messages to its address; None when it does not."""
     if event.kind is EventKind.DROPPED:

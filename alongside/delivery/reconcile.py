@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from alongside.channels.base import Channel
 from alongside.channels.sendgrid import SendGrid
 from alongside.delivery.clocks import patient_now
-from alongside.ledger import Ledger, claims, unknowns
+from alongside.ledger import Ledger, calls, unknowns
 from alongside.ledger.failpoints import failpoint
 from alongside.ledger.messages import TAKEN, count_unknown
 from alongside.ledger.schema import message
@@ -83,7 +83,7 @@ async def _reconcile(
     ledger: Ledger, vendor: Channel | None, clock: RunClock, run_id: str | None, grace: timedelta
 ) -> ReconcileReport:
     now = datetime.now(UTC)
-    counts: Counter[str] = Counter(expired=claims.expire_calls(ledger, now))
+    counts: Counter[str] = Counter(expired=calls.expire_calls(ledger, now))
     trouble = ""
     try:
         for of in _batches(ledger, now - grace, run_id):

@@ -31,8 +31,9 @@ from alongside.delivery.letters import Press
 from alongside.delivery.modes import require_mode
 from alongside.delivery.pacing import Breaker, Pace
 from alongside.delivery.recheck import Checked, recheck
-from alongside.ledger import Ledger, claims
-from alongside.ledger.claims import Claim, Settlement
+from alongside.ledger import Ledger, calls, claims
+from alongside.ledger.calls import Settlement
+from alongside.ledger.claims import Claim
 from alongside.ledger.failpoints import failpoint
 from alongside.ledger.vault import Vault
 from alongside.model.errors import AlongsideError, Refused, StoreUnavailable
@@ -179,7 +180,7 @@ class Worker:
             return checked, self.bench.press.compose(held, checked)
 
     def _begin_call(self, held: Claim, checked: Checked, seconds: float) -> bool:
-        return claims.begin_call(
+        return calls.begin_call(
             self.bench.ledger,
             held,
             now=datetime.now(UTC),
@@ -192,7 +193,7 @@ class Worker:
     async def _close_uncalled(self, held: Claim, checked: Checked) -> None:
         now = datetime.now(UTC)
         close = functools.partial(
-            claims.settle_uncalled,
+            calls.settle_uncalled,
             self.bench.ledger,
             held,
             now=now,
@@ -203,7 +204,7 @@ class Worker:
         self.say(Word("progress", _progress(checked, Answer(), _Stopwatch())))
 
     async def _give_back(self, held: Claim, detail: str, *, burn: bool = True) -> None:
-        give = functools.partial(claims.release, self.bench.ledger, held, now=datetime.now(UTC), burn=burn)
+        give = functools.partial(calls.release, self.bench.ledger, held, now=datetime.now(UTC), burn=burn)
         await asyncio.to_thread(functools.partial(give, detail=detail))
         self.say(Word("progress", Progress(retried=held.size), reason=detail if burn else ""))
 
@@ -246,7 +247,7 @@ class Worker:
         )
         for number in range(_SETTLE_TRIES):
             try:
-                claims.settle(self.bench.ledger, held, settlement, now=datetime.now(UTC), patient_now=patient)
+                calls.settle(self.bench.ledger, held, settlement, now=datetime.now(UTC), patient_now=patient)
                 return
             except StoreUnavailable:
                 if number == _SETTLE_TRIES - 1:

@@ -9,7 +9,7 @@ from datetime import datetime
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from alongside.ledger.claims import split_off
+from alongside.ledger.calls import split_off
 from alongside.ledger.groups import in_keys
 from alongside.ledger.messages import states_before
 from alongside.ledger.schema import batch, message

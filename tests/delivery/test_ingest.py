@@ -12,11 +12,12 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alongside.delivery import ingest_events, unsubscribe
+from alongside.delivery import ingest_events
 from alongside.delivery.events import KIND_OF, IngestReport, kind_of, translate
 from alongside.ledger import Ledger, consent, schema
 from alongside.ledger.runs import RunPins, pin_run
-from alongside.model.enums import Decision, EventKind
+from alongside.model.enums import Decision, EventKind, Locale
+from alongside.web import withdrawal
 from tests.fakes import NOON, key_of, plan
 
 STAMP = int(NOON.timestamp())
@@ -123,12 +124,13 @@ def test_unsubscribing_withdraws_consent_for_this_kind_and_for_marketing(ledger:
 
 def test_one_click_and_the_vendors_word_come_to_the_same(ledger: Ledger) -> None:
     plan(ledger, [0])
-    assert unsubscribe(ledger, key_of(0), NOON)
-    assert unsubscribe(ledger, key_of(0), NOON + timedelta(minutes=1))
+    sent = withdrawal.find(ledger, key_of(0), Locale.EN)
+    assert sent is not None
+    for later in (timedelta(0), timedelta(minutes=1)):
+        withdrawal.withdraw(ledger, sent, everything=False, now=NOON + later, wall=NOON + later)
     take(ledger, word("unsubscribe"))
     assert withdrawn(ledger) == {"education", "marketing"}
     assert suppressed(ledger) == {(f"{0:032x}", "marketing", "unsubscribe")}
-    assert not unsubscribe(ledger, key_of(5), NOON)
 
 
 def test_staging_tells_nothing_about_patients(ledger: Ledger) -> None:

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
-from alongside.ledger import Ledger, claims, pauses, schema, unknowns
-from alongside.ledger.claims import Claim, Scope, Settlement
+from alongside.ledger import Ledger, calls, claims, pauses, schema, unknowns
+from alongside.ledger.calls import Settlement
+from alongside.ledger.claims import Claim, Scope
 from alongside.ledger.messages import FORWARD_ORDER, TAKEN, count_states, count_unknown, plan_batches
 from alongside.ledger.recipients import waiting_recipients
 from alongside.ledger.runs import RunPins, pin_run, record_campaign
@@ -33,7 +34,7 @@ def must_take(ledger: Ledger, name: str = "a1", *, now: datetime = NOON) -> Clai
 
 
 def call(ledger: Ledger, held: Claim, *, now: datetime = NOON, **fell_out: dict[str, object]) -> bool:
-    return claims.begin_call(ledger, held, now=now, lease_seconds=60, **fell_out)  # type: ignore[arg-type]
+    return calls.begin_call(ledger, held, now=now, lease_seconds=60, **fell_out)  # type: ignore[arg-type]
 
 
 def states(ledger: Ledger) -> dict[str, int]:
@@ -156,7 +157,7 @@ def test_a_pause_stops_claims_and_calls_until_it_is_lifted(ledger: Ledger, scope
         assert pauses.active_pauses(connection) == {scope: "storm"}
     assert take(ledger, "a2") is None
     assert not call(ledger, held)
-    assert claims.release(ledger, held, now=NOON)
+    assert calls.release(ledger, held, now=NOON)
     with ledger.begin() as connection:
         assert pauses.lift_pause(connection, scope)
     assert call(ledger, must_take(ledger, "a3"))
@@ -227,7 +228,7 @@ def test_each_message_of_a_batch_has_its_own_outcome(ledger: Ledger) -> None:
         retry=[key_of(4), key_of(7)],
         not_before=NOON + MINUTE,
     )
-    claims.settle(ledger, held, result, now=NOON, patient_now=REPLAY_DAY)
+    calls.settle(ledger, held, result, now=NOON, patient_now=REPLAY_DAY)
     rows = ledger.read_arrow("SELECT * FROM message ORDER BY message_key").to_pylist()
     assert [row["state"] for row in rows] == [
         "withheld", "planned", "rejected", "unknown", "planned", "accepted", "accepted", "planned",
@@ -250,7 +251,7 @@ def test_a_batch_of_which_nothing_was_accepted_waits_again_and_gives_up_in_the_e
         held = must_take(ledger, f"a{number}", now=now)
         assert call(ledger, held, now=now)
         now += MINUTE
-        claims.settle(ledger, held, Settlement(retry=keys, not_before=now), now=now, patient_now=now)
+        calls.settle(ledger, held, Settlement(retry=keys, not_before=now), now=now, patient_now=now)
     assert take(ledger, "a9", now=now) is None
     claims.renew_attempts(ledger, Scope(), now)  # an operator's Retry
     assert keys_of(ledger, must_take(ledger, "a9", now=now)) == keys
@@ -261,14 +262,14 @@ def test_an_outage_burns_no_attempt(ledger: Ledger) -> None:
     for number in range(9):
         held = must_take(ledger, f"a{number}")
         assert call(ledger, held)
-        claims.settle(ledger, held, Settlement(retry=[key_of(0)], burn=False), now=NOON, patient_now=NOON)
+        calls.settle(ledger, held, Settlement(retry=[key_of(0)], burn=False), now=NOON, patient_now=NOON)
     assert take(ledger, "a99") is not None
 
 
 def test_everything_fell_out_at_the_recheck(ledger: Ledger) -> None:
     plan(ledger, range(2))
     held = must_take(ledger)
-    assert claims.settle_uncalled(
+    assert calls.settle_uncalled(
         ledger, held, now=NOON, withheld={key_of(0): "suppressed"}, postponed={key_of(1): NOON + MINUTE}
     )
     assert states(ledger) == {"planned": 1, "withheld": 1}
@@ -279,9 +280,9 @@ def test_everything_fell_out_at_the_recheck(ledger: Ledger) -> None:
 def test_a_worker_that_died_while_calling_leaves_unknown_and_nothing_is_sent_again(ledger: Ledger) -> None:
     plan(ledger, range(3))
     assert call(ledger, must_take(ledger))
-    assert claims.expire_calls(ledger, NOON) == 0
-    assert claims.expire_calls(ledger, NOON + 2 * MINUTE) == 3
-    assert claims.expire_calls(ledger, NOON + 2 * MINUTE) == 0
+    assert calls.expire_calls(ledger, NOON) == 0
+    assert calls.expire_calls(ledger, NOON + 2 * MINUTE) == 3
+    assert calls.expire_calls(ledger, NOON + 2 * MINUTE) == 0
     assert states(ledger) == {"unknown": 3}
     assert take(ledger, "a2", now=NOON + 900 * MINUTE) is None
 
@@ -291,16 +292,16 @@ def test_an_answer_that_comes_after_the_lease_still_counts(ledger: Ledger, answe
     plan(ledger, range(3))
     held = must_take(ledger)
     assert call(ledger, held)
-    claims.expire_calls(ledger, NOON + 2 * MINUTE)
+    calls.expire_calls(ledger, NOON + 2 * MINUTE)
     keys = [key_of(number) for number in range(3)]
-    claims.settle(ledger, held, Settlement(**{answer: keys}), now=NOON + 3 * MINUTE, patient_now=NOON)  # type: ignore[arg-type]
+    calls.settle(ledger, held, Settlement(**{answer: keys}), now=NOON + 3 * MINUTE, patient_now=NOON)  # type: ignore[arg-type]
     assert states(ledger) == ({"accepted": 3, "taken": 3} if answer == "accepted" else {"planned": 3})
 
 
 def test_the_vendor_is_asked_and_policy_decides(ledger: Ledger) -> None:
     plan(ledger, range(4))
     assert call(ledger, must_take(ledger))
-    claims.expire_calls(ledger, NOON + 2 * MINUTE)
+    calls.expire_calls(ledger, NOON + 2 * MINUTE)
     with ledger.begin() as connection:
         assert unknowns.unknown_batches(connection, before=NOON) == []
         (found,) = unknowns.unknown_batches(connection, before=NOON + 2 * MINUTE)
@@ -321,12 +322,12 @@ def test_a_late_acceptance_stops_what_reconciliation_had_planned_again(ledger: L
     plan(ledger, range(1))
     held = must_take(ledger)
     assert call(ledger, held)
-    claims.expire_calls(ledger, NOON + 2 * MINUTE)
+    calls.expire_calls(ledger, NOON + 2 * MINUTE)
     with ledger.begin() as connection:
         (found,) = unknowns.unknown_batches(connection, before=NOON + 2 * MINUTE)
         again = unknowns.Resolution({}, again=[key_of(0)])
         unknowns.resolve(connection, found, again, now=NOON + 3 * MINUTE, patient_now=NOON)
-    claims.settle(ledger, held, Settlement(accepted=[key_of(0)]), now=NOON + 4 * MINUTE, patient_now=NOON)
+    calls.settle(ledger, held, Settlement(accepted=[key_of(0)]), now=NOON + 4 * MINUTE, patient_now=NOON)
     assert keys_of(ledger, must_take(ledger, "a2")) == []
 
 

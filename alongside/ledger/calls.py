@@ -1,0 +1,356 @@
+"""Calls: from the durable word just before the first byte to what came of it. Steps 4 and 5 of the protocol.
+
+Every public function is one durable transaction. All but `expire_calls` and `abandon` act for one claim, and only
+while the batch carries its attempt id (fencing).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from alongside.ledger.claims import Claim
+from alongside.ledger.engine import Ledger
+from alongside.ledger.failpoints import failpoint
+from alongside.ledger.groups import in_keys
+from alongside.ledger.messages import states_before
+from alongside.ledger.pauses import not_paused
+from alongside.ledger.schema import attempt, batch, message
+from alongside.model.enums import BatchState, MessageState
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """What is known of a batch's messages after a call. Each key stands in exactly one place.
+
+    Attributes
+    ----------
+    accepted, unknown : keys
+    rejected : key -> why, in the vendor's words, without patient values
+    retry : keys of which nothing was accepted; sent again from `not_before` on
+    burn : whether the try counts against `max_attempts`; an outage does not
+    """
+
+    accepted: Sequence[str] = ()
+    unknown: Sequence[str] = ()
+    rejected: Mapping[str, str] = field(default_factory=dict)
+    retry: Sequence[str] = ()
+    not_before: datetime | None = None
+    burn: bool = True
+    http_status: int | None = None
+    detail: str = ""
+
+    @property
+    def outcome(self) -> str:
+        found = [
+            name
+            for name, keys in (
+                ("accepted", self.accepted),
+                ("rejected", self.rejected),
+                ("unknown", self.unknown),
+                ("retryable", self.retry),
+            )
+            if keys
+        ]
+        return found[0] if len(found) == 1 else "mixed"
+
+
+# -------------------------------------------------------------------------------------------------------------- call
+def begin_call(
+    ledger: Ledger,
+    held: Claim,
+    *,
+    now: datetime,
+    lease_seconds: float,
+    withheld: Mapping[str, str] | None = None,
+    postponed: Mapping[str, datetime] | None = None,
+    readdressed: Mapping[str, str] | None = None,
+) -> bool:
+    """`claimed -> calling`, durably, just before the first byte; with what fell out at the recheck.
+
+    Returns False, and changes nothing, when the lease has run out, somebody else holds the batch, or it was paused.
+
+    Parameters
+    ----------
+    withheld : key -> name of the gate; these messages will never leave
+    postponed : key -> patient time; these move to a batch that waits
+    readdressed : key -> blind index of the address they go to now, where it is not the planned one
+    """
+    with ledger.begin() as connection:
+        changed = connection.execute(
+            batch.update()
+            .where(*_mine(held), batch.c.state == BatchState.CLAIMED.value, batch.c.lease_until > now, not_paused())
+            .values(state=BatchState.CALLING.value, lease_until=now + timedelta(seconds=lease_seconds), updated_at=now)
+        )
+        if changed.rowcount != 1:
+            return False
+        _withhold(connection, withheld or {}, now)
+        _postpone(connection, held, postponed or {}, now)
+        for key, blind in (readdressed or {}).items():
+            connection.execute(message.update().where(message.c.message_key == key).values(address_blind=blind))
+        connection.execute(attempt.update().where(attempt.c.attempt_id == held.attempt_id).values(called_at=now))
+        failpoint("call.before_commit")
+    failpoint("call.after")
+    return True
+
+
+def settle_uncalled(
+    ledger: Ledger,
+    held: Claim,
+    *,
+    now: datetime,
+    withheld: Mapping[str, str],
+    postponed: Mapping[str, datetime],
+) -> bool:
+    """Close a claim of which no message may leave now: everything fell out at the recheck."""
+    with ledger.begin() as connection:
+        changed = connection.execute(
+            batch.update()
+            .where(*_mine(held), batch.c.state == BatchState.CLAIMED.value)
+            .values(state=BatchState.ACCEPTED.value, lease_until=None, updated_at=now)
+        )
+        if changed.rowcount != 1:
+            return False
+        _withhold(connection, withheld, now)
+        _postpone(connection, held, postponed, now)
+        _finish(connection, held, now, outcome=None, detail="nothing left to send")
+    return True
+
+
+def release(
+    ledger: Ledger,
+    held: Claim,
+    *,
+    now: datetime,
+    not_before: datetime | None = None,
+    burn: bool = False,
+    detail: str = "",
+) -> bool:
+    """Give a claim back untouched: nothing has left, the batch is `planned` again; `burn` counts the try."""
+    with ledger.begin() as connection:
+        changed = connection.execute(
+            batch.update()
+            .where(*_mine(held), batch.c.state == BatchState.CLAIMED.value)
+            .values(
+                state=BatchState.PLANNED.value,
+                attempt_id=None,
+                lease_until=None,
+                not_before=not_before if not_before is not None else batch.c.not_before,
+                attempts=batch.c.attempts + (1 if burn else 0),
+                updated_at=now,
+            )
+        )
+        _finish(connection, held, now, outcome="retryable", detail=detail)
+        return changed.rowcount == 1
+
+
+def settle(ledger: Ledger, held: Claim, result: Settlement, *, now: datetime, patient_now: datetime) -> None:
+    """Record what the vendor answered, all messages in one transaction.
+
+    What was accepted counts whoever holds the batch now; everything else only while this attempt does.
+    """
+    with ledger.begin() as connection:
+        _accept(connection, held, result.accepted, now, patient_now)
+        if _close(connection, held, result, now):
+            for reason, keys in _by_value(result.rejected).items():
+                _move(connection, keys, MessageState.REJECTED, now, reason=reason, attempt_id=held.attempt_id)
+            _move(connection, result.unknown, MessageState.UNKNOWN, now, attempt_id=held.attempt_id)
+            _plan_again(connection, held, result, now)
+        _finish(
+            connection,
+            held,
+            now,
+            outcome=result.outcome,
+            http_status=result.http_status,
+            accepted=len(result.accepted),
+            rejected=len(result.rejected),
+            detail=result.detail,
+        )
+        failpoint("settle.before_commit")
+    failpoint("settle.after")
+
+
+def _close(connection: Connection, held: Claim, result: Settlement, now: datetime) -> bool:
+    """Move the batch out of `calling`; False when another attempt owns it."""
+    values: dict[str, Any] = {"lease_until": None, "updated_at": now}
+    if result.outcome == "retryable":
+        values |= {"state": BatchState.PLANNED.value, "attempt_id": None, "not_before": result.not_before}
+        values["attempts"] = batch.c.attempts + (1 if result.burn else 0)
+    elif result.unknown:
+        values["state"] = BatchState.UNKNOWN.value
+    else:
+        values["state"] = (BatchState.REJECTED if result.outcome == "rejected" else BatchState.ACCEPTED).value
+    states = (BatchState.CALLING.value, BatchState.UNKNOWN.value)
+    return (
+        connection.execute(batch.update().where(*_mine(held), batch.c.state.in_(states)).values(**values)).rowcount == 1
+    )
+
+
+def _accept(connection: Connection, held: Claim, keys: Sequence[str], now: datetime, patient_now: datetime) -> None:
+    """Forward to `accepted`; a message that an event has moved further meanwhile keeps its state."""
+    if not keys:
+        return
+    behind = message.c.state.in_(states_before(MessageState.ACCEPTED))
+    connection.execute(
+        message.update()
+        .where(in_keys(connection, message.c.message_key, keys), message.c.accepted_at.is_(None) | behind)
+        .values(
+            state=sa.case((behind, MessageState.ACCEPTED.value), else_=message.c.state),
+            accepted_at=sa.func.coalesce(
+                message.c.accepted_at, sa.bindparam(None, patient_now, message.c.accepted_at.type)
+            ),
+            attempt_id=held.attempt_id,
+            reason=None,
+            updated_at=now,
+        )
+    )
+
+
+def _plan_again(connection: Connection, held: Claim, result: Settlement, now: datetime) -> None:
+    """Messages of which nothing was accepted wait again: with their batch, or beside it when others were settled."""
+    if not result.retry:
+        return
+    connection.execute(  # the lease may have run out while the vendor was thinking
+        message.update()
+        .where(in_keys(connection, message.c.message_key, result.retry), message.c.state == MessageState.UNKNOWN.value)
+        .values(state=MessageState.PLANNED.value, updated_at=now)
+    )
+    if result.outcome != "retryable":
+        attempts = held.attempts + (1 if result.burn else 0)
+        split_off(connection, held.batch_id, held.attempt_id, result.retry, result.not_before, now, attempts)
+
+
+# ------------------------------------------------------------------------------------------------- leases that ran out
+def expire_calls(ledger: Ledger, now: datetime) -> int:
+    """Batches whose worker died while calling: their messages become `unknown`. Returns how many messages."""
+    with ledger.begin() as connection:
+        return _lose(connection, batch.c.lease_until < now, now)
+
+
+def abandon(ledger: Ledger, worker: str, now: datetime) -> int:
+    """What a worker held that is known to have ended: claims are free again, calls are `unknown`.
+
+    Returns how many messages became unknown.
+    """
+    with ledger.begin() as connection:
+        held = sa.select(attempt.c.attempt_id).where(attempt.c.worker == worker[:80], attempt.c.finished_at.is_(None))
+        connection.execute(
+            batch.update()
+            .where(batch.c.state == BatchState.CLAIMED.value, batch.c.attempt_id.in_(held))
+            .values(state=BatchState.PLANNED.value, attempt_id=None, lease_until=None, updated_at=now)
+        )
+        return _lose(connection, batch.c.attempt_id.in_(held), now)
+
+
+def _lose(connection: Connection, which: sa.ColumnElement[bool], now: datetime) -> int:
+    dead = connection.execute(
+        sa.select(batch.c.batch_id, batch.c.attempt_id)
+        .where(batch.c.state == BatchState.CALLING.value, which)
+        .with_for_update(skip_locked=True)
+    ).all()
+    if not dead:
+        return 0
+    ids = [row.batch_id for row in dead]
+    lost = connection.execute(
+        message.update()
+        .where(in_keys(connection, message.c.batch_id, ids), message.c.state == MessageState.PLANNED.value)
+        .values(state=MessageState.UNKNOWN.value, updated_at=now)
+    ).rowcount
+    connection.execute(
+        batch.update()
+        .where(in_keys(connection, batch.c.batch_id, ids))
+        .values(state=BatchState.UNKNOWN.value, lease_until=None, updated_at=now)
+    )
+    connection.execute(
+        attempt.update()
+        .where(in_keys(connection, attempt.c.attempt_id, [row.attempt_id for row in dead]))
+        .values(finished_at=now, outcome="unknown", detail="no answer was recorded: the worker ended while calling")
+    )
+    return lost
+
+
+# ------------------------------------------------------------------------------------------------------------ helpers
+def _mine(held: Claim) -> list[sa.ColumnElement[bool]]:
+    return [batch.c.batch_id == held.batch_id, batch.c.attempt_id == held.attempt_id]
+
+
+def _move(
+    connection: Connection,
+    keys: Sequence[str],
+    state: MessageState,
+    now: datetime,
+    *,
+    reason: str | None = None,
+    attempt_id: str | None = None,
+) -> None:
+    if not keys:
+        return
+    connection.execute(
+        message.update()
+        .where(in_keys(connection, message.c.message_key, keys), message.c.state.in_(states_before(state)))
+        .values(state=state.value, reason=reason[:200] if reason else None, attempt_id=attempt_id, updated_at=now)
+    )
+
+
+def _withhold(connection: Connection, withheld: Mapping[str, str], now: datetime) -> None:
+    for reason, keys in _by_value(withheld).items():
+        _move(connection, keys, MessageState.WITHHELD, now, reason=reason)
+
+
+def _postpone(connection: Connection, held: Claim, postponed: Mapping[str, datetime], now: datetime) -> None:
+    for moment, keys in _by_value(postponed).items():
+        split_off(connection, held.batch_id, held.attempt_id, keys, moment, now)
+
+
+def _by_value(pairs: Mapping[str, Any]) -> dict[Any, list[str]]:
+    groups: dict[Any, list[str]] = {}
+    for key, value in pairs.items():
+        groups.setdefault(value, []).append(key)
+    return groups
+
+
+def split_off(
+    connection: Connection,
+    batch_id: str,
+    attempt_id: str,
+    keys: Sequence[str],
+    not_before: datetime | None,
+    now: datetime,
+    attempts: int = 0,
+) -> str:
+    """Move messages that are still `planned` into a batch of their own, which waits until `not_before`."""
+    parts = "\x00".join((batch_id, attempt_id, str(not_before), keys[0]))
+    new_id = "s" + hashlib.sha256(parts.encode()).hexdigest()[:32]
+    same = [
+        "run_id", "campaign", "channel", "sender", "purpose", "template", "locale", "partition", "epoch",
+    ]  # fmt: skip
+    fresh: dict[str, Any] = {
+        "batch_id": new_id,
+        "size": len(keys),
+        "state": BatchState.PLANNED.value,
+        "attempts": attempts,
+        "not_before": not_before,
+        "updated_at": now,
+    }
+    values = [sa.bindparam(None, value, batch.c[name].type, unique=True) for name, value in fresh.items()]
+    source = sa.select(*(batch.c[name] for name in same), *values).where(batch.c.batch_id == batch_id)
+    connection.execute(batch.insert().from_select([*same, *fresh], source))
+    connection.execute(
+        message.update()
+        .where(in_keys(connection, message.c.message_key, keys), message.c.state == MessageState.PLANNED.value)
+        .values(batch_id=new_id, updated_at=now)
+    )
+    return new_id
+
+
+def _finish(connection: Connection, held: Claim, now: datetime, **values: Any) -> None:
+    values["detail"] = (values.get("detail") or "")[:500] or None
+    connection.execute(
+        attempt.update().where(attempt.c.attempt_id == held.attempt_id).values(finished_at=now, **values)
+    )
