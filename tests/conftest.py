@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
 import pytest
-import sqlalchemy as sa
 
 from alongside.ledger import Ledger
+from tests.ledgers import PostgresLedgers, SqliteLedgers, require
 
 # CI tries the same examples every time, so that a change is judged by itself; everybody else explores.
 hypothesis.settings.register_profile("ci", derandomize=True)
@@ -19,16 +18,6 @@ if os.environ.get("CI") == "true":
     hypothesis.settings.load_profile("ci")
 
 ROOT = Path(__file__).resolve().parent.parent
-POSTGRES = os.environ.get("ALONGSIDE_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
-
-
-def _postgres_answers() -> bool:
-    try:
-        engine = sa.create_engine(sa.engine.make_url(POSTGRES).set(drivername="postgresql+psycopg"))
-        with engine.connect():
-            return True
-    except sa.exc.OperationalError:
-        return False
 
 
 @pytest.fixture(scope="session")
@@ -40,25 +29,35 @@ def peer_data() -> Path:
     return path
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def ledger_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """A fresh, empty ledger's URL: the same test runs on SQLite and on PostgreSQL."""
+@pytest.fixture(scope="session")
+def sqlite_ledgers(tmp_path_factory: pytest.TempPathFactory) -> SqliteLedgers:
+    return SqliteLedgers(tmp_path_factory.mktemp("ledgers"))
+
+
+@pytest.fixture(scope="session")
+def postgres_ledgers() -> Iterator[PostgresLedgers]:
+    ledgers = PostgresLedgers()
+    yield ledgers
+    ledgers.close()
+
+
+STORES = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture(params=STORES)
+def ledger_url(
+    request: pytest.FixtureRequest, tmp_path: Path, sqlite_ledgers: SqliteLedgers, postgres_ledgers: PostgresLedgers
+) -> str:
+    """A new ledger's URL: the same test runs on SQLite and on PostgreSQL."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'ledger.db'}"
-        return
-    if not _postgres_answers():
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"PostgreSQL does not answer at {POSTGRES}, and CI must not skip it")
-        pytest.skip(f"PostgreSQL does not answer at {POSTGRES}: set ALONGSIDE_TEST_POSTGRES")
-    name = f"alongside_test_{uuid.uuid4().hex[:12]}"
-    url = sa.engine.make_url(POSTGRES)
-    admin = sa.create_engine(url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT")
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f'CREATE DATABASE "{name}"')
-    yield url.set(database=name).render_as_string(hide_password=False)
-    with admin.connect() as connection:
-        connection.exec_driver_sql(f'DROP DATABASE "{name}" WITH (FORCE)')
-    admin.dispose()
+        return sqlite_ledgers.place(tmp_path / "ledger.db")
+    return require(postgres_ledgers).emptied()
+
+
+@pytest.fixture(params=STORES)
+def bare_url(request: pytest.FixtureRequest, tmp_path: Path, postgres_ledgers: PostgresLedgers) -> str:
+    """The URL of a store that has no tables yet."""
+    return f"sqlite:///{tmp_path / 'ledger.db'}" if request.param == "sqlite" else require(postgres_ledgers).bare()
 
 
 @pytest.fixture

@@ -33,36 +33,36 @@ def _identity(url: str) -> str:
     return Ledger.open(url).info.ledger_id
 
 
-def test_many_first_opens_at_once_make_one_ledger(ledger_url: str) -> None:
+def test_many_first_opens_at_once_make_one_ledger(bare_url: str) -> None:
     with multiprocessing.get_context("spawn").Pool(4) as pool:
-        identities = pool.map(_identity, [ledger_url] * 8)
+        identities = pool.map(_identity, [bare_url] * 8)
     assert len(set(identities)) == 1
 
 
 @pytest.mark.parametrize(("found", "remedy"), [("0000", "ledger upgrade"), ("9999", "newer")])
-def test_a_ledger_of_another_release_is_refused_with_its_remedy(ledger_url: str, found: str, remedy: str) -> None:
-    ledger = Ledger.open(ledger_url)
+def test_a_ledger_of_another_release_is_refused_with_its_remedy(bare_url: str, found: str, remedy: str) -> None:
+    ledger = Ledger.open(bare_url)
     with ledger.begin() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = :v"), {"v": found})
     ledger.engine.dispose()
     with pytest.raises(Refused, match=remedy):
-        Ledger.open(ledger_url)
+        Ledger.open(bare_url)
 
 
-def test_upgrade_creates_and_is_harmless_when_repeated(ledger_url: str) -> None:
-    assert migrations.upgrade(ledger_url) == (None, migrations.HEAD)
-    before = Ledger.open(ledger_url).info
-    assert migrations.upgrade(ledger_url) == (migrations.HEAD, migrations.HEAD)
-    assert Ledger.open(ledger_url).info == before
+def test_upgrade_creates_and_is_harmless_when_repeated(bare_url: str) -> None:
+    assert migrations.upgrade(bare_url) == (None, migrations.HEAD)
+    before = Ledger.open(bare_url).info
+    assert migrations.upgrade(bare_url) == (migrations.HEAD, migrations.HEAD)
+    assert Ledger.open(bare_url).info == before
 
 
-def test_upgrade_leaves_a_newer_ledger_alone(ledger_url: str) -> None:
-    ledger = Ledger.open(ledger_url)
+def test_upgrade_leaves_a_newer_ledger_alone(bare_url: str) -> None:
+    ledger = Ledger.open(bare_url)
     with ledger.begin() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     ledger.engine.dispose()
     with pytest.raises(Refused, match="newer"):
-        migrations.upgrade(ledger_url)
+        migrations.upgrade(bare_url)
 
 
 def test_a_locked_ledger_says_so(tmp_path: Path) -> None:

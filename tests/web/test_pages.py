@@ -17,6 +17,7 @@ from alongside.model.enums import Locale, Purpose
 from alongside.settings import HospitalSettings
 from alongside.web import create_app
 from alongside.web.words import WORDS, Words
+from tests.ledgers import SqliteLedgers
 from tests.web.browser import chromium, serving
 from tests.web.conftest import House, Wall
 
@@ -25,9 +26,9 @@ PERSON = "p0000000000000001"
 
 
 @pytest.fixture
-def ledger_url(tmp_path: Path) -> str:
+def ledger_url(tmp_path: Path, sqlite_ledgers: SqliteLedgers) -> str:
     """Pages do not depend on the store: SQLite only."""
-    return f"sqlite:///{tmp_path / 'ledger.db'}"
+    return sqlite_ledgers.place(tmp_path / "ledger.db")
 
 
 # ------------------------------------------------------------------------------------------------------------- pages

@@ -26,6 +26,7 @@ from alongside.sandbox.sendgrid.clock import simulated_now
 from alongside.settings import Environment, HospitalSettings, Project
 from alongside.web import create_app
 from alongside.web.__main__ import patient_clock, webhook_key
+from tests.ledgers import SqliteLedgers
 from tests.web.browser import serving
 from tests.web.conftest import ROOT, plan_message
 
@@ -35,9 +36,9 @@ RULES = "rules: [{name: all, match: ['review'], open: 0.8, click: 0.6, unsubscri
 
 
 @pytest.fixture
-def ledger_url(tmp_path: Path) -> str:
+def ledger_url(tmp_path: Path, sqlite_ledgers: SqliteLedgers) -> str:
     """One store is enough here."""
-    return f"sqlite:///{tmp_path / 'ledger.db'}"
+    return sqlite_ledgers.place(tmp_path / "ledger.db")
 
 
 def test_what_patients_do_reaches_the_ledger(ledger: Ledger, settings: HospitalSettings, tmp_path: Path) -> None:
