@@ -134,13 +134,15 @@ def run_flow(parameters: dict[str, Any], *, only_waiting: bool = False) -> dict[
     """The daily flow (or `deliver`) in this process, quietly; the daily summary is what `run --json` prints."""
     from alongside.cli.prefect_server import opening
 
-    opening(parameters["project"]).result()
+    ready = opening(parameters["project"])
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
+    import alongside.quality.validation  # noqa: F401  # seconds of imports, while the server still starts
     from flows.daily import daily
     from flows.deliver import deliver
     from flows.parameters import DailyParameters
 
+    ready.result()
     # A heartbeat tells a server that a process elsewhere lives; here it would only cost a second a flow.
     with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         flow = deliver if only_waiting else daily

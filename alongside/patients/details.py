@@ -52,6 +52,38 @@ def load(duck: duckdb.DuckDBPyConnection, patients: Path, region: str) -> None:
     scripts.run(duck, "details")
 
 
+def keep(duck: duckdb.DuckDBPyConnection, outcome: str, folder: Path, now: datetime, zone: str) -> None:
+    """Leave `detail` for the step that builds the snapshot, with the people of relation `outcome`.
+
+    The file holds identifying values, beside the canonical tables that hold them too, and goes with them.
+    """
+    target = _kept(folder, now, zone)
+    duck.execute(
+        f"COPY (SELECT d.* REPLACE (o.person_id AS person_id) FROM detail AS d JOIN {outcome} AS o USING (source, "
+        f"source_id)) TO {quoted(target)} (FORMAT parquet)"
+    )
+    target.chmod(0o600)
+
+
+def forget(folder: Path) -> None:
+    """Remove what an earlier try has kept."""
+    for path in folder.glob("detail-*.parquet"):
+        path.unlink()
+
+
+def load_kept(duck: duckdb.DuckDBPyConnection, folder: Path, now: datetime, zone: str) -> bool:
+    """Relation `detail` from what `keep` left for this day; False when there is nothing."""
+    source = _kept(folder, now, zone)
+    if source.exists():
+        duck.execute(f"CREATE OR REPLACE TEMP VIEW detail AS FROM read_parquet({quoted(source)})")
+    return source.exists()
+
+
+def _kept(folder: Path, now: datetime, zone: str) -> Path:
+    """Named by the day, because a birth date in the future is none: another day may judge otherwise."""
+    return folder / f"detail-{now.astimezone(ZoneInfo(zone)).date()}.parquet"
+
+
 def _spell(duck: duckdb.DuckDBPyConnection, kind: str, column: str, normalise: Callable[[str], str | None]) -> None:
     """Add the normal forms of the values that SQL could not settle."""
     odd: pa.Table = duck.sql(

@@ -46,6 +46,7 @@ def resolve(
     record's identifying fields last changed.
     """
     now = require_utc(now)
+    details.forget(clean.parent)
     with warehouse.connect() as duck:
         prepare(duck, ledger.info.secret, settings.sources, now)
         patients = clean / "patient.parquet"
@@ -56,6 +57,7 @@ def resolve(
             report = _summary(duck, "record")
         else:
             report = _compare_and_save(duck, ledger, vault, patients, now, settings)
+            details.keep(duck, "final", clean.parent, now, settings.hospital.time_zone)
         _write_map(duck, "final" if report.changed_records or report.new_records else "record", clean.parent)
     return report
 

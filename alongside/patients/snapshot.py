@@ -83,11 +83,12 @@ def _begin(
         duck.execute(f"SET VARIABLE {name} = ?", [value])
     person_map = quoted(clean.parent / PERSON_MAP)
     duck.execute(f"CREATE OR REPLACE TEMP VIEW mapped AS SELECT * FROM read_parquet({person_map})")
-    duck.execute(
-        "CREATE OR REPLACE TEMP VIEW known AS "
-        "SELECT source, patient_source_id AS source_id, person_id, since FROM mapped"
-    )
-    details.load(duck, clean / "patient.parquet", hospital.country)
+    if not details.load_kept(duck, clean.parent, as_of, hospital.time_zone):
+        duck.execute(
+            "CREATE OR REPLACE TEMP VIEW known AS "
+            "SELECT source, patient_source_id AS source_id, person_id, since FROM mapped"
+        )
+        details.load(duck, clean / "patient.parquet", hospital.country)
     duck.execute("CREATE OR REPLACE TEMP VIEW member AS FROM detail")
     scripts.run(duck, "golden")
 
