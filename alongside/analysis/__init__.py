@@ -2,8 +2,8 @@
 
 from alongside.analysis.csv_analysis import analyse_csv
 from alongside.analysis.evaluation import evaluate
-from alongside.analysis.figures import forest_svg, funnel_svg
+from alongside.analysis.figures import forest_svg
 from alongside.analysis.result import ExperimentResult
 from alongside.analysis.section import Section, section
 
-__all__ = ["ExperimentResult", "Section", "analyse_csv", "evaluate", "forest_svg", "funnel_svg", "section"]
+__all__ = ["ExperimentResult", "Section", "analyse_csv", "evaluate", "forest_svg", "section"]

@@ -12,6 +12,7 @@ from xml.sax.saxutils import escape, quoteattr
 
 from alongside.analysis.result import ExperimentResult, GuardrailStatus, MetricInfo
 from alongside.analysis.wording import amount, level
+from alongside.analysis.words import words
 from alongside.model.enums import Locale
 from alongside.outreach.experiments.metrics import MetricKind
 from alongside.stats import Interval
@@ -19,7 +20,35 @@ from alongside.stats import Interval
 _FONT = "system-ui, 'Noto Sans', 'PingFang SC', 'Microsoft YaHei', 'Noto Sans CJK SC', sans-serif"
 _INK, _FAINT, _GRID = "#1f2933", "#616e7c", "#d9e2ec"
 _GOOD, _BAD, _NEUTRAL = "#0b7a4b", "#b42318", "#52606d"
-_WIDTH, _LEFT, _RIGHT, _ROW = 760, 270, 170, 46
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the parts of a forest's row stand, in the figure's own units (CSS pixels at full width).
+
+    Attributes
+    ----------
+    start, end : x of the interval's line, from worst to best
+    row, line, tick : height of a row; y of its line; half the height of the marks on it
+    value, anchor : x of the estimate, and which end of the text stands there
+    title_most, detail_most : Latin letters that fit
+    """
+
+    width: int
+    start: int
+    end: int
+    row: int
+    line: int
+    tick: int
+    value: int
+    anchor: str
+    title_most: int
+    detail_most: int
+
+
+WIDE = Layout(760, 270, 590, row=46, line=18, tick=16, value=604, anchor="start", title_most=34, detail_most=44)
+#: A phone: words above the line rather than beside it.
+NARROW = Layout(340, 12, 328, row=72, line=48, tick=11, value=328, anchor="end", title_most=28, detail_most=41)
 
 
 @dataclass(frozen=True)
@@ -33,43 +62,29 @@ class _Row:
     margin: float | None = None  # in the metric's own direction: where harm begins
 
 
-_WORDS = {
-    "goals": {
-        Locale.ZH_CN: "与对照“{control}”的差异（{level} 区间）",
-        Locale.EN: "Difference from “{control}” ({level} interval)",
-    },
-    "guardrail": {Locale.ZH_CN: "护栏", Locale.EN: "guardrail"},
-    "goal": {Locale.ZH_CN: "目标", Locale.EN: "goal"},
-    "none": {Locale.ZH_CN: "尚无可比较的数据", Locale.EN: "Nothing to compare yet"},
-    "funnel": {Locale.ZH_CN: "发送漏斗", Locale.EN: "Funnel"},
-    "limit": {Locale.ZH_CN: "允许的界限", Locale.EN: "accepted limit"},
-    "worse": {Locale.ZH_CN: "变差", Locale.EN: "worse"},
-    "better": {Locale.ZH_CN: "变好", Locale.EN: "better"},
-}
-
-
-def forest_svg(result: ExperimentResult, locale: Locale = Locale.EN) -> str:
+def forest_svg(result: ExperimentResult, locale: Locale = Locale.EN, layout: Layout = WIDE) -> str:
     """Every variant against control on every metric: estimate, interval, zero, and the guardrails' margins.
 
     Each row is scaled by itself (metrics differ in unit) with "better" on the right; green excludes no difference or
     is unharmed, red is worse, grey proves nothing.
     """
+    say = words(locale)
     rows = _rows(result, locale)
     confidence = f"{(1 - result.alpha) * 100:g} %"
-    title = _WORDS["goals"][locale].format(control=result.control, level=confidence)
+    title = say["difference_from"].format(control=result.control, level=confidence)
     if not rows:
-        return _svg(90, title, [_text(20, 62, _WORDS["none"][locale], colour=_FAINT)])
+        return _svg(layout.width, 90, title, [_text(layout.start, 62, say["nothing_to_compare"], colour=_FAINT)])
     body = [
-        _text(_LEFT, 46, "← " + _WORDS["worse"][locale], size=11, colour=_FAINT),
-        _text(_WIDTH - _RIGHT, 46, _WORDS["better"][locale] + " →", size=11, colour=_FAINT, anchor="end"),
+        _text(layout.start, 46, "← " + say["to_worse"], size=11, colour=_FAINT),
+        _text(layout.end, 46, say["to_better"] + " →", size=11, colour=_FAINT, anchor="end"),
     ]
     if any(row.margin is not None for row in rows):
-        middle = (_LEFT + _WIDTH - _RIGHT) / 2
+        middle = (layout.start + layout.end) / 2
         body.append(_line(middle - 44, 36, middle - 44, 48, _BAD, 1.5, dash="3 3"))
-        body.append(_text(middle - 36, 46, _WORDS["limit"][locale], size=11, colour=_FAINT))
+        body.append(_text(middle - 36, 46, say["limit"], size=11, colour=_FAINT))
     for index, row in enumerate(rows):
-        body += _forest_row(row, 62 + index * _ROW, locale)
-    return _svg(72 + len(rows) * _ROW, title, body)
+        body += _forest_row(row, 62 + index * layout.row, locale, layout)
+    return _svg(layout.width, 72 + len(rows) * layout.row, title, body)
 
 
 def _rows(result: ExperimentResult, locale: Locale) -> list[_Row]:
@@ -78,14 +93,14 @@ def _rows(result: ExperimentResult, locale: Locale) -> list[_Row]:
         if goal.comparison.difference is not None and goal.comparison.p_value is not None:
             colour = _NEUTRAL if not goal.significant else _GOOD if goal.improvement > 0 else _BAD
             means = _means(result, goal.variant, goal.metric)
-            detail = f"{goal.variant} · {_WORDS['goal'][locale]} · {means}"
+            detail = f"{goal.variant} · {words(locale)['goal']} · {means}"
             rows.append(
                 _Row(goal.metric.words(locale), detail, goal.metric, goal.comparison.difference, goal.adjusted, colour)
             )
     colours = {GuardrailStatus.UNHARMED: _GOOD, GuardrailStatus.HARMED: _BAD, GuardrailStatus.UNCLEAR: _NEUTRAL}
     for item in result.guardrails:
         if item.comparison.difference is not None and item.comparison.p_value is not None:
-            detail = f"{item.variant} · {_WORDS['guardrail'][locale]} · {_means(result, item.variant, item.metric)}"
+            detail = f"{item.variant} · {words(locale)['guardrail']} · {_means(result, item.variant, item.metric)}"
             rows.append(
                 _Row(
                     item.metric.words(locale), detail, item.metric, item.comparison.difference,
@@ -100,29 +115,33 @@ def _means(result: ExperimentResult, variant: str, metric: MetricInfo) -> str:
     return f"{level(one, metric)} / {level(other, metric)}"
 
 
-def _forest_row(row: _Row, top: float, locale: Locale) -> list[str]:
+def _forest_row(row: _Row, top: float, locale: Locale, layout: Layout) -> list[str]:
     sign = row.metric.direction.sign
     low, high = sorted(
         sign * (row.estimate if bound is None else bound) for bound in (row.interval.low, row.interval.high)
     )
     reach = max(abs(low), abs(high), row.margin or 0.0, 1e-12) * 1.1
-    middle = top + 18
+    middle, words_at = top + layout.line, 20 if layout.anchor == "start" else layout.start
 
     def at(value: float) -> float:
-        return _LEFT + (value + reach) / (2 * reach) * (_WIDTH - _LEFT - _RIGHT)
+        return layout.start + (value + reach) / (2 * reach) * (layout.end - layout.start)
 
+    def mark(value: float, half: float, colour: str, width: float = 1, dash: str = "") -> str:
+        return _line(at(value), middle - half, at(value), middle + half, colour, width, dash)
+
+    value, bounds = amount(row.estimate, row.metric, locale), _bounds(row, locale)
     parts = [
-        _text(20, top + 14, _short(row.title, 34)),
-        _text(20, top + 30, _short(row.detail, 44), size=11, colour=_FAINT),
-        _line(_LEFT, middle, _WIDTH - _RIGHT, middle, _GRID),
-        _line(at(0), top + 2, at(0), top + 34, _FAINT),
+        _text(words_at, top + 14, _short(row.title, layout.title_most)),
+        _text(words_at, top + 30, _short(row.detail, layout.detail_most), size=11, colour=_FAINT),
+        _line(layout.start, middle, layout.end, middle, _GRID),
+        mark(0, layout.tick, _FAINT),
         _line(at(low), middle, at(high), middle, row.colour, 3),
         f'<circle cx="{at(sign * row.estimate):.1f}" cy="{middle:.1f}" r="5" fill="{row.colour}"/>',
-        _text(_WIDTH - _RIGHT + 14, top + 14, amount(row.estimate, row.metric, locale), colour=row.colour, weight=600),
-        _text(_WIDTH - _RIGHT + 14, top + 30, _bounds(row, locale), size=11, colour=_FAINT),
+        _text(layout.value, top + 14, value, colour=row.colour, weight=600, anchor=layout.anchor),
+        _text(layout.value, top + 30, bounds, size=11, colour=_FAINT, anchor=layout.anchor),
     ]
     if row.margin is not None:
-        parts.append(_line(at(-row.margin), top + 6, at(-row.margin), top + 30, _BAD, 1.5, dash="3 3"))
+        parts.append(mark(-row.margin, layout.tick * 0.75, _BAD, 1.5, dash="3 3"))
     return parts
 
 
@@ -130,26 +149,6 @@ def _bounds(row: _Row, locale: Locale) -> str:
     factor = 100 if row.metric.kind is MetricKind.BINARY else 1
     texts = ["∞" if bound is None else f"{bound * factor:+.3g}" for bound in (row.interval.low, row.interval.high)]
     return f"{texts[0]} to {texts[1]}" if locale is Locale.EN else f"{texts[0]} 至 {texts[1]}"
-
-
-def funnel_svg(stages: Sequence[tuple[str, int]], locale: Locale = Locale.EN, title: str | None = None) -> str:
-    """Bars of (label, count), each with its count and its share of the first."""
-    rows = list(stages)
-    largest = max((count for _, count in rows), default=0)
-    heading = title or _WORDS["funnel"][locale]
-    if not largest:
-        return _svg(90, heading, [_text(20, 62, _WORDS["none"][locale], colour=_FAINT)])
-    body = []
-    for index, (label, count) in enumerate(rows):
-        top = 46 + index * 30
-        width = (_WIDTH - 220 - 160) * count / largest
-        share = f"{count / rows[0][1] * 100:.1f} %" if rows[0][1] else "–"
-        body += [
-            _text(210, top + 15, _short(label, 26), size=12, anchor="end"),
-            f'<rect x="220" y="{top}" width="{max(width, 1):.1f}" height="20" rx="3" fill="#2f6f9f"/>',
-            _text(220 + max(width, 1) + 8, top + 15, f"{count:,}  ({share})", size=12, colour=_FAINT),
-        ]
-    return _svg(60 + len(rows) * 30, heading, body)
 
 
 def _short(text: str, most: int) -> str:
@@ -162,14 +161,15 @@ def _short(text: str, most: int) -> str:
     return text
 
 
-def _svg(height: float, title: str, body: Sequence[str]) -> str:
+def _svg(width: int, height: float, title: str, body: Sequence[str]) -> str:
     inner = "\n".join(body)
+    left, size = (20, 15) if width >= WIDE.width else (12, 13)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {math.ceil(height)}" role="img" '
-        f'aria-label={quoteattr(title)} style="max-width:{_WIDTH}px;width:100%;height:auto" font-family="{_FONT}">\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {math.ceil(height)}" role="img" '
+        f'aria-label={quoteattr(title)} style="max-width:{width}px;width:100%;height:auto" font-family="{_FONT}">\n'
         f"<title>{escape(title)}</title>\n"
-        f'<rect width="{_WIDTH}" height="{math.ceil(height)}" fill="#ffffff"/>\n'
-        f"{_text(20, 26, title, size=15, weight=600)}\n{inner}\n</svg>"
+        f'<rect width="{width}" height="{math.ceil(height)}" fill="#ffffff"/>\n'
+        f"{_text(left, 26, title, size=size, weight=600)}\n{inner}\n</svg>"
     )
 
 

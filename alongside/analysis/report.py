@@ -13,15 +13,16 @@ import sqlalchemy as sa
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from alongside.analysis.evaluation import evaluate
-from alongside.analysis.figures import funnel_svg
 from alongside.analysis.section import Section, section
 from alongside.analysis.trends import bars_svg, spark_svg
+from alongside.analysis.words import words
 from alongside.ledger import Ledger
 from alongside.ledger.messages import TAKEN
 from alongside.ledger.schema import message, run, run_campaign
 from alongside.model.enums import Locale, MessageState
 from alongside.model.errors import Refused
 from alongside.outreach.catalogues import Catalogues
+from alongside.outreach.experiments import ExperimentDefinition
 from alongside.settings import HospitalSettings
 from alongside.warehouse import Snapshot, Warehouse
 
@@ -49,7 +50,8 @@ class Report:
     days: tuple[Day, ...]
     campaigns: tuple[dict[str, Any], ...]
     funnel: dict[str, int]
-    experiments: tuple[tuple[str, dict[Locale, Section]], ...]
+    experiments: tuple[tuple[ExperimentDefinition, dict[Locale, Section]], ...]
+    segment_labels: Mapping[str, Mapping[Locale, str]]
     scorecards: tuple[dict[str, Any], ...]
 
 
@@ -72,14 +74,18 @@ def collect(
     with ledger.begin() as connection:
         pins = connection.execute(sa.select(run).where(run.c.run_id == run_id)).mappings().one()
         days = _days(connection, pins["as_of"])
-    campaigns = tuple({"name": name, **counts, **states.get(name, {})} for name, counts in stages.items())
+    about = {item.name: item.description for item in catalogues.campaigns}
+    campaigns = tuple(
+        {"name": name, "about": about.get(name, {}), **counts, **states.get(name, {})}
+        for name, counts in stages.items()
+    )
     experiments = []
-    for name, definition in sorted(catalogues.experiments.items()):
+    for _, definition in sorted(catalogues.experiments.items()):
         try:
             result = evaluate(definition, ledger, snapshot.path / "tables", pins["as_of"], warehouse)
         except Refused:
             continue  # not launched yet
-        experiments.append((name, {locale: section(result, locale) for locale in Locale}))
+        experiments.append((definition, {locale: section(result, locale) for locale in Locale}))
     return Report(
         pins["as_of"],
         run_id,
@@ -89,6 +95,7 @@ def collect(
         campaigns,
         dict(funnel),
         tuple(experiments),
+        {name: item.label for name, item in catalogues.segments.segments.items()},
         _scorecards(warehouse, snapshot),
     )
 
@@ -152,17 +159,18 @@ def _render(report: Report, settings: HospitalSettings, locale: Locale, paths: M
     )
     zone = ZoneInfo(settings.hospital.time_zone)
     other = Locale.EN if locale is Locale.ZH_CN else Locale.ZH_CN
-    stages = [(_stage_words(stage, locale), count) for stage, count in report.funnel.items() if count]
+    bars = _bars(report.days, zone)
     return pages.get_template("report.html.j2").render(
         report=report,
         hospital=settings.hospital.name[locale],
-        lang={"zh_CN": "zh-CN", "en": "en"}[locale.value],
-        zh=locale is Locale.ZH_CN,
+        lang=locale.value.replace("_", "-"),
         locale=locale,
+        say=words(locale),
         other=paths[other].name,
+        other_lang=other.value.replace("_", "-"),
         as_of=report.as_of.astimezone(zone),
-        funnel=funnel_svg(stages, locale),
-        days=bars_svg(_bars(report.days, zone), locale),
+        days=bars_svg(bars, locale),
+        narrow_days=bars_svg(bars, locale, width=340),
         dimensions=DIMENSIONS,
         quality=report.snapshot.manifest.get("quality", {}),
         segments=report.snapshot.manifest.get("segments", {}).get("segments", {}),
@@ -170,39 +178,4 @@ def _render(report: Report, settings: HospitalSettings, locale: Locale, paths: M
 
 
 def _bars(days: Sequence[Day], zone: ZoneInfo) -> list[tuple[str, int, int]]:
-    return [(f"{day.as_of.astimezone(zone):%m-%d}", day.accepted, day.delivered) for day in days[-45:]]
-
-
-_STAGES = {
-    "audience": "人群",
-    "planned": "计划发送",
-    "sent": "写入账本",
-    "accepted": "服务商已接收",
-    "delivered": "已送达",
-    "bounced": "退信",
-    "rejected": "被拒绝",
-    "withheld": "发送前拦下",
-    "unknown": "未知",
-    "gate:deceased": "拦：已故",
-    "gate:under_age": "拦：未成年",
-    "gate:admitted": "拦：住院中",
-    "gate:fulfilled": "拦：已完成",
-    "gate:no_address": "拦：无邮箱",
-    "gate:invalid_address": "拦：邮箱无效",
-    "gate:no_consent": "拦：未同意",
-    "gate:cross_border": "拦：未同意出境",
-    "gate:topic_off": "拦：不想收此主题",
-    "gate:suppressed": "拦：禁发名单",
-    "gate:already_sent": "拦：已发过",
-    "gate:frequency_cap": "拦：频次上限",
-    "gate:duplicate_address": "拦：同一邮箱",
-    "gate:holdout": "拦：对照保留组",
-    "gate:render_failed": "拦：渲染失败",
-    "gate:claims_lint": "拦：用语不合规",
-}
-
-
-def _stage_words(stage: str, locale: Locale) -> str:
-    if locale is Locale.ZH_CN:
-        return _STAGES.get(stage, stage)
-    return stage.replace("gate:", "held back: ").replace("_", " ")
+    return [(f"{day.as_of.astimezone(zone):%m-%d}", day.accepted, day.delivered) for day in days]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alongside.analysis.figures import forest_svg
+from alongside.analysis.figures import NARROW, WIDE, forest_svg
 from alongside.analysis.result import ExperimentResult, MetricInfo
 from alongside.analysis.wording import amount, level, p_text
+from alongside.analysis.words import words
 from alongside.model.enums import Locale, Verdict
 from alongside.stats import Comparison, Interval
 
@@ -37,37 +38,19 @@ class Section:
     remarks: tuple[str, ...]
     delivery: tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
     figure: str  # SVG
-
-
-_WORDS = {
-    "goal": {Locale.ZH_CN: "目标", Locale.EN: "goal"},
-    "guardrail": {Locale.ZH_CN: "护栏", Locale.EN: "guardrail"},
-    "better": {Locale.ZH_CN: "显著更好", Locale.EN: "better"},
-    "worse": {Locale.ZH_CN: "显著更差", Locale.EN: "worse"},
-    "open": {Locale.ZH_CN: "未证实", Locale.EN: "not proven"},
-    "unharmed": {Locale.ZH_CN: "未受损", Locale.EN: "unharmed"},
-    "harmed": {Locale.ZH_CN: "受损", Locale.EN: "harmed"},
-    "unclear": {Locale.ZH_CN: "不确定", Locale.EN: "unclear"},
-    "exploratory": {Locale.ZH_CN: "仅供探索：{text}", Locale.EN: "Exploratory: {text}"},
-    "ratio": {Locale.ZH_CN: "各组人数检验 p = {p}", Locale.EN: "Sample-ratio check p = {p}"},
-    "maturity": {
-        Locale.ZH_CN: "结果已知 {mature} 人，窗口未满 {open} 人，入组结束后 {late} 人（不计入）；结论日 {due}",
-        Locale.EN: "Outcomes known of {mature} people, windows open of {open}, {late} came after enrolment and do not"
-        " count; verdict due {due}",
-    },
-}
+    narrow_figure: str  # the same for a phone
 
 
 def section(result: ExperimentResult, locale: Locale) -> Section:
     """The report's section in one language."""
     goals = [
         _row(result, item.variant, item.metric, item.comparison, item.adjusted, item.adjusted_p, "goal", locale,
-             _WORDS["open" if not item.significant else "better" if item.improvement > 0 else "worse"][locale])
+             words(locale)["open" if not item.significant else "better" if item.improvement > 0 else "worse"])
         for item in result.goals
     ]  # fmt: skip
     guardrails = [
         _row(result, item.variant, item.metric, item.comparison, item.comparison.interval, item.comparison.p_value,
-             "guardrail", locale, _WORDS[item.status.value][locale])
+             "guardrail", locale, words(locale)[item.status.value])
         for item in result.guardrails
     ]  # fmt: skip
     return Section(
@@ -78,7 +61,8 @@ def section(result: ExperimentResult, locale: Locale) -> Section:
         (*goals, *guardrails),
         _remarks(result, locale),
         tuple((name, tuple(counts.items())) for name, counts in result.delivery.items()),
-        forest_svg(result, locale),
+        forest_svg(result, locale, WIDE),
+        forest_svg(result, locale, NARROW),
     )
 
 
@@ -98,7 +82,7 @@ def _row(
     return Row(
         variant,
         metric.words(locale),
-        _WORDS[role][locale],
+        words(locale)[role],
         level(result.arms[variant].metrics[metric.name].mean, metric),
         level(result.arms[result.control].metrics[metric.name].mean, metric),
         amount(comparison.difference, metric, locale),
@@ -110,10 +94,10 @@ def _row(
 
 
 def _remarks(result: ExperimentResult, locale: Locale) -> tuple[str, ...]:
-    remarks = [_WORDS["exploratory"][locale].format(text=text[locale]) for text in result.exploratory]
-    remarks.append(_WORDS["ratio"][locale].format(p=p_text(result.sample_ratio.p_value)))
+    say = words(locale)
+    remarks = [say["exploratory"].format(text=text[locale]) for text in result.exploratory]
+    remarks.append(say["sample_ratio"].format(p=p_text(result.sample_ratio.p_value)))
     if maturity := result.maturity:
         counts = {"mature": f"{maturity.mature:,}", "open": f"{maturity.open:,}", "late": f"{maturity.late:,}"}
-        due = maturity.verdict_due.date().isoformat()
-        remarks.append(_WORDS["maturity"][locale].format(due=due, **counts))
+        remarks.append(say["maturity"].format(due=maturity.verdict_due.date().isoformat(), **counts))
     return (*remarks, *(note[locale] for note in result.notes))

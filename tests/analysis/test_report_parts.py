@@ -10,13 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alongside.analysis import analyse_csv, forest_svg, funnel_svg, section
+from alongside.analysis import analyse_csv, forest_svg, section
 from alongside.analysis.comparing import ArmSums, compare_goals, compare_guardrails
 from alongside.analysis.decision import Evidence, decide, early_alpha
 from alongside.analysis.evaluation import conclude
+from alongside.analysis.figures import NARROW, WIDE, Layout
 from alongside.analysis.observation import Observed
 from alongside.analysis.result import ExperimentResult, GuardrailStatus, Maturity, MetricInfo
-from alongside.model.enums import Locale, Verdict
+from alongside.analysis.trends import bars_svg
+from alongside.analysis.words import words
+from alongside.model.enums import Gate, Locale, Verdict
 from alongside.outreach.experiments import MetricKind
 from alongside.outreach.experiments.metrics import Direction
 from tests.analysis.world import LAUNCH, definition, due
@@ -82,7 +85,7 @@ def test_a_variant_that_loses_another_goal_does_not_win():
 
 @pytest.mark.parametrize("locale", list(Locale))
 def test_figures_are_well_formed_and_self_contained(locale: Locale):
-    for svg in (forest_svg(_result(), locale), funnel_svg([("名单", 1200), ("送达 <b>&", 800), ("", 0)], locale)):
+    for svg in (forest_svg(_result(), locale), bars_svg([("03-01", 1200, 1100), ("03-05", 0, 0)], locale)):
         root = ET.fromstring(svg)
         assert root.tag.endswith("svg")
         assert "href" not in svg
@@ -111,14 +114,35 @@ def test_an_empty_experiment_has_a_figure_too():
     )
     result = conclude(experiment, nothing, due(experiment))
     assert "Nothing to compare yet" in forest_svg(result)
-    assert "尚无可比较的数据" in funnel_svg([], Locale.ZH_CN)
+    assert "尚无可比较的数据" in forest_svg(result, Locale.ZH_CN, NARROW)
 
 
-def test_funnel_bars_are_proportional():
-    root = ET.fromstring(funnel_svg([("a", 1000), ("b", 500), ("c", 0)]))
-    widths = [float(item.attrib["width"]) for item in root.iter() if item.tag.endswith("rect")][1:]
-    assert widths[0] == pytest.approx(2 * widths[1])
-    assert widths[2] == 1
+@pytest.mark.parametrize("layout", [WIDE, NARROW], ids=["wide", "narrow"])
+@pytest.mark.parametrize("locale", list(Locale))
+def test_nothing_of_a_forest_lies_outside_the_figure(locale: Locale, layout: Layout):
+    root = ET.fromstring(forest_svg(_result(), locale, layout))
+    places = [
+        float(item.attrib[name]) for item in root.iter() for name in ("x", "x1", "x2", "cx") if name in item.attrib
+    ]
+    assert min(places) >= 0
+    assert max(places) <= layout.width
+
+
+def test_bars_are_proportional_and_the_newest_stay():
+    root = ET.fromstring(bars_svg([(f"{day:02}", day, day // 2) for day in range(1, 61)], Locale.EN, width=340))
+    heights = [float(item.attrib["height"]) for item in root.iter() if item.tag.endswith("rect")][2:]
+    taken = heights[::2]
+    assert len(taken) < 60
+    assert taken[-1] == pytest.approx(60 / 59 * taken[-2], abs=0.2)
+    labels = [item.text for item in root.iter() if item.tag.endswith("text")]
+    assert "60" in labels
+
+
+def test_both_languages_have_a_word_for_everything_that_is_counted():
+    counted = {f"gate:{gate.name.lower()}" for gate in Gate if gate.name}
+    for locale in Locale:
+        assert counted <= set(words(locale))
+        assert all(text.strip() for text in words(locale).values())
 
 
 @pytest.mark.parametrize("locale", list(Locale))
@@ -130,6 +154,7 @@ def test_the_section_says_everything_once(locale: Locale):
     assert part.rows[0].control == "12.0 %"
     assert part.arms == (("control", 500), ("personal", 500))
     assert part.figure.startswith("<svg")
+    assert part.narrow_figure.startswith("<svg")
 
 
 def test_csv_results_have_a_section_too(tmp_path: Path):
