@@ -26,7 +26,7 @@ EXPERIMENT = "hypertension_review_wording"
 def demo(
     patients: Annotated[int, typer.Option(min=500, max=200_000, help="Size of the hospital.")] = 5000,
     days: Annotated[int, typer.Option(min=1, max=120, help="Simulated days.")] = 21,
-    every: Annotated[int, typer.Option(min=1, max=7, help="Days from run to run; 1 runs daily.")] = 4,
+    every: Annotated[int, typer.Option(min=1, max=7, help="Days from run to run; 1 runs daily.")] = 5,
     seed: Annotated[int, typer.Option(help="Seed of the hospital and its simulated patients.")] = 20260228,
     as_json: AsJson = False,
 ) -> None:
