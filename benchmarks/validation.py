@@ -64,17 +64,15 @@ def validate(root: Path, staging: Path) -> Counts:
 def count_by_great_expectations(root: Path, staging: Path) -> None:
     """Great Expectations alone on the same engine, as `validate` calls it."""
     from alongside.quality import validation
-    from alongside.quality.duckgx import TableValidator
+    from alongside.quality.duckgx import TableValidator, Views
 
     suites = load_suites(Project.at(root))
-    kept = []
-    with validation._engine(hospital.warehouse(root)) as engine, engine.connect() as connection:
-        for table in TABLES:
-            connection.exec_driver_sql(_view(table, staging))
-        connection.commit()
+    with validation.connect(hospital.warehouse(root)) as connection:
+        validation.create_views(connection, staging)
+        views = Views(connection)
         for table, suite in suites.items():
-            kept.append(validator := TableValidator(engine, table))
-            validation._judge(validator, suite, validation._parameters(table, {}, hospital.AS_OF))
+            validator = TableValidator(connection, views, table)
+            validation.judge(validator, suite, validation._parameters(table, {}, hospital.AS_OF))
 
 
 def count_by_hand(root: Path, staging: Path) -> Counts:

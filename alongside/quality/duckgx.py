@@ -1,117 +1,82 @@
-"""Great Expectations on DuckDB: its own engine, with the connection kept.
+"""Great Expectations on one DuckDB view: all expectations in one graph, so that their metrics share one SELECT.
 
-Quirks, each seen: (1) its SQL engine returns a connection before fetching, which DuckDB answers with an empty
-result, so one persistent connection is yielded, as it does itself for SQLite; (2) it has no entry for DuckDB's regular
-expressions, but DuckDB's dialect derives from PostgreSQL's, whose operator `~` DuckDB reads as *full* match; (3) a
-connection shared by threads gives wrong counts silently, so an engine serves one table, serially; (4) results are
-truncated, so they are used for counts and for the query only.
+Its results are truncated, so they are used for counts and for the query of the failing rows only.
 """
 
 from __future__ import annotations
 
 import logging
-import os
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from types import SimpleNamespace
+from collections.abc import Sequence
 from typing import Any
 
-os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-
-import duckdb_engine
 import sqlalchemy as sa
-from great_expectations.core.batch import Batch
-from great_expectations.core.suite_parameters import build_suite_parameters
-from great_expectations.exceptions import GreatExpectationsError
-from great_expectations.execution_engine import SqlAlchemyExecutionEngine
-from great_expectations.execution_engine.sqlalchemy_batch_data import SqlAlchemyBatchData
-from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
-from great_expectations.expectations.registry import get_expectation_impl
-from great_expectations.validator.validator import Validator
-from sqlalchemy.engine.reflection import ObjectKind
 
 from alongside.model.errors import AlongsideError
+from alongside.quality.duckengine import DuckEngine, Views  # first: it turns analytics off
+from alongside.quality.duckmetrics import withhold_values
 from alongside.quality.suites import Expectation
+
+from great_expectations.core.batch import Batch  # isort: skip
+from great_expectations.core.suite_parameters import build_suite_parameters  # isort: skip
+from great_expectations.exceptions import GreatExpectationsError  # isort: skip
+from great_expectations.execution_engine.sqlalchemy_batch_data import SqlAlchemyBatchData  # isort: skip
+from great_expectations.expectations.expectation_configuration import ExpectationConfiguration  # isort: skip
+from great_expectations.expectations.registry import get_expectation_impl  # isort: skip
+from great_expectations.validator.validator import Validator  # isort: skip
 
 logging.getLogger("great_expectations").setLevel(logging.ERROR)
 
 COUNTS = {"result_format": "BASIC", "partial_unexpected_count": 0}
-
-
-class Views:
-    """Columns of every view, reflected once: DuckDB's catalogue costs a tenth of a second a table otherwise."""
-
-    def __init__(self, engine: sa.Engine) -> None:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Did not recognize type", sa.exc.SAWarning)  # lists have no type there
-            found = sa.inspect(engine).get_multi_columns(kind=ObjectKind.ANY)
-        self._columns = {name: columns for (_, name), columns in found.items()}
-
-    def get_columns(self, table_name: str, schema: str | None = None) -> list[Any]:
-        return [dict(column) for column in self._columns[str(table_name)]]
-
-    def get_pk_constraint(self, table_name: str, schema: str | None = None) -> dict[str, Any]:
-        return {}
-
-
-class DuckEngine(SqlAlchemyExecutionEngine):  # type: ignore[misc]  # Great Expectations is untyped
-    """Great Expectations' SQL engine on one persistent DuckDB connection."""
-
-    def __init__(self, engine: sa.Engine, views: Views) -> None:
-        super().__init__(engine=engine, create_temp_table=False)
-        self._views = views
-        self._connection: sa.Connection | None = None
-        self.dialect_module = SimpleNamespace(dialect=duckdb_engine.Dialect)
-
-    def get_inspector(self) -> Views:
-        return self._views
-
-    @contextmanager
-    def get_connection(self) -> Iterator[sa.Connection]:
-        if not self._connection:
-            self._connection = self.engine.connect()
-        yield self._connection
+#: With BOOLEAN_ONLY it writes the query and runs none; COMPLETE would fetch the rows as well.
+QUERIES = {"result_format": "BOOLEAN_ONLY", "return_unexpected_index_query": True}
 
 
 class TableValidator:
-    """Great Expectations on one view. Keep it until all tables are done: when it goes, it closes the connection."""
+    """Great Expectations on one view, over a connection that nothing else uses meanwhile."""
 
-    def __init__(self, engine: sa.Engine, views: Views, view: str) -> None:
+    def __init__(self, connection: sa.Connection, views: Views, view: str) -> None:
         self.view = view
-        execution = DuckEngine(engine, views)
+        execution = DuckEngine(connection, views)
         data = SqlAlchemyBatchData(execution_engine=execution, table_name=view, create_temp_table=False)
         self._validator = Validator(execution_engine=execution, batches=[Batch(data=data)])
         self._validator.metrics_calculator.show_progress_bars = False  # progress is drawn by whoever calls
 
     def run(self, expectations: Sequence[Expectation], parameters: dict[str, Any]) -> list[Any]:
         """Great Expectations' results in order: ExpectationValidationResult, or the reason why one was skipped."""
+        for type_ in {item.type for item in expectations}:
+            withhold_values(type_)
         prepared = [_configuration(item, parameters) for item in expectations]
         runnable = [item for item in prepared if not isinstance(item, str)]
         found = self._validate(runnable, COUNTS) if runnable else []
+        if any(exception_of(result) for result in found):
+            # Whatever shares a SELECT fails together: one by one, the error stands where it belongs.
+            found = [self._validate([item], COUNTS)[0] for item in runnable]
         by_id = {result.expectation_config.meta["id"]: result for result in found}
         return [item if isinstance(item, str) else by_id[item.meta["id"]] for item in prepared]
 
-    def failing_rows_query(self, expectation: Expectation, row_id: str) -> str:
-        """The query by which Great Expectations finds the failing rows; its one column is `row_id`."""
-        if expectation.type == "unexpected_rows_expectation":
-            query = expectation.kwargs["unexpected_rows_query"].replace("{batch}", self.view)
-            return f"SELECT {row_id} FROM ({query.rstrip().rstrip(';')})"
-        wanted = {
-            "result_format": "COMPLETE",
-            "partial_unexpected_count": 0,
-            "unexpected_index_column_names": [row_id],
-            "return_unexpected_index_query": True,
-            "exclude_unexpected_values": True,
+    def failing_rows_queries(self, expectations: Sequence[Expectation], row_id: str) -> list[str]:
+        """The queries by which Great Expectations finds the failing rows; the one column of each is `row_id`."""
+        mapped = [item for item in expectations if item.type != "unexpected_rows_expectation"]
+        wanted = {**QUERIES, "unexpected_index_column_names": [row_id]}
+        found = self._validate([_configuration(item, {}) for item in mapped], wanted) if mapped else []
+        queries = {
+            result.expectation_config.meta["id"]: _index_query(result.result["unexpected_index_query"], row_id)
+            for result in found
         }
-        result = self._validate([_configuration(expectation, {})], wanted)[0]
-        query = str(result.result["unexpected_index_query"]).rstrip().rstrip(";")
-        return f"SELECT #1 AS {row_id} FROM ({query})"
+        return [queries.get(item.meta.id) or self._rows_query(item, row_id) for item in expectations]
+
+    def _rows_query(self, expectation: Expectation, row_id: str) -> str:
+        query = expectation.kwargs["unexpected_rows_query"].format(batch=self.view)
+        return f"SELECT {row_id} FROM ({query.rstrip().rstrip(';')})"
 
     def _validate(self, configurations: list[Any], result_format: dict[str, Any]) -> list[Any]:
         runtime = {"result_format": result_format}
         found: list[Any] = self._validator.graph_validate(configurations, runtime_configuration=runtime)
         return found
+
+
+def _index_query(query: Any, row_id: str) -> str:
+    return f"SELECT #1 AS {row_id} FROM ({str(query).rstrip().rstrip(';')})"
 
 
 def argument_fault(expectation: Expectation) -> str:

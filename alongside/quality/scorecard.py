@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 
 import sqlalchemy as sa
 
-from alongside.model.canonical import PROVENANCE, TABLES
-from alongside.quality.results import DIMENSIONS, CheckResult, QualityReport, Scorecard
+from alongside.model.canonical import PROVENANCE
+from alongside.quality.delivered import TableFacts
+from alongside.quality.failures import by_dimension
+from alongside.quality.results import DIMENSIONS, QualityReport, Scorecard
 from alongside.warehouse.duck import quoted
 
 #: Days after which an extract counts as half as timely; a source one day old scores 1.
@@ -20,7 +22,7 @@ _SELF_EVIDENT = {column.name for column in PROVENANCE} | {"concepts"}
 def score_sources(
     connection: sa.Connection,
     staging: Path,
-    checks: Sequence[CheckResult],
+    facts: Mapping[str, TableFacts],
     as_of: datetime,
     history: Sequence[QualityReport],
 ) -> tuple[Scorecard, ...]:
@@ -31,12 +33,12 @@ def score_sources(
       records that the reader could not read count against validity
     - timeliness: 1 for an extract of the last day, halved every further 7 days
     """
-    filled = _completeness(connection)
-    failed = _failing_rows(connection, checks)
+    filled = _completeness(facts)
+    failed = by_dimension(connection)
     unread = _unread(connection, staging)
     before = {card.source: card for card in history[-1].scorecards} if history else {}
     cards = []
-    for source, (rows, newest) in sorted(_delivered(connection).items()):
+    for source, (rows, newest) in sorted(_delivered(facts).items()):
         delivered = rows + unread.get(source, 0)
         bad = {name: failed.get((source, name), 0) for name in DIMENSIONS}
         bad["validity"] += unread.get(source, 0)
@@ -50,40 +52,25 @@ def score_sources(
     return tuple(cards)
 
 
-def _delivered(connection: sa.Connection) -> dict[str, tuple[int, datetime | None]]:
-    parts = " UNION ALL ".join(f"SELECT source, extract_date FROM {table}" for table in TABLES)
-    query = f"SELECT source, count(*), max(extract_date)::TIMESTAMP FROM ({parts}) GROUP BY source"
-    return {row[0]: (int(row[1]), row[2]) for row in connection.exec_driver_sql(query)}
+def _delivered(facts: Mapping[str, TableFacts]) -> dict[str, tuple[int, datetime | None]]:
+    """Rows and newest extract of each source over all tables."""
+    found: dict[str, tuple[int, datetime | None]] = {}
+    for by_source in facts.values():
+        for source, part in by_source.items():
+            rows, newest = found.get(source, (0, None))
+            known = [moment for moment in (newest, part.newest) if moment is not None]
+            found[source] = (rows + part.rows, max(known, default=None))
+    return found
 
 
-def _completeness(connection: sa.Connection) -> dict[str, float]:
-    cells: dict[str, tuple[float, float]] = {}
-    for table, definition in TABLES.items():
-        names = [column.name for column in definition.columns if column.name not in _SELF_EVIDENT]
-        counts = ", ".join(f'count("{name}")' for name in names)
-        query = f"SELECT source, count(*), {counts} FROM {table} GROUP BY source"
-        for source, rows, *filled in connection.exec_driver_sql(query):
-            used = [count for count in filled if count]
-            have, want = cells.get(source, (0.0, 0.0))
-            cells[source] = (have + sum(used), want + rows * len(used))
+def _completeness(facts: Mapping[str, TableFacts]) -> dict[str, float]:
+    cells: dict[str, tuple[int, int]] = {}
+    for by_source in facts.values():
+        for source, part in by_source.items():
+            used = [count for name, count in part.filled.items() if count and name not in _SELF_EVIDENT]
+            have, want = cells.get(source, (0, 0))
+            cells[source] = (have + sum(used), want + part.rows * len(used))
     return {source: have / want for source, (have, want) in cells.items() if want}
-
-
-def _failing_rows(connection: sa.Connection, checks: Sequence[CheckResult]) -> dict[tuple[str, str], int]:
-    """(source, dimension) -> rows with at least one failed expectation of that dimension."""
-    dimension_of = {(check.table, check.id): check.dimension for check in checks}
-    totals: dict[tuple[str, str], int] = {}
-    for table in TABLES:
-        rules = [(rule, name) for (owner, rule), name in dimension_of.items() if owner == table]
-        for dimension in sorted({name for _, name in rules}):
-            wanted = ", ".join(f"'{rule}'" for rule, name in rules if name == dimension)
-            query = f"""
-                SELECT t.source, count(DISTINCT f.row_id) FROM failure AS f
-                JOIN {table} AS t ON t.file_row_number = f.row_id
-                WHERE f.table_name = '{table}' AND f.rule IN ({wanted}) GROUP BY t.source"""
-            for source, count in connection.exec_driver_sql(query):
-                totals[source, dimension] = totals.get((source, dimension), 0) + int(count)
-    return totals
 
 
 def _unread(connection: sa.Connection, staging: Path) -> dict[str, int]:

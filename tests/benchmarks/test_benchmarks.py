@@ -31,6 +31,7 @@ def test_the_hand_written_checks_count_what_great_expectations_counts(tmp_path: 
     generate(str(tmp_path), 150)
     staging = canonical(tmp_path)
     validation.agree(tmp_path, staging)
+    validation.count_by_great_expectations(tmp_path, staging)
     assert sum(validation.count_by_hand(tmp_path, staging).values()) > 0
 
 

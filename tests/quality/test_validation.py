@@ -10,6 +10,7 @@ import pytest
 
 from alongside.quality import QualityReport, load_suites, validate
 from alongside.quality.duckgx import ValidationFailed, argument_fault
+from alongside.quality.duckmetrics import row_condition
 from alongside.quality.suites import Expectation, Meta, Suite
 from alongside.settings import Project
 from alongside.warehouse import Warehouse
@@ -133,14 +134,99 @@ def test_every_shipped_expectation_is_one_that_great_expectations_accepts() -> N
     assert faults == {}
 
 
+def _rows_check(name: str, query: str, *, column: str = "") -> Expectation:
+    """A check by a query; with `column`, that it is never null."""
+    type_ = "expect_column_values_to_not_be_null" if column else "unexpected_rows_expectation"
+    return Expectation(
+        type=type_,
+        kwargs={"column": column} if column else {"unexpected_rows_query": query},
+        severity="critical",
+        meta=Meta(id=name, dimension="validity", on_failure="report", fields=[column or "gender"]),
+    )
+
+
 def test_an_expectation_that_cannot_be_computed_says_which(tmp_path: Path) -> None:
     staging = write_staging(tmp_path / "canonical")
-    broken = Expectation(
-        type="unexpected_rows_expectation",
-        kwargs={"unexpected_rows_query": "SELECT * FROM {batch} WHERE no_such_column = 1"},
-        severity="critical",
-        meta=Meta(id="broken", dimension="validity", on_failure="report"),
+    suite = Suite(
+        table="patient",
+        expectations=[
+            _rows_check("sound", "SELECT * FROM {batch} WHERE gender = 'M'"),
+            _rows_check("broken", "SELECT * FROM {batch} WHERE no_such_column = 1"),
+            _rows_check("sound-too", "", column="email"),
+        ],
     )
-    suites = {"patient": Suite(table="patient", expectations=[broken])}
     with pytest.raises(ValidationFailed, match=r"expectations/patient.yaml: 'broken' cannot be computed"):
-        validate(staging, suites, [], AS_OF, tmp_path / "clean", Warehouse(tmp_path, "1GB", 2))
+        validate(staging, {"patient": suite}, [], AS_OF, tmp_path / "clean", Warehouse(tmp_path, "1GB", 2))
+
+
+def test_a_query_of_any_shape_counts_what_it_returns(tmp_path: Path) -> None:
+    queries = {
+        "plain": "SELECT * FROM {batch} WHERE gender = 'M' OR full_name LIKE '100%:x'",
+        "semicolon": "SELECT * FROM {batch} WHERE gender = 'M';",
+        "lower-case": "select * from {batch}\nwhere gender = 'M'",
+        "alias": "SELECT b.* FROM {batch} AS b WHERE b.gender = 'M'",
+        "limit": "SELECT * FROM {batch} WHERE gender = 'M' LIMIT 2",
+        "union": "SELECT * FROM {batch} WHERE gender = 'M' UNION ALL SELECT * FROM {batch} WHERE gender IS NULL",
+        "window": "SELECT * FROM {batch} QUALIFY row_number() OVER (ORDER BY source_id) <= 5",
+        "correlated": "SELECT * FROM {batch} WHERE NOT EXISTS (SELECT 1 FROM observation AS o "
+        "WHERE o.patient_source_id = patient.source_id)",
+        "null": "SELECT * FROM {batch} WHERE national_id = 'x'",
+    }
+    staging = write_staging(tmp_path / "canonical", observations=100)
+    suite = Suite(table="patient", expectations=[_rows_check(name, query) for name, query in queries.items()])
+    report = validate(staging, {"patient": suite}, [], AS_OF, tmp_path / "clean", Warehouse(tmp_path, "1GB", 2))
+    for table in ("patient", "observation"):
+        duckdb.sql(f"CREATE OR REPLACE VIEW {table} AS SELECT * FROM read_parquet('{staging / table}.parquet')")
+    for name, query in queries.items():
+        expected = duckdb.sql(query.replace("{batch}", "patient")).fetchall()
+        assert _unexpected(report, name) == len(expected), name
+    assert report.quarantined == sum(check.unexpected for check in report.checks) > 100
+
+
+@pytest.mark.parametrize(
+    ("query", "condition"),
+    [
+        ("SELECT * FROM {batch} WHERE a = 1 AND b ~ ';' ", "a = 1 AND b ~ ';' "),
+        ("SELECT * FROM {batch} WHERE NOT EXISTS (SELECT 1 FROM t LIMIT 1)", "NOT EXISTS (SELECT 1 FROM t LIMIT 1)"),
+        ("SELECT * FROM {batch} WHERE a = 1 LIMIT 5", None),
+        ("SELECT * FROM {batch} WHERE a = 1 GROUP BY ALL", None),
+        ("SELECT * FROM {batch} WHERE a = 1 UNION SELECT * FROM {batch} WHERE b", None),
+        ("SELECT * FROM {batch} WHERE a = 1 -- note", None),
+        ("SELECT * FROM {batch} AS b WHERE b.a = 1", None),
+        ("SELECT DISTINCT * FROM {batch} WHERE a", None),
+        ("SELECT * FROM {batch} WHERE ((", None),
+    ],
+)
+def test_only_a_plain_condition_joins_the_common_scan(query: str, condition: str | None) -> None:
+    assert row_condition(query) == condition
+
+
+def test_a_table_is_counted_in_a_handful_of_statements_and_no_value_is_fetched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Great Expectations alone sends some five a check, and reads failing values that nobody asked for."""
+    from duckdb_engine import CursorWrapper
+
+    statements: list[str] = []
+    execute = CursorWrapper.execute
+
+    def recorded(self: CursorWrapper, statement: str, *given: object, **named: object) -> None:
+        statements.append(statement)
+        execute(self, statement, *given, **named)
+
+    monkeypatch.setattr(CursorWrapper, "execute", recorded)
+    suites = {name: suite for name, suite in load_suites(Project.at(ROOT)).items() if name == "observation"}
+    staging = write_staging(tmp_path / "canonical")
+    report = validate(staging, suites, [], AS_OF, tmp_path / "clean", Warehouse(tmp_path, "1GB", 2))
+    asked = [statement for statement in statements if statement.startswith("SELECT") and "observation" in statement]
+    assert len(report.checks) == 11
+    assert len(asked) <= 4, asked
+    assert not [statement for statement in asked if "count" not in statement]
+
+
+def test_a_table_without_removals_is_the_readers_own_file(validated: tuple[Path, QualityReport]) -> None:
+    folder, report = validated
+    assert (folder / "clean/appointment.parquet").read_bytes() == (
+        folder / "canonical/appointment.parquet"
+    ).read_bytes()
+    assert report.rows["condition"] == (1, 0)
