@@ -1,0 +1,144 @@
+"""Write what a plan intends: decisions beside the run, assignments, and messages in the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from alongside.ledger import Ledger
+from alongside.ledger import experiments as registrations
+from alongside.ledger import runs as run_store
+from alongside.ledger.messages import plan_batches
+from alongside.ledger.runs import RunPins
+from alongside.model.enums import Locale
+from alongside.outreach.arms import Arms
+from alongside.outreach.campaign_plan import CampaignPlan
+from alongside.outreach.campaigns import Campaign
+from alongside.outreach.catalogues import Catalogues
+from alongside.outreach.deciding import json_sql
+from alongside.outreach.experiments import ExperimentDefinition
+from alongside.outreach.relations import CHUNK
+from alongside.settings import HospitalSettings
+from alongside.warehouse.duck import quoted
+
+if TYPE_CHECKING:
+    import duckdb
+    from sqlalchemy.engine import Connection
+
+#: Version of the analysis that an experiment is registered with at launch.
+ANALYSIS_VERSION = "1"
+
+
+def record(ledger: Ledger, run_id: str, plan: CampaignPlan, now: datetime) -> None:
+    """Remember a plan that sends nothing, with its reason."""
+    with ledger.begin() as connection:
+        _record(connection, run_id, plan, now)
+
+
+def _record(connection: Connection, run_id: str, plan: CampaignPlan, now: datetime) -> None:
+    values: dict[str, Any] = {"plan_hash": plan.plan_hash or None, "planned_at": now, "reason": plan.reason or None}
+    run_store.record_campaign(connection, run_id, plan.campaign, plan.state, plan.funnel, **values)
+
+
+@dataclass(frozen=True)
+class Intentions:
+    """What one campaign's plan leaves, out of the relation `outcome` of one DuckDB connection."""
+
+    duck: duckdb.DuckDBPyConnection
+    ledger: Ledger
+    settings: HospitalSettings
+    catalogues: Catalogues
+    run: RunPins
+    campaign: Campaign
+    arms: Arms
+    partitions: int
+
+    def write_decisions(self, path: Path) -> None:
+        """One row a candidate: the gates and the facts they decided on."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self.duck.execute(
+            f"""COPY (
+                SELECT o.person_id, o.mask, o.variant, o.message_key, o.not_before, o.language, o.time_zone, o.age,
+                       o.country, o.email_state, o.consented, k.seq AS consent_seq, k.decided_at AS consent_decided_at,
+                       o.abroad, o.suppressed_because, o.recent_contacts, o.last_message_at, o.occurrence, o.topic_off,
+                       o.held_out
+                FROM outcome AS o LEFT JOIN consent AS k USING (person_id)
+                ORDER BY o.person_id
+            ) TO {quoted(path)} (FORMAT parquet)"""
+        )
+
+    def commit(self, plan: CampaignPlan, now: datetime) -> None:
+        """Intentions, assignments and the plan itself, in one transaction."""
+        if self.arms.experiment is not None:
+            self._enrol(self.arms.experiment)
+        with self.ledger.begin() as connection:
+            plan_batches(
+                connection,
+                self.duck.sql(self._messages_sql()).to_arrow_reader(CHUNK),
+                run_id=self.run.run_id,
+                campaign=self.campaign.name,
+                planned_at=self.run.as_of,
+                now=now,
+                batch_size=self._batch_size(),
+            )
+            _record(connection, self.run.run_id, plan, now)
+
+    def _batch_size(self) -> int:
+        """One request's worth; smaller where each message is a request, so that a crash leaves fewer unknown."""
+        email = self.settings.channels.email
+        bodies = (
+            self.catalogues.content.compiled(message, self.campaign.channel, locale)
+            for message in self.arms.distinct
+            for locale in Locale
+        )
+        return email.batch_size if all(body.batchable for body in bodies) else email.chunk_size
+
+    def _enrol(self, experiment: ExperimentDefinition) -> None:
+        """Register the experiment and remember new assignments, before the messages that follow from them.
+
+        A crash in between leaves people assigned without a message; the next try assigns them the same arm.
+        """
+        with self.ledger.begin() as connection:
+            registrations.register(
+                connection,
+                experiment.name,
+                experiment.as_json(),
+                experiment.definition_hash,
+                config_commit=self.run.config_commit,
+                analysis_version=ANALYSIS_VERSION,
+                at=self.run.as_of,
+            )
+        fresh = self.duck.sql(
+            "SELECT person_id, variant, $at::TIMESTAMP AS assigned_at, $channel AS channel FROM outcome"
+            " WHERE mask = 0 AND is_new ORDER BY person_id",
+            params={"at": self.run.as_of.replace(tzinfo=None), "channel": self.campaign.channel.value},
+        ).to_arrow_table()
+        registrations.insert_assignments(self.ledger, experiment.name, fresh, self.run.run_id)
+
+    def _messages_sql(self) -> str:
+        """Rows of `ledger.messages.PLAN_COLUMNS`."""
+        content, channel = self.catalogues.content, self.campaign.channel
+        urgent = ", 'urgent', true" if self.campaign.urgent else ""
+        parts = []
+        for variant, message in self.arms.messages.items():
+            number = self.arms.distinct.index(message)
+            compiled = {locale: content.compiled(message, channel, locale) for locale in Locale}
+            hashes = " ".join(f"WHEN '{locale.value}' THEN '{one.hash}'" for locale, one in compiled.items())
+            one = compiled[Locale.EN]
+            experiment = f"'{self.arms.experiment.name}'" if self.arms.experiment else "NULL::VARCHAR"
+            parts.append(
+                f"""SELECT o.message_key, o.occurrence, o.person_id, o.person_id AS subject_person_id,
+                    '{one.purpose.value}' AS purpose, '{channel.value}' AS channel, '{message}' AS template,
+                    CASE o.language {hashes} END AS template_hash, o.language AS locale, {experiment} AS experiment,
+                    nullif(o.variant, '') AS variant, o.email_blind AS address_blind,
+                    CAST(json_object('v', {json_sql(self.catalogues, self.arms, number)}, 'gender', p.gender,
+                        'zone', o.time_zone, 'quiet', [o.quiet_from, o.quiet_to]{urgent}) AS VARCHAR) AS variables,
+                    '{one.sender}' AS sender,
+                    CAST(hash(o.person_id) % {self.partitions} AS INTEGER) AS partition, o.not_before
+                FROM outcome AS o JOIN person AS p USING (person_id)
+                JOIN variables_{number} AS t{number} USING (person_id)
+                WHERE o.mask = 0 AND o.variant = '{variant}'"""
+            )
+        return " UNION ALL ".join(parts)
