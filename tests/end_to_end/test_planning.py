@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import csv
+import shutil
+
 import duckdb
 import pytest
 import sqlalchemy as sa
@@ -26,56 +29,47 @@ def _messages(played: Played) -> list[tuple[object, ...]]:
         return [tuple(str(value) for value in row) for row in rows]
 
 
-def test_a_plan_is_the_same_read_committed_and_read_again(played: Played) -> None:
-    played.refresh("r1")
-    dry = played.plan("r1", commit=False)
-    assert _messages(played) == []
-    done = played.plan("r1")
-    again = played.plan("r1")
+def _partitions(played: Played) -> set[int]:
+    with played.house.ledger.begin() as connection:
+        return set(connection.execute(sa.text("SELECT DISTINCT partition FROM batch")).scalars())
+
+
+def test_a_plan_is_the_same_read_committed_and_read_again(refreshed: Played, planned: Played) -> None:
+    dry = refreshed.plan("r1", commit=False)
+    assert _messages(refreshed) == []
+    done, again = planned.plans, planned.plan("r1")
     for name, plan in done.items():
         assert plan.plan_hash == dry[name].plan_hash == again[name].plan_hash
         assert plan.funnel == dry[name].funnel == again[name].funnel
-    planned = sum(plan.funnel["planned"] for plan in done.values())
-    assert planned == len(_messages(played)) > 100
+    assert sum(plan.funnel["planned"] for plan in done.values()) == len(_messages(planned)) > 100
 
 
-def test_the_funnel_counts_everybody_once(played: Played) -> None:
-    played.refresh("r1")
-    for plan in played.plan("r1", commit=False).values():
+def test_the_funnel_counts_everybody_once(planned: Played) -> None:
+    for plan in planned.plans.values():
         gates = sum(count for stage, count in plan.funnel.items() if stage.startswith("gate:"))
         assert plan.funnel["audience"] == gates + plan.funnel["planned"]
         assert sum(plan.variants.values()) == plan.funnel["planned"]
 
 
-def test_partitions_change_no_message(played: Played) -> None:
-    played.refresh("r1")
-    played.plan("r1", partitions=1)
-    one = _messages(played)
-    with played.house.ledger.begin() as connection:
-        for table in ("message", "batch", "assignment", "run_campaign"):
-            connection.execute(sa.text(f"DELETE FROM {table}"))
-    played.plan("r1", partitions=4)
-    assert _messages(played) == one
-    with played.house.ledger.begin() as connection:
-        partitions = connection.execute(sa.text("SELECT DISTINCT partition FROM batch")).scalars()
-        assert set(partitions) == {0, 1, 2, 3}
+def test_partitions_change_no_message(refreshed: Played, planned: Played) -> None:
+    refreshed.plan("r1", partitions=4)
+    assert _messages(refreshed) == _messages(planned)
+    assert _partitions(refreshed) == {0, 1, 2, 3}
+    assert _partitions(planned) == {0}
 
 
-def test_another_run_of_the_same_moment_sends_nothing_new(played: Played) -> None:
-    played.refresh("r1")
-    played.plan("r1")
-    before = _messages(played)
-    played.refresh("r2")
-    plans = played.plan("r2")
-    assert _messages(played) == before
+def test_another_run_of_the_same_moment_sends_nothing_new(planned: Played) -> None:
+    before = _messages(planned)
+    planned.refresh("r2")
+    plans = planned.plan("r2")
+    assert _messages(planned) == before
     assert all(plan.funnel["planned"] == 0 for plan in plans.values() if plan.campaign != "visit_survey")
 
 
-def test_assignment_follows_the_plan_and_is_remembered(played: Played) -> None:
-    played.refresh("r1")
-    plan = played.plan("r1")["hypertension_follow_up"]
+def test_assignment_follows_the_plan_and_is_remembered(planned: Played) -> None:
+    plan = planned.plans["hypertension_follow_up"]
     assert set(plan.variants) == {"control", "personal"}
-    with played.house.ledger.begin() as connection:
+    with planned.house.ledger.begin() as connection:
         assigned = connection.execute(sa.select(sa.func.count()).select_from(assignment)).scalar_one()
         wrong = connection.execute(
             sa.select(sa.func.count()).select_from(
@@ -86,31 +80,33 @@ def test_assignment_follows_the_plan_and_is_remembered(played: Played) -> None:
     assert wrong == 0
 
 
-def test_one_failed_field_stops_what_reads_it_and_nothing_else(played: Played) -> None:
-    """Null the readings' values: what reads observation.value stops, by lineage; vaccination goes on."""
-    played.refresh("r1")
-    staging = played.house.warehouse.staging
-    original = context.kept
+def _words_for_numbers(played: Played) -> None:
+    """The laboratory reports in words where it gave numbers, as after an upgrade gone wrong."""
+    hospital = played.project.var / "hospital"
+    source = hospital.resolve()
+    hospital.unlink()
+    shutil.copytree(source, hospital)
+    for file in (hospital / "lis").rglob("results.csv"):
+        with file.open(encoding="gb18030", newline="") as stream:
+            header, *rows = csv.reader(stream, delimiter="|")
+        column = header.index("value")
+        with file.open("w", encoding="gb18030", newline="") as stream:
+            words = ([*row[:column], "见报告", *row[column + 1 :]] for row in rows)
+            csv.writer(stream, delimiter="|").writerows([header, *words])
+    _edit(
+        played, "config/sources/lis.yaml", "        value: value\n", "        value: value\n        value_text: value\n"
+    )
 
-    def spoiled(run_id: str, name: str, root: str | None = None) -> dict[str, object] | None:
-        report = original(run_id, name, root)
-        if name == "quality" and report is not None:
-            report["failed_fields"] = {"observation.value": "observation-value-null-drift"}
-        return report
 
-    from tasks import segments
-
-    segments.kept = spoiled  # type: ignore[assignment]
-    try:
-        played.refresh("r2", "2026-03-02T08:00+08:00")
-    finally:
-        segments.kept = original
-    assert staging is not None
-    report = original("r2", "segments", played.root) or {}
+def test_one_failed_field_stops_what_reads_it_and_nothing_else(refreshed: Played) -> None:
+    """observation.value fails its expectation: what reads it stops, by lineage; vaccination goes on."""
+    _words_for_numbers(refreshed)
+    refreshed.refresh("r2", "2026-03-02T08:00+08:00")
+    report = context.kept("r2", "segments", refreshed.root) or {}
     stopped = {item["name"] for item in report["stopped"] if item["kind"] == "segment"}
     assert {"hypertension_follow_up_due", "diabetes_review_due"} <= stopped
     assert not {"flu_vaccine_due", "satisfaction_survey_due", "knee_rehab_month_1"} & stopped
-    plans = played.plan("r2", commit=False)
+    plans = refreshed.plan("r2", commit=False)
     blocked = {name for name, plan in plans.items() if plan.state == "blocked"}
     assert {"hypertension_follow_up", "diabetes_follow_up"} <= blocked
     assert "observation-value-null-drift" in plans["hypertension_follow_up"].reason
@@ -118,30 +114,35 @@ def test_one_failed_field_stops_what_reads_it_and_nothing_else(played: Played) -
     assert plans["flu_vaccine"].funnel["audience"] > 0
 
 
-def test_a_plan_outside_its_envelope_is_held_and_approval_lets_it_go(played: Played) -> None:
-    path = played.project.config / "campaigns" / "flu_vaccine.yaml"
-    path.write_text(path.read_text("utf-8").replace("max_audience: 4000", "max_audience: 3"), "utf-8")
-    played.refresh("r1")
-    held = played.plan("r1")["flu_vaccine"]
+def _edit(played: Played, file: str, old: str, new: str) -> None:
+    path = played.project.root / file
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), "utf-8")
+    context.services.cache_clear()
+
+
+def test_a_plan_outside_its_envelope_is_held_and_approval_lets_it_go(refreshed: Played) -> None:
+    _edit(refreshed, "config/campaigns/flu_vaccine.yaml", "max_audience: 4000", "max_audience: 3")
+    held = refreshed.plan("r1", "flu_vaccine")["flu_vaccine"]
     assert held.state == "held"
     assert "exceed the envelope's 3" in held.reason
-    house = played.house
+    house = refreshed.house
     campaign = find_campaign(house.catalogues.campaigns, "flu_vaccine")
     config_hash = configuration_hash(campaign, house.catalogues, house.settings)
     wider = Approval("flu_vaccine", config_hash, None, {"max_audience": 500}, "a marketer", house.clock(), None)
     with house.ledger.begin() as connection:
         approve(connection, wider)
-    assert played.plan("r1")["flu_vaccine"].state == "planned"
+    assert refreshed.plan("r1", "flu_vaccine")["flu_vaccine"].state == "planned"
 
 
-def test_an_experiment_that_could_find_nothing_is_not_launched(played: Played) -> None:
-    path = played.project.config / "experiments" / "hypertension_review_wording.yaml"
-    path.write_text(path.read_text("utf-8").replace("minimum_effect: 0.5", "minimum_effect: 0.02"), "utf-8")
-    played.refresh("r1")
-    plan = played.plan("r1")["hypertension_follow_up"]
+def test_an_experiment_that_could_find_nothing_is_not_launched(refreshed: Played) -> None:
+    experiment = "config/experiments/hypertension_review_wording.yaml"
+    _edit(refreshed, experiment, "minimum_effect: 0.5", "minimum_effect: 0.02")
+    plan = refreshed.plan("r1", "hypertension_follow_up")["hypertension_follow_up"]
     assert plan.state == "held"
     assert "hypertension_review_wording" in plan.reason
-    with played.house.ledger.begin() as connection:
+    with refreshed.house.ledger.begin() as connection:
         assert connection.execute(sa.select(sa.func.count()).select_from(assignment)).scalar_one() == 0
 
 
@@ -155,17 +156,15 @@ def test_any_edit_voids_an_approval(played: Played) -> None:
     house = played.house
     campaign = find_campaign(house.catalogues.campaigns, "flu_vaccine")
     before = configuration_hash(campaign, house.catalogues, house.settings)
-    template = played.project.templates / "prevention/flu_vaccine/email.en.txt.j2"
-    template.write_text(template.read_text("utf-8") + "\nBring a friend.\n", "utf-8")
-    context.services.cache_clear()
+    _edit(
+        played, "templates/prevention/flu_vaccine/email.en.txt.j2", "{% endblock %}", "Bring a friend. {% endblock %}"
+    )
     house = played.house
     assert configuration_hash(campaign, house.catalogues, house.settings) != before
 
 
-def test_why_names_the_gate_and_the_facts(played: Played) -> None:
-    played.refresh("r1")
-    played.plan("r1")
-    house = played.house
+def test_why_names_the_gate_and_the_facts(planned: Played) -> None:
+    house = planned.house
     decisions = house.project.var / "runs/r1/decisions/flu_vaccine.parquet"
     withheld = duckdb.sql(
         f"SELECT person_id FROM read_parquet('{decisions}') WHERE mask & 64 = 64 ORDER BY 1"
