@@ -53,7 +53,8 @@ def main() -> None:
         responses=project.config / "sandbox" / "responses.yaml",
         webhook_url=f"{PUBLIC}/webhooks/sendgrid",
     )
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a shell's background job begins with it ignored
+        signal.signal(number, _interrupt)
     with start(options) as stand_in:
         environment = _environment(project, stand_in)
         script = _write_environment(project.var / "environment", environment)
@@ -65,7 +66,7 @@ def main() -> None:
             while not (ended := crew.ended()):
                 time.sleep(1)
                 open_hospital(house)
-            raise StoreUnavailable(f"{ended} ended by itself", remedy="Its error stands above.")
+            raise StoreUnavailable(f"{ended} ended by itself", remedy=f"Its error stands above, or in {project.var}.")
         except KeyboardInterrupt:
             sys.stdout.write("\nEnding ...\n")
         finally:
@@ -75,9 +76,11 @@ def main() -> None:
 
 
 def _start(crew: Crew) -> None:
-    server = crew.start("Prefect's server", "prefect", "server", "start", "--host=127.0.0.1", f"--port={API_PORT}")
-    _wait(f"{API}/health", server)
-    folder = Path(crew.environment["ALONGSIDE_VAR"]) / "sandbox"
+    var = Path(crew.environment["ALONGSIDE_VAR"])
+    # On SQLite the server complains at length about locks that it overcomes by itself.
+    log, folder = var / "prefect-server.log", var / "sandbox"
+    words = ("server", "start", "--host=127.0.0.1", f"--port={API_PORT}")
+    _wait(f"{API}/health", crew.start("Prefect's server", "prefect", *words, log=log), log)
     web = crew.start(
         "the web application", "python", "-m", "alongside.web", f"--port={WEB_PORT}", f"--stand-in={folder}"
     )
@@ -145,10 +148,16 @@ class Crew:
     folder: Path
     members: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
-    def start(self, name: str, program: str, *words: str) -> subprocess.Popen[bytes]:
-        process = subprocess.Popen(
-            [_program(program), *words], cwd=self.folder, env=self.environment, start_new_session=True
-        )
+    def start(self, name: str, program: str, *words: str, log: Path | None = None) -> subprocess.Popen[bytes]:
+        with log.open("ab") if log else contextlib.nullcontext() as output:
+            process = subprocess.Popen(
+                [_program(program), *words],
+                cwd=self.folder,
+                env=self.environment,
+                start_new_session=True,
+                stdout=output,
+                stderr=output,
+            )
         self.members[name] = process
         return process
 
@@ -187,13 +196,14 @@ def _require_free(port: int) -> None:
             raise Refused(f"port {port} is taken", where="127.0.0.1", remedy=remedy) from error
 
 
-def _wait(url: str, process: subprocess.Popen[bytes], patience: float = 180.0) -> None:
+def _wait(url: str, process: subprocess.Popen[bytes], log: Path | None = None, patience: float = 180.0) -> None:
     until = time.monotonic() + patience
     while time.monotonic() < until and process.poll() is None:
         with contextlib.suppress(URLError, OSError), urlopen(url, timeout=2):  # noqa: S310  # loopback, our own
             return
         time.sleep(0.3)
-    raise StoreUnavailable("a part did not start", where=url, remedy="Its error stands above.")
+    remedy = f"Its error stands in {log}." if log else "Its error stands above."
+    raise StoreUnavailable("a part did not start", where=url, remedy=remedy)
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
