@@ -81,7 +81,7 @@ def funnels(run_id: str, root: str | None = None) -> dict[str, Any]:
         stages = dict(row["funnel"])
         if row["state"] in ("planned", "dispatched"):
             stages |= _delivery_stages(row["campaign"], delivered)
-        campaigns[row["campaign"]] = stages
+        campaigns[row["campaign"]] = {stage: stages[stage] for stage in funnel_order(list(stages))}
     total: dict[str, int] = {}
     for stages in campaigns.values():
         for stage, count in stages.items():

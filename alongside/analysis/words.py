@@ -42,6 +42,8 @@ _TABLE: Mapping[str, tuple[str, str]] = {
     "timeliness": ("及时性", "timeliness"),
     # stages of a message
     "audience": ("人群", "audience"),
+    "eligible": ("适用", "eligible"),
+    "rendered": ("已生成内容", "rendered"),
     "planned": ("计划发送", "planned"),
     "accepted": ("服务商已接收", "accepted"),
     "delivered": ("已送达", "delivered"),

@@ -38,7 +38,7 @@ def show_run(summary: Mapping[str, Any]) -> None:
 
 
 def show_funnel(funnel: Mapping[str, int]) -> None:
-    """Audience -> each gate -> planned -> accepted -> delivered, with bars."""
+    """Audience -> eligible -> each gate -> rendered -> planned -> accepted -> delivered, with bars."""
     top = max([*funnel.values(), 1])
     rows = [
         (stage.replace("gate:", "  - "), count, "█" * round(30 * count / top))

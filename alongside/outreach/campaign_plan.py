@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from alongside.model.enums import Gate
+from alongside.outreach.gates import STAGES
 from alongside.outreach.screening import Sample
 
 
@@ -45,6 +45,5 @@ class CampaignPlan:
 
 def funnel_order(stages: Sequence[str]) -> list[str]:
     """Stages as people read them: audience, gates in their order, planned, then what delivery made of it."""
-    head = ["audience", *(f"gate:{gate.name.lower()}" for gate in Gate if gate.name), "planned"]
-    known = [stage for stage in head if stage in stages]
-    return known + [stage for stage in stages if stage not in head]
+    known = [stage for stage in STAGES if stage in stages]
+    return known + [stage for stage in stages if stage not in STAGES]

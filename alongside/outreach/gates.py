@@ -33,6 +33,18 @@ SET_GATES = (
     Gate.HOLDOUT,
 )
 
+#: The funnel of a plan: the segment's members; those whom the campaign concerns today; those whose message could be
+#: rendered; those whose message says nothing that may not be said. The gates between two stages make the difference.
+STAGES = (
+    "audience",
+    *(f"gate:{gate.name.lower()}" for gate in Gate if gate.name and gate <= Gate.FULFILLED),
+    "eligible",
+    *(f"gate:{gate.name.lower()}" for gate in Gate if gate.name and Gate.FULFILLED < gate <= Gate.RENDER_FAILED),
+    "rendered",
+    *(f"gate:{gate.name.lower()}" for gate in Gate if gate.name and gate > Gate.RENDER_FAILED),
+    "planned",
+)
+
 #: Purposes that reach an address once, however many people share it.
 ONE_PER_ADDRESS = frozenset({Purpose.MARKETING, Purpose.SURVEY, Purpose.RESEARCH})
 
@@ -90,11 +102,21 @@ def first_gate(mask: int) -> Gate:
 
 
 def funnel_of(masks: dict[int, int]) -> dict[str, int]:
-    """Counts by funnel stage from counts by mask: audience, one stage per gate that stopped anybody, eligible."""
-    stages = {"audience": sum(masks.values())}
-    for gate in Gate:
-        stopped = sum(count for mask, count in masks.items() if mask and first_gate(mask) is gate)
-        if stopped and gate.name:
-            stages[f"gate:{gate.name.lower()}"] = stopped
-    stages["eligible"] = masks.get(0, 0)
+    """Counts by funnel stage from counts by mask, in the order of `STAGES`; each candidate is counted at one gate.
+
+    A gate that stopped nobody is left out.
+    """
+    stopped: dict[str, int] = {}
+    for mask, count in masks.items():
+        if mask and (name := first_gate(mask).name):
+            stopped[f"gate:{name.lower()}"] = stopped.get(f"gate:{name.lower()}", 0) + count
+    left = sum(masks.values())
+    stages: dict[str, int] = {}
+    for stage in STAGES:
+        if stage.startswith("gate:"):
+            left -= stopped.get(stage, 0)
+            if stage in stopped:
+                stages[stage] = stopped[stage]
+        else:
+            stages[stage] = left
     return stages

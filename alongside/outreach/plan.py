@@ -174,7 +174,6 @@ class Planner:
             int(mask): int(n) for mask, n in duck.execute("SELECT mask, count(*) FROM outcome GROUP BY 1").fetchall()
         }
         funnel = funnel_of(masks)
-        funnel["planned"] = funnel.pop("eligible")
         gates = {
             gate.name.lower(): stopped
             for gate in Gate

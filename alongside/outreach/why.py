@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from alongside.ledger import Ledger
+from alongside.ledger import Ledger, consent
 from alongside.ledger.groups import members, survivors
 from alongside.ledger.people import alias_of, person_of
 from alongside.ledger.schema import delivery_event, message, run, run_campaign
@@ -40,6 +40,8 @@ _MEANING: dict[Gate, tuple[str, tuple[str, ...]]] = {
     Gate.RENDER_FAILED: ("a message could not be rendered from the patient's data", ()),
     Gate.CLAIMS_LINT: ("the text would break a rule on claims", ()),
 }
+
+_UNREADABLE = "a consent record cannot be read and counts as a withdrawal until it can be"
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ def find_person(ledger: Ledger, patient: str) -> str:
             known = sa.select(sa.literal(1)).select_from(sa.table("person")).where(sa.column("person_id") == patient)
             found = found if connection.execute(known).first() else None
     if found is None:
-        remedy = "Give a person_id (p and 16 hex digits) or SOURCE:ID, for example his:P000123."
+        remedy = "Give a person_id (p and 16 hex digits) or SOURCE:ID, for example his:P014955981."
         raise Refused("nobody is known by that", where="why", remedy=remedy)
     return found
 
@@ -110,11 +112,29 @@ def why(
         ids = list(members(connection, [person_id]))
         sent = _messages(connection, ids)
     wanted = list(dict.fromkeys(row["run_id"] for row in rows))[:runs]
-    return [
+    answers = [
         _answer(duck, runs_folder, ids, row, sent.get((row["run_id"], row["campaign"])))
         for row in rows
         if row["run_id"] in wanted
     ]
+    return _naming_unreadable(ledger, answers)
+
+
+def _naming_unreadable(ledger: Ledger, answers: list[Answer]) -> list[Answer]:
+    """Where consent fell to a record that cannot be read: that, and where the record is found."""
+    decided = {gate.facts["consent_seq"] for answer in answers for gate in answer.gates if _lacks_consent(gate)}
+    with ledger.begin() as connection:
+        records = consent.unreadable(connection, decided)
+
+    def named(gate: GateAnswer) -> GateAnswer:
+        record = records.get(gate.facts["consent_seq"]) if _lacks_consent(gate) else None
+        return replace(gate, meaning=_UNREADABLE, facts={**gate.facts, "record": record}) if record else gate
+
+    return [replace(answer, gates=tuple(named(gate) for gate in answer.gates)) for answer in answers]
+
+
+def _lacks_consent(gate: GateAnswer) -> bool:
+    return gate.facts.get("consent_seq") is not None
 
 
 def _answer(

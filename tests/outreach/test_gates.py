@@ -200,7 +200,33 @@ def test_every_gate_is_evaluated_and_the_funnel_counts_the_first() -> None:
     mask = world.masks(campaign())["p1"]
     assert mask == Gate.DECEASED | Gate.NO_CONSENT | Gate.SUPPRESSED
     assert first_gate(mask) is Gate.DECEASED
-    assert funnel_of({int(mask): 1, 0: 2}) == {"audience": 3, "gate:deceased": 1, "eligible": 2}
+    assert list(funnel_of({int(mask): 1, 0: 2}).items()) == [
+        ("audience", 3),
+        ("gate:deceased", 1),
+        ("eligible", 2),
+        ("rendered", 2),
+        ("planned", 2),
+    ]
+
+
+def test_the_funnel_tells_where_people_were_lost() -> None:
+    masks = {
+        int(Gate.ADMITTED): 1,
+        int(Gate.NO_CONSENT): 2,
+        int(Gate.RENDER_FAILED): 4,
+        int(Gate.CLAIMS_LINT): 8,
+        0: 16,
+    }
+    assert funnel_of(masks) == {
+        "audience": 31,
+        "gate:admitted": 1,
+        "eligible": 30,
+        "gate:no_consent": 2,
+        "gate:render_failed": 4,
+        "rendered": 24,
+        "gate:claims_lint": 8,
+        "planned": 16,
+    }
 
 
 FACTS = st.fixed_dictionaries(
