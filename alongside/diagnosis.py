@@ -74,7 +74,8 @@ def _snapshot(house: Services) -> tuple[str, str]:
     if current is None:
         return "warning", "none yet: start a run"
     age = house.clock() - current.as_of
-    return ("ok" if age.days < 2 else "warning"), f"{current.id}, as of {current.as_of:%Y-%m-%d %H:%M}"
+    moment = f"{current.as_of.astimezone(house.zone):%Y-%m-%d %H:%M}"
+    return ("ok" if age.days < 2 else "warning"), f"{current.id}, as of {moment}, {age.days} days old"
 
 
 def _disk(house: Services) -> tuple[str, str]:
@@ -86,7 +87,8 @@ def _disk(house: Services) -> tuple[str, str]:
 def _vendor(house: Services) -> tuple[str, str]:
     url = urlsplit(house.environment.sendgrid_url)
     if house.mode is DeliveryMode.SANDBOX and url.hostname not in ("127.0.0.1", "localhost", "::1"):
-        return "warning", "sandbox mode, but SENDGRID_URL is not the stand-in: start 'alongside sandbox'"
+        found = "sandbox mode without SENDGRID_URL: 'alongside run' starts a stand-in of its own"
+        return "warning", f"{found}, a worker needs 'alongside sandbox'"
     if not house.environment.sendgrid_api_key:
         return "warning", "SENDGRID_API_KEY is not set: nothing can be sent"
     try:

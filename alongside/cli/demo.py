@@ -152,6 +152,7 @@ class Play:
         )
 
     def _result(self, stage: Stage, summary: dict[str, Any], again: bool) -> dict[str, Any]:
+        from alongside.cli.next_steps import next_steps
         from alongside.ledger.messages import count_states
 
         with self.house.ledger.begin() as connection:
@@ -165,6 +166,7 @@ class Play:
             "stand_in": {"accepted_now": stats.get("accepted", 0)},
             "report": str(self.house.project.var / "report.html"),
             "quality": self._scorecards(),
+            "next": next_steps(self.house, datetime.fromisoformat(summary["as_of"])),
         }
 
     def _scorecards(self) -> list[dict[str, Any]]:
@@ -198,5 +200,7 @@ def _show(result: dict[str, Any]) -> None:
     if result["played_again"]:
         accepted = result["funnel"].get("accepted", 0)
         out.print(f"\n[bold]Nothing was sent twice:[/bold] this run planned again and sent {accepted} messages.")
-    out.print(f"\nReport: {result['report']}")
-    out.print("Next:  alongside plan   |   alongside why PATIENT   |   alongside preview follow_up/hypertension_review")
+    out.print(f"\nReport: {result['report']}", soft_wrap=True)
+    out.print("Next:")
+    for command in result["next"]:
+        out.print(f"  {command}", soft_wrap=True)

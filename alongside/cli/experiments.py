@@ -22,7 +22,9 @@ Name = Annotated[str, typer.Argument(help="A file of config/experiments/.")]
 @app.command("design")
 def design_command(
     name: Name,
-    audience: Annotated[int | None, typer.Option(help="People at launch; default: the campaign's plan.")] = None,
+    audience: Annotated[
+        int | None, typer.Option(help="People at launch; default: those who take part, before it the campaign's plan.")
+    ] = None,
     per_day: Annotated[float, typer.Option(help="New people a day.")] = 0.0,
     as_json: AsJson = False,
 ) -> None:
@@ -30,12 +32,13 @@ def design_command(
     from dataclasses import asdict
 
     from alongside.bootstrap import build
+    from alongside.ledger.experiments import assignments
     from alongside.outreach.experiments import MetricKind, design
 
     house = build()
     definition = _definition(house, name)
     if audience is None:
-        audience = _planned_audience(house, definition.campaign)
+        audience = assignments(house.ledger, name).num_rows or _planned_audience(house, definition.campaign)
     report = design(definition, audience, per_day)
     if as_json:
         emit({**asdict(report), "powered": report.powered})
@@ -150,7 +153,7 @@ def _definition(house: Services, name: str) -> ExperimentDefinition:
 
 def _effect(value: float, binary: bool) -> str:
     """Percentage points for a rate, the metric's own unit otherwise."""
-    return f"{value:+.1%}" if binary else f"{value:+g}"
+    return f"{value * 100:+.1f} points" if binary else f"{value:+g}"
 
 
 def _planned_audience(house: Services, campaign: str) -> int:

@@ -12,7 +12,7 @@ from alongside.cli.output import AsJson, console, emit, fail, show_table
 
 suppressions = typer.Typer(help="Addresses that must not be written to.", no_args_is_help=True)
 ledger = typer.Typer(help="The transactional store.", no_args_is_help=True)
-Scope = Annotated[str, typer.Argument(help="all, channel:NAME or campaign:NAME.")]
+Scope = Annotated[str, typer.Argument(help="all, channel:NAME, campaign:NAME or run:ID.")]
 
 
 def pause(scope: Scope, reason: Annotated[str, typer.Option(help="Shown in every plan.")] = "by hand") -> None:
@@ -20,8 +20,12 @@ def pause(scope: Scope, reason: Annotated[str, typer.Option(help="Shown in every
     from alongside.bootstrap import build
     from alongside.ledger.pauses import set_pause
     from alongside.ledger.runs import write_audit
+    from alongside.outreach.campaigns import find_campaign
 
     house = build()
+    kind, _, name = scope.partition(":")
+    if kind == "campaign":  # a pause of a mistyped name would stop nothing, and look as if it did
+        find_campaign(house.catalogues.campaigns, name)
     with house.ledger.begin() as connection:
         fresh = set_pause(connection, scope, by=getpass.getuser(), reason=reason, now=house.clock())
         write_audit(connection, house.clock(), getpass.getuser(), "pause", scope, {"reason": reason})

@@ -10,7 +10,7 @@ from alongside.cli.output import AsJson, console, emit
 
 
 def why(
-    patient: Annotated[str, typer.Argument(help="person_id, or SOURCE:ID such as his:P000123.")],
+    patient: Annotated[str, typer.Argument(help="person_id, or SOURCE:ID such as his:P014955981.")],
     runs: Annotated[int, typer.Option(help="How many of the latest runs.", min=1)] = 1,
     as_json: AsJson = False,
 ) -> None:
