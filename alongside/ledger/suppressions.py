@@ -143,7 +143,7 @@ def import_csv(
     for portion in portions(_parsed(path, lines, faults, now, channel, region), 500):
         entries = [
             Suppression(
-                vault.blind_index(_kind(channel), line.address), channel, line.scope, line.reason, line.since, "import"
+                vault.blind_index(channel.address, line.address), channel, line.scope, line.reason, line.since, "import"
             )
             for line in portion
         ]
@@ -159,10 +159,6 @@ class _Line:
     scope: str
     reason: str
     since: datetime
-
-
-def _kind(channel: Channel) -> str:
-    return "email" if channel is Channel.EMAIL else "phone"
 
 
 def _lines(path: Path) -> Iterator[tuple[int, dict[str, str] | None]]:
@@ -227,7 +223,7 @@ def _parsed(
         faults.append(Finding(str(path), number, field, what, severity=severity))
 
     normalise: Callable[[str], str | None] = (
-        normalise_email if channel is Channel.EMAIL else lambda text: normalise_phone(text, region)
+        normalise_email if channel.address == "email" else lambda text: normalise_phone(text, region)
     )
     for number, cells in lines:
         if cells is None:

@@ -24,6 +24,11 @@ class Channel(StrEnum):
     LETTER = "letter"
     STAFF = "staff"
 
+    @property
+    def address(self) -> str:
+        """Which of a person's identifiers the channel needs: the prefix of its columns and the kind of its index."""
+        return "email" if self is Channel.EMAIL else "phone"
+
 
 class Locale(StrEnum):
     ZH_CN = "zh_CN"
@@ -86,10 +91,12 @@ class EventKind(StrEnum):
 
 
 class Decision(StrEnum):
-    """A consent decision, in FHIR's words."""
+    """A consent decision, in FHIR's words; `unknown` and `read` are said of a record, by `alongside.ledger.consent`."""
 
     PERMIT = "permit"
     DENY = "deny"
+    UNKNOWN = "unknown"
+    READ = "read"
 
 
 class Gate(IntFlag):

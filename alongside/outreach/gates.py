@@ -69,7 +69,8 @@ def occurrence_of(campaign: Campaign, as_of: datetime, zone: str) -> str:
 def close_gates(connection: duckdb.DuckDBPyConnection, wanted: GateInput, settings: HospitalSettings) -> None:
     """Create the temp table `candidate` (see gates.sql) in this connection."""
     sql = resources.files("alongside.outreach").joinpath("gates.sql").read_text("utf-8")
-    connection.execute(sql, _parameters(wanted, settings))
+    address = wanted.campaign.channel.address
+    connection.execute(sql.replace("{address}", address), _parameters(wanted, settings))
 
 
 def _parameters(wanted: GateInput, settings: HospitalSettings) -> dict[str, Any]:

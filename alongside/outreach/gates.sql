@@ -1,7 +1,8 @@
 -- One row per member of the campaign's segment, with the bit mask of every gate that closes on set-based facts.
 -- Relations: audience(person_id), person (snapshot), answers(person_id, fulfilled, occurrence),
 --   consent(person_id, permitted), cross_border(person_id, permitted), suppressed(blind, reason),
---   contact(person_id, address_blind, campaign, occurrence, said_at, counts), heldout(person_id)
+--   contact(person_id, address_blind, campaign, occurrence, said_at, counts), heldout(person_id).
+-- {address} is the identifier that the campaign's channel needs: email or phone.
 CREATE OR REPLACE TEMP TABLE candidate AS
 WITH recent AS (
     SELECT person_id, count(*) AS contacts
@@ -30,8 +31,8 @@ fact AS (
         p.quiet_from,
         p.quiet_to,
         p.age,
-        p.email_state,
-        p.email_blind,
+        p.{address}_state AS address_state,
+        p.{address}_blind AS address_blind,
         coalesce(p.country, $country) AS country,
         coalesce(p.deceased, FALSE) AS deceased,
         coalesce(p.inpatient_now, FALSE) AS inpatient_now,
@@ -55,10 +56,10 @@ fact AS (
     LEFT JOIN answers AS a USING (person_id)
     LEFT JOIN consent AS c USING (person_id)
     LEFT JOIN cross_border AS b USING (person_id)
-    LEFT JOIN suppressed AS s ON s.blind = p.email_blind
+    LEFT JOIN suppressed AS s ON s.blind = p.{address}_blind
     LEFT JOIN recent AS r USING (person_id)
     LEFT JOIN same_campaign AS m USING (person_id)
-    LEFT JOIN addressed AS d ON d.address_blind = p.email_blind
+    LEFT JOIN addressed AS d ON d.address_blind = p.{address}_blind
     LEFT JOIN heldout AS h ON h.person_id = p.person_id
 ),
 masked AS (
@@ -68,8 +69,8 @@ masked AS (
         | (CASE WHEN age IS NOT NULL AND age < $guardian_below_age THEN $gate_under_age ELSE 0 END)
         | (CASE WHEN inpatient_now AND NOT $inpatients THEN $gate_admitted ELSE 0 END)
         | (CASE WHEN fulfilled THEN $gate_fulfilled ELSE 0 END)
-        | (CASE WHEN email_state = 'missing' OR email_state IS NULL THEN $gate_no_address ELSE 0 END)
-        | (CASE WHEN email_state = 'invalid' THEN $gate_invalid_address ELSE 0 END)
+        | (CASE WHEN address_state = 'missing' OR address_state IS NULL THEN $gate_no_address ELSE 0 END)
+        | (CASE WHEN address_state = 'invalid' THEN $gate_invalid_address ELSE 0 END)
         | (CASE WHEN consented IS NOT TRUE THEN $gate_no_consent ELSE 0 END)
         | (CASE WHEN $stores_in <> country AND country = 'CN' AND abroad IS NOT TRUE
                THEN $gate_cross_border ELSE 0 END)
@@ -84,7 +85,7 @@ ranked AS (
     -- Marketing goes to an address once: the first open candidate by person_id keeps it.
     SELECT
         *,
-        row_number() OVER (PARTITION BY email_blind, mask = 0 ORDER BY person_id) AS place
+        row_number() OVER (PARTITION BY address_blind, mask = 0 ORDER BY person_id) AS place
     FROM masked
 )
 SELECT

@@ -61,9 +61,9 @@ class Intentions:
         self.duck.execute(
             f"""COPY (
                 SELECT o.person_id, o.mask, o.variant, o.message_key, o.not_before, o.language, o.time_zone, o.age,
-                       o.country, o.email_state, o.consented, k.seq AS consent_seq, k.decided_at AS consent_decided_at,
-                       o.abroad, o.suppressed_because, o.recent_contacts, o.last_message_at, o.occurrence, o.topic_off,
-                       o.held_out
+                       o.country, o.address_state, o.consented,
+                       k.seq AS consent_seq, k.decided_at AS consent_decided_at, o.abroad,
+                       o.suppressed_because, o.recent_contacts, o.last_message_at, o.occurrence, o.topic_off, o.held_out
                 FROM outcome AS o LEFT JOIN consent AS k USING (person_id)
                 ORDER BY o.person_id
             ) TO {quoted(path)} (FORMAT parquet)"""
@@ -132,7 +132,7 @@ class Intentions:
                 f"""SELECT o.message_key, o.occurrence, o.person_id, o.person_id AS subject_person_id,
                     '{one.purpose.value}' AS purpose, '{channel.value}' AS channel, '{message}' AS template,
                     CASE o.language {hashes} END AS template_hash, o.language AS locale, {experiment} AS experiment,
-                    nullif(o.variant, '') AS variant, o.email_blind AS address_blind,
+                    nullif(o.variant, '') AS variant, o.address_blind,
                     CAST(json_object('v', {json_sql(self.catalogues, self.arms, number)}, 'gender', p.gender,
                         'zone', o.time_zone, 'quiet', [o.quiet_from, o.quiet_to]{urgent}) AS VARCHAR) AS variables,
                     '{one.sender}' AS sender,
