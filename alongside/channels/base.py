@@ -15,9 +15,9 @@ from alongside.model.enums import MessageState
 from alongside.model.errors import DeliveryError, OutcomeUnknown, Permanent, Refused, Retryable, Throttled
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Addressee:
-    """One recipient of a letter.
+    """One recipient of a letter. Made once per message: a frozen class costs thrice.
 
     Attributes
     ----------

@@ -13,11 +13,12 @@ from base64 import b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import urlencode
 
-import aiohttp
 import orjson
 
 from alongside.channels.base import Addressee, Channel, Letter, LetterRefused, RecipientsRefused
+from alongside.channels.http1 import Client, NoAnswer, NotConnected, Untrusted
 from alongside.model.enums import MessageState
 from alongside.model.errors import DeliveryError, OutcomeUnknown, Permanent, Refused, Retryable, Throttled
 
@@ -64,9 +65,9 @@ def check_addressee(one: Addressee, batch_id: str) -> str | None:
         return "no address"
     if len(one.address) > 254 or not _ADDRESS.fullmatch(one.address):
         return "the address is not one that the vendor takes"
-    if _BREAK.search(one.unsubscribe_url) or _BREAK.search(one.key + batch_id):
+    if _BREAK.search(f"{one.unsubscribe_url}{one.key}{batch_id}"):
         return "a header would contain a line break"
-    size = sum(len(key) + len(value) for key, value in one.substitutions.items())
+    size = len("".join(one.substitutions)) + len("".join(one.substitutions.values()))
     if size * 4 > MAX_SUBSTITUTION_BYTES:  # a character has at most four bytes
         size = sum(len(key.encode()) + len(value.encode()) for key, value in one.substitutions.items())
         if size > MAX_SUBSTITUTION_BYTES:
@@ -203,9 +204,10 @@ def _plain(message: object) -> str:
 def _wait(headers: Mapping[str, str], now: float) -> float:
     """Seconds to wait, from `Retry-After` (seconds or a date) or `X-RateLimit-Reset` (epoch); between 0.05 and 900."""
     wait = 1.0
-    if after := headers.get("Retry-After", "").strip():
+    lowered = {name.lower(): value.strip() for name, value in headers.items()}
+    if after := lowered.get("retry-after"):
         wait = _seconds(after, now)
-    elif (reset := headers.get("X-RateLimit-Reset", "").strip()).isdigit():
+    elif (reset := lowered.get("x-ratelimit-reset", "")).isdigit():
         wait = int(reset) - now
     return min(max(wait, 0.05), 900.0)
 
@@ -245,31 +247,26 @@ class SendGrid(Channel):
         max_recipients: int = MAX_PERSONALIZATIONS,
     ) -> None:
         self.max_recipients = min(max_recipients, MAX_PERSONALIZATIONS)
-        self._url = url.rstrip("/")
+        self._url = url
         self._headers = {"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"}
-        self._timeout = aiohttp.ClientTimeout(total=timeout + 30, connect=10, sock_connect=10, sock_read=timeout)
-        self._connections = connections
-        self._session: aiohttp.ClientSession | None = None
+        self._timeout, self._connections = timeout, connections
+        self._client: Client | None = None
 
     @property
-    def session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            # Shorter than what servers keep: a connection that the other side has closed costs an unknown outcome.
-            connector = aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=15)
-            self._session = aiohttp.ClientSession(
-                connector=connector, timeout=self._timeout, headers=self._headers, cookie_jar=aiohttp.DummyCookieJar()
-            )
-        return self._session
+    def client(self) -> Client:
+        if self._client is None:
+            self._client = Client(self._url, self._headers, connections=self._connections, timeout=self._timeout)
+        return self._client
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        if self._client is not None:
+            await self._client.close()
+            self._client = None
 
     def check(self, letter: Letter) -> dict[str, str]:
         check_letter(letter)
-        found = ((one.key, check_addressee(one, letter.batch_id)) for one in letter.addressees)
-        return {key: reason for key, reason in found if reason}
+        batch_id = letter.batch_id
+        return {one.key: why for one in letter.addressees if (why := check_addressee(one, batch_id))}
 
     def build(self, letter: Letter) -> bytes:
         return orjson.dumps(build_payload(letter))
@@ -278,33 +275,29 @@ class SendGrid(Channel):
         if len(body) > MAX_BODY_BYTES:
             raise Permanent("the request exceeds 30 MB", where="e-mail")
         try:
-            async with self.session.post(f"{self._url}/v3/mail/send", data=body, allow_redirects=False) as response:
-                answer = await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            reply = await self.client.request("POST", "/v3/mail/send", body)
+        except (NotConnected, NoAnswer) as error:
             raise _transport(error) from error
-        if (meaning := read_answer(response.status, response.headers, answer, time.time())) is not None:
+        if reply.status != 202 and (meaning := read_answer(reply.status, reply.headers, reply.body, time.time())):
             raise meaning
-        return response.status
+        return reply.status
 
     async def lookup(self, argument: str, value: str) -> list[MessageState]:
-        parameters = {"query": f"unique_args['{argument}']=\"{value}\"", "limit": str(MAX_PERSONALIZATIONS)}
+        query = urlencode({"query": f"unique_args['{argument}']=\"{value}\"", "limit": MAX_PERSONALIZATIONS})
         try:
-            async with self.session.get(
-                f"{self._url}/v3/messages", params=parameters, allow_redirects=False
-            ) as response:
-                answer = await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            reply = await self.client.request("GET", f"/v3/messages?{query}")
+        except (NotConnected, NoAnswer) as error:
             raise Retryable("the activity feed did not answer", where="SendGrid") from error
-        return _read_feed(response.status, response.headers, answer)
+        return _read_feed(reply.status, reply.headers, reply.body)
 
 
-def _transport(error: Exception) -> DeliveryError | Refused:
-    """What a broken connection means: before the first byte nothing can have been accepted."""
-    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.InvalidURL):
-        return Refused(f"{type(error).__name__}", where="SendGrid", remedy="Check SENDGRID_URL and the certificates.")
-    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
-        return Retryable(f"no connection ({type(error).__name__})", where="SendGrid")
-    return OutcomeUnknown(f"no answer ({type(error).__name__})", where="SendGrid")
+def _transport(error: NotConnected | NoAnswer) -> DeliveryError | Refused:
+    """What a broken connection means: without one nothing can have been accepted."""
+    if isinstance(error, Untrusted):
+        return Refused(str(error), where="SendGrid", remedy="Check SENDGRID_URL, SENDGRID_API_KEY and the certificate.")
+    if isinstance(error, NotConnected):
+        return Retryable(f"no connection ({error})", where="SendGrid")
+    return OutcomeUnknown(f"no answer ({error})", where="SendGrid")
 
 
 def _read_feed(status: int, headers: Mapping[str, str], body: bytes) -> list[MessageState]:

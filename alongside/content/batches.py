@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
 
 from alongside.content.plan import PARTS, Flat, Slot
 
@@ -34,10 +33,13 @@ class BatchGroup:
 
     `rows`: (index in the sequence that was given, token -> value). Replacing every token of the skeleton gives exactly
     what rendering that message alone would; values for `html` are already escaped.
+    `origin`: of a message that has a text of its own, the same message as a shared text and values. It is never sent so
+    (values may be pieces of mark-up), but what is known of the shared text need not be found out again.
     """
 
     skeleton: Rendered
     rows: list[tuple[int, dict[str, str]]]
+    origin: BatchGroup | None = None
 
 
 def substitute(skeleton: Rendered, substitutions: Mapping[str, str]) -> Rendered:
@@ -68,9 +70,10 @@ class Skeleton:
 
     def row(self, values: Sequence[str]) -> dict[str, str] | None:
         """Token -> value, or None when this message needs a text of its own."""
-        if self._accident(values):
+        joined = "\n".join(values)
+        if self._accident(values, joined):
             return None
-        size = sum(map(len, values)) + sum(map(len, self.tokens))
+        size = len(joined) + sum(map(len, self.tokens))
         # A character has at most four bytes: count exactly only where it matters.
         if size * 4 > MAX_SUBSTITUTION_BYTES:
             size = sum(len(value.encode()) for value in values) + sum(map(len, self.tokens))
@@ -78,9 +81,9 @@ class Skeleton:
                 return None
         return dict(zip(self.tokens, values, strict=True))
 
-    def _accident(self, values: Sequence[str]) -> bool:
+    def _accident(self, values: Sequence[str], joined: str) -> bool:
         marker = f"-{self.letter}"
-        if any(marker in value and re.search(rf"{marker}\d+-", value) for value in values):
+        if marker in joined and any(re.search(rf"{marker}\d+-", value) for value in values):
             return True
         if not (self.left or self.right):
             return False
@@ -111,9 +114,8 @@ class SharedText:
         ]
         return cls(flat, tuple(chunks), tuple(places))
 
-    def fill(self, values: Mapping[str, Any]) -> Rendered:
-        """The message with these values."""
-        printed = self.flat.personal_values(values)
+    def fill(self, printed: Sequence[str]) -> Rendered:
+        """The message with these values of its personal slots, in their order."""
         texts = []
         for chunks, places in zip(self.chunks, self.places, strict=True):
             pieces = list(chunks)

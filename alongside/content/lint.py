@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from alongside.content.batches import BatchGroup, Rendered
+from alongside.content.batches import BatchGroup, Rendered, substitute
 from alongside.content.lint_rules import LintRules, Phrase, folded, shipped_rules
 from alongside.content.visible import Link, html_paragraphs, links, text_paragraphs
 from alongside.model.enums import Channel, Locale, Purpose, Severity
@@ -31,6 +31,9 @@ _LEFTOVERS = (
 _ANY_LEFTOVER = re.compile("|".join(pattern.pattern for _, pattern in _LEFTOVERS))
 _OPT_OUT = re.compile(r"退订|取消订阅|unsubscribe", re.IGNORECASE)
 _SMS_OPT_OUT = re.compile(r"拒收请回复R\s*$|\bSTOP\b")
+#: Mark-up that reaches beyond its paragraph, and mark-up at all.
+_STRUCTURE = re.compile(r"<(?:!--|/?(?:a|style|script|title)\b)", re.IGNORECASE)
+_MARKUP = re.compile(r"[<>\"']")
 _MEMO = 20_000
 _TEXTS = 64
 _LINK = "https://u"
@@ -85,6 +88,7 @@ class Linter:
         self, group: BatchGroup, purpose: Purpose, locale: Locale, channel: Channel
     ) -> dict[int, list[LintFinding]]:
         """Findings on every message of a batch: index -> findings (empty where there are none)."""
+        group = group.origin or group
         tokens = frozenset(group.rows[0][1]) if group.rows else frozenset()
         prepared = self._prepare(group.skeleton, tokens, purpose, locale, channel)
         return {index: prepared.row(substitutions) for index, substitutions in group.rows}
@@ -157,11 +161,16 @@ class PreparedLint:
         channel: Channel,
     ) -> None:
         self._rules, self._purpose, self._channel = linter.rules, purpose, channel
+        self._linter, self._skeleton, self._locale = linter, skeleton, locale
         self._phrases = linter.applicable(purpose, channel)
         self._identity = linter.identity(locale)
         self._examined = linter.examined(purpose, locale, channel)
         self._token = re.compile("|".join(map(re.escape, sorted(tokens))) or r"(?!)")
         self._links = links(skeleton.html)
+        self._html_tokens = sorted(set(self._token.findall(skeleton.html)))
+        self._in_tags = [
+            token for token in self._html_tokens if re.search(rf"<[^<>]*{re.escape(token)}", skeleton.html)
+        ]
         self._memo: dict[tuple[Any, ...], frozenset[Fact]] = {}
         paragraphs = {"subject": [skeleton.subject], "text": text_paragraphs(skeleton.text)}
         if skeleton.html:
@@ -175,6 +184,9 @@ class PreparedLint:
 
     def row(self, substitutions: Mapping[str, str]) -> list[LintFinding]:
         """Findings on the message with these substitutions (those of html escaped, as in a batch's rows)."""
+        if self._html_tokens and self._changes_structure(substitutions):
+            rendered = substitute(self._skeleton, substitutions)
+            return self._linter.lint(rendered, self._purpose, self._locale, self._channel)
         # Addresses of links differ per recipient and say nothing: without them few paragraphs are new.
         plain = {token: _LINK if _URL.fullmatch(value) else value for token, value in substitutions.items()}
         found: set[LintFinding] = set()
@@ -184,6 +196,18 @@ class PreparedLint:
                 facts |= {"opt_out" for link in self._links if self._opts_out(link, substitutions)}
             found.update(self._findings(where, facts))
         return sorted(found)
+
+    def _changes_structure(self, substitutions: Mapping[str, str]) -> bool:
+        """Whether a value brings links of its own, or mark-up where a tag is open: then only the whole text tells.
+
+        Values of placeholders are escaped; those of loops are pieces of a body.
+        """
+        values = [substitutions[token] for token in self._html_tokens]
+        if "<" not in "".join(values):
+            return any('"' in substitutions[token] or "'" in substitutions[token] for token in self._in_tags)
+        return any(_STRUCTURE.search(value) for value in values) or any(
+            _MARKUP.search(substitutions[token]) for token in self._in_tags
+        )
 
     def _open_facts(self, where: str, values: Mapping[str, str]) -> Iterable[frozenset[Fact]]:
         for number, (paragraph, tokens) in enumerate(self._open[where]):
@@ -198,6 +222,9 @@ class PreparedLint:
 
     def _filled(self, where: str, paragraph: str, values: Mapping[str, str]) -> Iterable[str]:
         if where == "html":
+            if any("<" in values[token] for token in self._token.findall(paragraph)):
+                source = html.escape(paragraph, quote=False)
+                return html_paragraphs(self._token.sub(lambda match: values[match.group(0)], source))
             return [self._token.sub(lambda match: html.unescape(values[match.group(0)]), paragraph)]
         text = self._token.sub(lambda match: values[match.group(0)], paragraph)
         return text_paragraphs(text) if where == "text" else [text]

@@ -8,10 +8,13 @@ from functools import cached_property
 from typing import Any
 
 from alongside.content.batches import BatchGroup, Rendered, SharedText, Skeleton, build_skeleton
-from alongside.content.definition import MessageDefinition
+from alongside.content.definition import BUILT_IN, MessageDefinition
 from alongside.content.environment import MessageEnvironment, RenderFailed, explain
 from alongside.content.plan import SHARED, Flat, NotBatchable, Path, Plan, one_line
 from alongside.model.enums import Channel, Locale, Purpose
+
+_SHARED = tuple(sorted(SHARED))
+_MOST_TEXTS = 64
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,6 @@ class CompiledMessage:
     sources: Mapping[str, str]
     hash: str
     environment: MessageEnvironment = field(repr=False, compare=False)
-    _recent: dict[str, tuple[tuple[Any, ...], SharedText]] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def purpose(self) -> Purpose:
@@ -49,7 +51,12 @@ class CompiledMessage:
     @property
     def batchable(self) -> bool:
         """Whether recipients can share a text. False for bodies with loops or assignments."""
-        return self._plan is not None
+        return self._plan is not None and not self._plan.has_loops
+
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """The built-in variables that the bodies may read; what is left out need not be made."""
+        return frozenset(name for name in BUILT_IN if any(name in source for source in self.sources.values()))
 
     @cached_property
     def _plan(self) -> Plan | None:
@@ -57,6 +64,10 @@ class CompiledMessage:
             return Plan(self.environment, self.sources)
         except NotBatchable:
             return None
+
+    @cached_property
+    def _texts(self) -> _Texts:
+        return _Texts()
 
     @cached_property
     def _templates(self) -> dict[str, Any]:
@@ -76,19 +87,10 @@ class CompiledMessage:
         try:
             if plan is None:
                 return self._render_plainly(values)
-            return self._text(plan, values).fill(values)
+            text = self._texts.of(plan, values)
+            return text.whole.fill(text.flat.personal_values(values))
         except Exception as error:
             raise explain(error, self.where) from None  # the cause could quote a patient's value
-
-    def _text(self, plan: Plan, values: Mapping[str, Any]) -> SharedText:
-        """The text with its shared values filled in; that of the message before mostly serves again."""
-        path, flat = plan.flat(values)
-        key = (path, *[values.get(name) for name in SHARED])
-        recent = self._recent.get("last")
-        if recent is None or recent[0] != key:
-            # One assignment of both, so that a thread never pairs its key with another's text.
-            recent = self._recent["last"] = (key, SharedText.of(flat, flat.shared_values(values)))
-        return recent[1]
 
     def render_plainly(self, values: Mapping[str, Any]) -> Rendered:
         """The same by Jinja2 alone: the reference that the fast way is held against."""
@@ -109,51 +111,74 @@ class CompiledMessage:
         A message that cannot be rendered raises `RenderFailed`; with `failures` given it is put there under its index
         and the others go on.
         """
-        grouping = _Grouping(self._plan)
+        shared: dict[_Text, BatchGroup] = {}
         alone: list[BatchGroup] = []
         for index, row in enumerate(values):
             try:
-                if not grouping.join(index, row):
-                    alone.append(BatchGroup(self.render(row), [(index, {})]))
+                own = self._join(index, row, shared)
             except Exception as error:
                 failed = error if isinstance(error, RenderFailed) else explain(error, self.where)
                 if failures is None:
                     raise failed from None
                 failures[index] = failed
-        return [*grouping.groups(), *alone]
+            else:
+                if own is not None:
+                    alone.append(own)
+        return [*shared.values(), *alone]
 
-
-class _Grouping:
-    """Messages sorted by the text that they share."""
-
-    def __init__(self, plan: Plan | None) -> None:
-        self._plan = plan
-        self._groups: dict[tuple[Path, tuple[str, ...]], tuple[Skeleton, BatchGroup]] = {}
-        self._last: tuple[Any, ...] = ()
-        self._found: tuple[Skeleton, BatchGroup] | None = None
-
-    def groups(self) -> list[BatchGroup]:
-        return [group for _, group in self._groups.values() if group.rows]
-
-    def join(self, index: int, values: Mapping[str, Any]) -> bool:
-        """Add the message to its group; False when it needs a text of its own."""
-        if self._plan is None:
-            return False
-        path, flat = self._plan.flat(values)
-        skeleton, group = self._group(path, flat, values)
-        row = skeleton.row(flat.personal_values(values))
-        if row is None:
-            return False
+    def _join(self, index: int, values: Mapping[str, Any], shared: dict[_Text, BatchGroup]) -> BatchGroup | None:
+        """Add the message to the group of its text; or a group of its own, when it needs a text of its own."""
+        plan = self._plan
+        if plan is None:
+            return BatchGroup(self._render_plainly(values), [(index, {})])
+        text = self._texts.of(plan, values)
+        printed = text.flat.personal_values(values)
+        row = text.skeleton.row(printed)
+        if row is None or plan.has_loops:
+            origin = None if row is None else BatchGroup(text.skeleton.rendered, [(index, row)])
+            return BatchGroup(text.whole.fill(printed), [(index, {})], origin)
+        group = shared.get(text)
+        if group is None:
+            group = shared[text] = BatchGroup(text.skeleton.rendered, [])
         group.rows.append((index, row))
-        return True
+        return None
 
-    def _group(self, path: Path, flat: Flat, values: Mapping[str, Any]) -> tuple[Skeleton, BatchGroup]:
-        key = (path, *[values.get(name) for name in SHARED])
-        if self._found is not None and key == self._last:
-            return self._found
+
+@dataclass(eq=False)
+class _Text:
+    """One outcome of the conditions with its shared values: as tokens for many, and as chunks for one."""
+
+    flat: Flat
+    shared: tuple[str, ...]
+
+    @cached_property
+    def skeleton(self) -> Skeleton:
+        return build_skeleton(self.flat, self.shared)
+
+    @cached_property
+    def whole(self) -> SharedText:
+        return SharedText.of(self.flat, self.shared)
+
+
+class _Texts:
+    """The texts of a message that were worked out; a campaign's recipients share a handful of them."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Path, tuple[str, ...]], _Text] = {}
+        self._last: tuple[tuple[Any, ...], _Text] | None = None
+
+    def of(self, plan: Plan, values: Mapping[str, Any]) -> _Text:
+        """The text for these values; that of the message before mostly serves again."""
+        path, flat = plan.flat(values)
+        key = (path, *[values.get(name) for name in _SHARED])
+        last = self._last
+        if last is not None and last[0] == key:
+            return last[1]
         shared = flat.shared_values(values)
-        if (path, shared) not in self._groups:
-            skeleton = build_skeleton(flat, shared)
-            self._groups[(path, shared)] = (skeleton, BatchGroup(skeleton.rendered, []))
-        self._last, self._found = key, self._groups[(path, shared)]
-        return self._found
+        found = self._known.get((path, shared))
+        if found is None:
+            if len(self._known) >= _MOST_TEXTS:
+                self._known.clear()
+            found = self._known[(path, shared)] = _Text(flat, shared)
+        self._last = (key, found)  # one assignment, so that a thread never pairs its key with another's text
+        return found

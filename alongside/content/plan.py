@@ -1,9 +1,9 @@
-"""A body taken apart: static text, placeholders and conditions.
+"""A body taken apart: static text, placeholders, loops and conditions.
 
 For one outcome of all conditions a message is a row of fixed chunks with placeholders between them. That row is worked
 out once per outcome; afterwards a message costs the evaluation of its distinct placeholders and one join, and many
-messages can share one text with substitutions. What is evaluated, escaped and checked stays Jinja2's own generated
-code, so that both ways give the same bytes.
+messages can share one text with substitutions. A loop is a placeholder too, whose value is a piece of the body. What is
+evaluated, escaped and checked stays Jinja2's own generated code, so that both ways give the same bytes.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jinja2 import Template, nodes
+from jinja2.runtime import Context
 from markupsafe import escape
 
 from alongside.content.environment import MessageEnvironment
@@ -25,20 +26,34 @@ Path = tuple[str, ...]
 
 
 class NotBatchable(Exception):
-    """A body uses a construct (loop, assignment, ...) whose text cannot be told from its conditions alone."""
+    """A body uses a construct (assignment, ...) whose text cannot be told from its conditions alone."""
 
 
 @dataclass(frozen=True)
 class Slot:
-    """One placeholder. Equal slots are evaluated once per message."""
+    """One placeholder, or one loop. Equal slots are evaluated once per message."""
 
-    code: str  # the expression's syntax tree, as text
+    code: str  # the syntax tree, as text
     part: str  # subject | html | text: where it stands decides how it is escaped
-    expression: nodes.Expr = field(compare=False, hash=False, repr=False)
+    node: nodes.Expr | nodes.For = field(compare=False, hash=False, repr=False)
+
+    @property
+    def is_loop(self) -> bool:
+        return isinstance(self.node, nodes.For)
 
     @property
     def shared(self) -> bool:
-        return names_in(self.expression) <= SHARED
+        return not self.is_loop and names_in(self.node) <= SHARED
+
+    @property
+    def evaluation(self) -> str:
+        """What is evaluated: an expression once for all parts, a loop for each, because it escapes as it prints."""
+        return f"{self.part}:{self.code}" if self.is_loop else self.code
+
+    @property
+    def finish(self) -> Callable[[str], str] | None:
+        """What follows evaluation, for where the value stands."""
+        return None if self.is_loop and self.part == "html" else _FINISH[self.part]
 
 
 @dataclass(frozen=True)
@@ -73,7 +88,10 @@ class Plan:
         self._trees = {
             part: tuple(_pieces(environment.parse(source).body, part, counter)) for part, source in sources.items()
         }
-        choices = _choices([piece for tree in self._trees.values() for piece in tree])
+        pieces = [piece for tree in self._trees.values() for piece in tree]
+        #: Recipients of a body with a loop differ in structure, not only in words: each gets a text of its own.
+        self.has_loops = any(_loops(pieces))
+        choices = _choices(pieces)
         self._outcome = _yields(environment, choices) if choices else (lambda values: ())
         self._flat: dict[Path, Flat] = {}
 
@@ -110,6 +128,8 @@ def _pieces(body: Iterable[nodes.Node], part: str, counter: Iterator[int]) -> It
                     yield Slot(repr(child), part, child)
         elif isinstance(node, nodes.If):
             yield _choice(node, part, counter)
+        elif isinstance(node, nodes.For):
+            yield Slot(repr(node), part, node)
         else:
             raise NotBatchable(type(node).__name__)
 
@@ -133,6 +153,14 @@ def _choices(pieces: Iterable[Piece]) -> list[nodes.Node]:
             rest = [nodes.If(test, body, [], []) for test, body in zip(piece.tests[1:], bodies[1:], strict=False)]
             found.append(nodes.If(piece.tests[0], bodies[0], rest, bodies[-1]))
     return found
+
+
+def _loops(pieces: Iterable[Piece]) -> Iterator[bool]:
+    for piece in pieces:
+        if isinstance(piece, Choice):
+            yield from (found for branch in piece.branches for found in _loops(branch))
+        else:
+            yield isinstance(piece, Slot) and piece.is_loop
 
 
 def _say(text: str) -> nodes.Output:
@@ -165,16 +193,26 @@ def _values(environment: MessageEnvironment, slots: tuple[Slot, ...]) -> Callabl
     """
     if not slots:
         return lambda values: ()
-    expressions = {slot.code: slot.expression for slot in slots}
-    evaluate = _yields(environment, [nodes.Output([expression]) for expression in expressions.values()])
-    order = {code: index for index, code in enumerate(expressions)}
-    finish = [(order[slot.code], _FINISH[slot.part]) for slot in slots]
+    distinct = {slot.evaluation: slot for slot in slots}
+    evaluate = _yields(environment, [_printed(slot) for slot in distinct.values()])
+    order = {evaluation: index for index, evaluation in enumerate(distinct)}
+    finish = [(order[slot.evaluation], slot.finish) for slot in slots]
 
     def printed(values: Values) -> tuple[str, ...]:
         raw = evaluate(values)
         return tuple([finisher(raw[index]) if finisher else raw[index] for index, finisher in finish])
 
     return printed
+
+
+def _printed(slot: Slot) -> nodes.Node:
+    """A statement that prints the slot in one piece; a loop with the escaping of the part in which it stands."""
+    if not isinstance(slot.node, nodes.For):
+        return nodes.Output([slot.node])
+    escaping = nodes.Keyword("autoescape", nodes.Const(slot.part == "html"))
+    whole = nodes.AssignBlock(nodes.Name("_loop", "store"), None, [slot.node])
+    captured = nodes.ScopedEvalContextModifier([escaping], [whole])
+    return nodes.Scope([captured, nodes.Output([nodes.Name("_loop", "load")])])
 
 
 def _escaped(text: str) -> str:
@@ -200,10 +238,17 @@ def _yields(environment: MessageEnvironment, body: list[nodes.Node]) -> Callable
     tree.set_environment(environment)
     code = environment.compile(tree)
     template = Template.from_code(environment, code, {})
-    root, make = template.root_render_func, template.new_context
+    root = template.root_render_func
+    free: list[Context] = []  # a context costs more to make than most values to print
 
     def evaluate(values: Values) -> tuple[str, ...]:
-        return tuple(root(make(values, True)))  # type: ignore[arg-type]  # a read-only mapping is enough
+        context = free.pop() if free else template.new_context({}, True)
+        context.parent = values  # type: ignore[assignment]  # a read-only mapping is enough
+        try:
+            return tuple(root(context))
+        finally:
+            context.parent = {}
+            free.append(context)
 
     return evaluate
 

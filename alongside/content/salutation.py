@@ -16,6 +16,8 @@ _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff\\x00-\\x
 _ZH_TITLE = {"female": "女士", "male": "先生"}
 _EN_TITLE = {"female": "Ms", "male": "Mr"}
 _LONGEST = 60
+#: Most names: nothing about them needs tidying.
+_TIDY = re.compile("[A-Za-z]+(?: [A-Za-z]+)*|[\u4e00-\u9fff]+")
 
 
 def salutation(name: str | None, gender: str | None, locale: Locale | str) -> str:
@@ -37,6 +39,8 @@ def salutation(name: str | None, gender: str | None, locale: Locale | str) -> st
 
 def tidy_name(name: str | None) -> str:
     """The name in one spacing and width, or the empty string where it is no name (digits, no letter, absurd length)."""
+    if name and len(name) <= _LONGEST and _TIDY.fullmatch(name):
+        return name
     text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", name or ""))
     text = _HAN_GAP.sub("", " ".join(re.sub(r"\s*[•‧・]\s*", "·", text).split()))
     is_name = any(map(str.isalpha, text)) and not any(map(str.isdigit, text)) and len(text) <= _LONGEST
@@ -72,17 +76,23 @@ def _english_surname(name: str) -> str | None:
 
 def _latin_surname(parts: list[str]) -> str | None:
     """The surname of a two-part name. Three and more (García López, van der Berg) are not guessed."""
-    if len(parts) != 2 or any(_ALL_HAN.search(part) for part in parts):
+    if len(parts) != 2:
+        return None
+    given, family = parts
+    if not (given.isascii() and family.isascii()) and any(_ALL_HAN.search(part) for part in parts):
         return None
     capitals = [part for part in parts if part.isupper() and len(part) > 1]
     if len(capitals) == 1:
         return capitals[0].capitalize()
-    first, last = (_plain(part) in SPELLINGS for part in parts)
+    first, last = _is_surname(given), _is_surname(family)
     if first and last:
         return None  # Wei Zhang or Zhang Wei: both are surnames
-    return parts[0] if first else parts[1]
+    return given if first else family
 
 
-def _plain(part: str) -> str:
-    decomposed = unicodedata.normalize("NFD", part.lower())
-    return "".join(char for char in decomposed if not unicodedata.combining(char))
+def _is_surname(part: str) -> bool:
+    lowered = part.lower()
+    if not lowered.isascii():
+        decomposed = unicodedata.normalize("NFD", lowered)
+        lowered = "".join(char for char in decomposed if not unicodedata.combining(char))
+    return lowered in SPELLINGS

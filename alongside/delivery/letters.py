@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import date
+from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from alongside.channels.base import Addressee, Letter
-from alongside.content import BatchGroup, ContentCatalogue, RenderFailed
+from alongside.content import BatchGroup, ContentCatalogue, RenderFailed, salutation
 from alongside.content.message import CompiledMessage
-from alongside.content.standard import HospitalWords, built_in_values
+from alongside.content.standard import HospitalWords
 from alongside.delivery.recheck import Checked, Ready, gate_name
 from alongside.ledger.claims import Claim
 from alongside.model.enums import DeliveryMode, Gate, Locale
 from alongside.model.errors import Refused
-from alongside.model.tokens import sign_token
+from alongside.model.tokens import TokenSigner
 from alongside.settings import HospitalSettings
 
 
@@ -60,12 +60,12 @@ class Press:
         return letters
 
     def _may_not_be_said(self, compiled: CompiledMessage, group: BatchGroup) -> bool:
-        """Lint the text that a group shares, as its first recipient reads it.
+        """Lint the text that a group shares, as its first recipient reads it; a text of one's own always.
 
         Planning has linted every message with its own values; what is new here are names and links, and rules that
         were changed since.
         """
-        first = BatchGroup(group.skeleton, group.rows[:1])
+        first = group if len(group.rows) == 1 else BatchGroup(group.skeleton, group.rows[:1])
         found = self.catalogue.linter.lint_group(first, compiled.purpose, compiled.locale, compiled.channel)
         return any(one.critical for findings in found.values() for one in findings)
 
@@ -80,23 +80,36 @@ class Press:
     def _values(self, compiled: CompiledMessage, checked: Checked) -> list[dict[str, Any]]:
         words = HospitalWords.of(self.settings.hospital, compiled.locale)
         zone = ZoneInfo(self.settings.hospital.time_zone)
-        today = checked.planned_at.astimezone(zone).date()
-        return [self._value(one, words, today, compiled.locale) for one in checked.ready]
+        common = {"hospital": words, "today": checked.planned_at.astimezone(zone).date().isoformat()}
+        own = self._own_values(compiled.reads, compiled.locale)
+        return [{**(one.variables.get("v") or {}), **common, **own(one)} for one in checked.ready]
 
-    def _value(self, one: Ready, words: HospitalWords, today: date, locale: Locale) -> dict[str, Any]:
-        variables: Mapping[str, Any] = one.variables.get("v") or {}
-        return {
-            **variables,
-            **built_in_values(
-                name=one.identity.name,
-                gender=one.identity.gender or one.variables.get("gender"),
-                locale=locale,
-                hospital=words,
-                unsubscribe_url=f"{self.public_url}/u/{sign_token(self.secret, 'unsubscribe', one.key)}",
-                preferences_url=f"{self.public_url}/p/{sign_token(self.secret, 'preferences', one.key)}",
-                today=today,
-            ),
-        }
+    def _own_values(self, reads: Collection[str], locale: Locale) -> Callable[[Ready], dict[str, Any]]:
+        """The built-in values of one message; links and openings that no body reads are not made.
+
+        The unsubscribe link always is: it also stands in a header.
+        """
+        opens, prefers = "salutation" in reads, "preferences_url" in reads
+
+        def values(one: Ready) -> dict[str, Any]:
+            contact = one.contact
+            found = {"name": contact.name, "unsubscribe_url": f"{self.public_url}/u/{self._sign_unsubscribe(one.key)}"}
+            if opens:
+                gender = contact.gender or one.variables.get("gender")
+                found["salutation"] = salutation(contact.name, gender, locale)
+            if prefers:
+                found["preferences_url"] = f"{self.public_url}/p/{self._sign_preferences(one.key)}"
+            return found
+
+        return values
+
+    @cached_property
+    def _sign_unsubscribe(self) -> TokenSigner:
+        return TokenSigner(self.secret, "unsubscribe")
+
+    @cached_property
+    def _sign_preferences(self) -> TokenSigner:
+        return TokenSigner(self.secret, "preferences")
 
     def _letter(
         self, held: Claim, locale: Locale, subject: str, text: str, html: str, addressees: tuple[Addressee, ...]

@@ -17,9 +17,9 @@ DEMO_KEYS = frozenset({"SG.stand-in", "SG.demo", "SG.test"})
 _DOCUMENTATION = ("example", "example.com", "example.net", "example.org")
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Destination:
-    """The address that a message really goes to in this mode, or why it goes nowhere."""
+    """The address that a message really goes to in this mode, or why it goes nowhere. Made once per message."""
 
     address: str = ""
     refused: str = ""

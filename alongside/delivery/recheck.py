@@ -13,7 +13,7 @@ from alongside.delivery.modes import destination
 from alongside.ledger import recipients, suppressions
 from alongside.ledger.claims import Claim
 from alongside.ledger.recipients import Recipient, Standing
-from alongside.ledger.vault import Identity, Vault
+from alongside.ledger.vault import Contact, Vault
 from alongside.model.enums import DeliveryMode, Gate, Purpose
 from alongside.outreach.quiet_hours import earliest_send
 from alongside.settings import HospitalSettings
@@ -25,7 +25,7 @@ class Ready:
 
     key: str
     address: str = field(repr=False)
-    identity: Identity = field(repr=False)
+    contact: Contact = field(repr=False)
     variables: Mapping[str, Any] = field(repr=False)
     template_hash: str
 
@@ -67,28 +67,25 @@ def recheck(
     VaultUnavailable : names and addresses cannot be read
     Refused : a fictional contact in live mode
     """
-    waiting = recipients.waiting_recipients(connection, held.batch_id)
+    waiting = recipients.waiting_recipients(connection, held.batch_id, held.purpose, held.channel.value, patient_now)
     facts = _facts(connection, held, waiting, vault, patient_now)
     hours = _Hours(settings, held.purpose, patient_now)
     allowed = settings.delivery.staging_allow
     checked = Checked([], recipients.planned_for(connection, held.batch_id) or patient_now)
     for one in waiting:
-        gate = facts.closed_gate(one.person_id)
-        later = None if gate else hours.later(one.variables)
-        if gate or later:
-            if gate:
-                checked.withheld[one.key] = gate
-            elif later:
-                checked.postponed[one.key] = later
-            continue
-        identity, blind = facts.identities[one.person_id], facts.blinds[one.person_id]
-        goes = destination(mode, identity.email or "", one.key, allowed)
-        if goes.refused:
-            checked.withheld[one.key] = goes.refused
-            continue
-        if blind != one.address_blind:
-            checked.readdressed[one.key] = blind
-        checked.ready.append(Ready(one.key, goes.address, identity, one.variables, one.template_hash))
+        if gate := facts.closed_gate(one.person_id):
+            checked.withheld[one.key] = gate
+        elif later := hours.later(one.variables):
+            checked.postponed[one.key] = later
+        else:
+            contact, blind = facts.contacts[one.person_id], facts.blinds[one.person_id]
+            goes = destination(mode, contact.email or "", one.key, allowed)
+            if goes.refused:
+                checked.withheld[one.key] = goes.refused
+                continue
+            if blind != one.address_blind:
+                checked.readdressed[one.key] = blind
+            checked.ready.append(Ready(one.key, goes.address, contact, one.variables, one.template_hash))
     return checked
 
 
@@ -97,7 +94,7 @@ class _Facts:
     """What the ledger and the vault say of a batch's recipients now."""
 
     consent: Standing
-    identities: Mapping[str, Identity]
+    contacts: Mapping[str, Contact]
     blinds: Mapping[str, str]  # person_id -> blind index of the present address
     suppressed: Mapping[str, str]
 
@@ -118,14 +115,13 @@ def _facts(
     connection: Connection, held: Claim, waiting: Sequence[Recipient], vault: Vault, patient_now: datetime
 ) -> _Facts:
     channel = held.channel.value
-    people = {one.person_id: one.sealed for one in waiting}
-    identities = {person: vault.unseal(person, bytes(sealed)) for person, sealed in people.items() if sealed}
-    blinds = {person: vault.blind_index("email", one.email) for person, one in identities.items() if one.email}
+    contacts = {one.person_id: vault.unseal_contact(one.person_id, bytes(one.sealed)) for one in waiting if one.sealed}
+    blinds = {person: vault.blind_index("email", one.email) for person, one in contacts.items() if one.email}
     return _Facts(
-        consent=recipients.standing_consent(connection, people, held.purpose, channel, patient_now),
-        identities=identities,
+        consent=recipients.standing_consent(connection, waiting, held.purpose, channel, patient_now),
+        contacts=contacts,
         blinds=blinds,
-        suppressed=suppressions.suppressed(connection, set(blinds.values()), channel, held.purpose),
+        suppressed=suppressions.suppressed(connection, blinds.values(), channel, held.purpose),
     )
 
 

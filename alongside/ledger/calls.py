@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -18,7 +19,7 @@ from sqlalchemy.engine import Connection
 from alongside.ledger.claims import Claim
 from alongside.ledger.engine import Ledger
 from alongside.ledger.failpoints import failpoint
-from alongside.ledger.groups import in_keys
+from alongside.ledger.groups import in_bound_keys, in_keys, key_list
 from alongside.ledger.messages import states_before
 from alongside.ledger.pauses import not_paused
 from alongside.ledger.schema import attempt, batch, message
@@ -83,21 +84,40 @@ def begin_call(
     readdressed : key -> blind index of the address they go to now, where it is not the planned one
     """
     with ledger.begin() as connection:
-        changed = connection.execute(
-            batch.update()
-            .where(*_mine(held), batch.c.state == BatchState.CLAIMED.value, batch.c.lease_until > now, not_paused())
-            .values(state=BatchState.CALLING.value, lease_until=now + timedelta(seconds=lease_seconds), updated_at=now)
-        )
-        if changed.rowcount != 1:
+        until = now + timedelta(seconds=lease_seconds)
+        mine = {"b_batch": held.batch_id, "b_attempt": held.attempt_id, "b_now": now}
+        if connection.execute(_CALL, {**mine, "b_until": until}).rowcount != 1:
             return False
         _withhold(connection, withheld or {}, now)
         _postpone(connection, held, postponed or {}, now)
         for key, blind in (readdressed or {}).items():
             connection.execute(message.update().where(message.c.message_key == key).values(address_blind=blind))
-        connection.execute(attempt.update().where(attempt.c.attempt_id == held.attempt_id).values(called_at=now))
+        connection.execute(_CALLED, {"b_attempt": held.attempt_id, "b_now": now})
         failpoint("call.before_commit")
     failpoint("call.after")
     return True
+
+
+# Statements of every batch are built once: for a batch of a hundred, building them again would cost more than running
+# them.
+_NOW = sa.bindparam("b_now", type_=batch.c.updated_at.type)
+_UNTIL = sa.bindparam("b_until", type_=batch.c.lease_until.type)
+_OWN = (batch.c.batch_id == sa.bindparam("b_batch"), batch.c.attempt_id == sa.bindparam("b_attempt"))
+_OWN_ATTEMPT = attempt.c.attempt_id == sa.bindparam("b_attempt")
+_CALL = (
+    batch.update()
+    .where(*_OWN, batch.c.state == BatchState.CLAIMED.value, batch.c.lease_until > _NOW, not_paused())
+    .values(state=BatchState.CALLING.value, lease_until=_UNTIL, updated_at=_NOW)
+)
+_CALLED = attempt.update().where(_OWN_ATTEMPT).values(called_at=_NOW)
+_FINISHED = (
+    attempt.update()
+    .where(_OWN_ATTEMPT)
+    .values(
+        finished_at=_NOW,
+        **{name: sa.bindparam(f"b_{name}") for name in ("outcome", "http_status", "accepted", "rejected", "detail")},
+    )
+)
 
 
 def settle_uncalled(
@@ -178,36 +198,61 @@ def settle(ledger: Ledger, held: Claim, result: Settlement, *, now: datetime, pa
 
 def _close(connection: Connection, held: Claim, result: Settlement, now: datetime) -> bool:
     """Move the batch out of `calling`; False when another attempt owns it."""
-    values: dict[str, Any] = {"lease_until": None, "updated_at": now}
+    values: dict[str, Any] = {"b_batch": held.batch_id, "b_attempt": held.attempt_id, "b_now": now}
     if result.outcome == "retryable":
-        values |= {"state": BatchState.PLANNED.value, "attempt_id": None, "not_before": result.not_before}
-        values["attempts"] = batch.c.attempts + (1 if result.burn else 0)
-    elif result.unknown:
-        values["state"] = BatchState.UNKNOWN.value
+        values |= {"b_not_before": result.not_before, "b_burnt": int(result.burn)}
+        return connection.execute(_RETURN, values).rowcount == 1
+    if result.unknown:
+        state = BatchState.UNKNOWN
     else:
-        values["state"] = (BatchState.REJECTED if result.outcome == "rejected" else BatchState.ACCEPTED).value
-    states = (BatchState.CALLING.value, BatchState.UNKNOWN.value)
-    return (
-        connection.execute(batch.update().where(*_mine(held), batch.c.state.in_(states)).values(**values)).rowcount == 1
+        state = BatchState.REJECTED if result.outcome == "rejected" else BatchState.ACCEPTED
+    return connection.execute(_CLOSE, {**values, "b_state": state.value}).rowcount == 1
+
+
+_CALLED_STATES = batch.c.state.in_((BatchState.CALLING.value, BatchState.UNKNOWN.value))
+_CLOSE = (
+    batch.update().where(*_OWN, _CALLED_STATES).values(state=sa.bindparam("b_state"), lease_until=None, updated_at=_NOW)
+)
+_RETURN = (
+    batch.update()
+    .where(*_OWN, _CALLED_STATES)
+    .values(
+        state=BatchState.PLANNED.value,
+        attempt_id=None,
+        lease_until=None,
+        not_before=sa.bindparam("b_not_before", type_=batch.c.not_before.type),
+        attempts=batch.c.attempts + sa.bindparam("b_burnt", type_=sa.Integer),
+        updated_at=_NOW,
     )
+)
 
 
 def _accept(connection: Connection, held: Claim, keys: Sequence[str], now: datetime, patient_now: datetime) -> None:
     """Forward to `accepted`; a message that an event has moved further meanwhile keeps its state."""
     if not keys:
         return
+    values = {
+        "b_keys": key_list(connection, keys),
+        "b_accepted_at": patient_now,
+        "b_attempt": held.attempt_id,
+        "b_now": now,
+    }
+    connection.execute(_accepting(connection.dialect.name == "postgresql"), values)
+
+
+@cache
+def _accepting(postgresql: bool) -> sa.Update:
     behind = message.c.state.in_(states_before(MessageState.ACCEPTED))
-    connection.execute(
+    accepted_at = sa.bindparam("b_accepted_at", type_=message.c.accepted_at.type)
+    return (
         message.update()
-        .where(in_keys(connection, message.c.message_key, keys), message.c.accepted_at.is_(None) | behind)
+        .where(in_bound_keys(postgresql, message.c.message_key, "b_keys"), message.c.accepted_at.is_(None) | behind)
         .values(
             state=sa.case((behind, MessageState.ACCEPTED.value), else_=message.c.state),
-            accepted_at=sa.func.coalesce(
-                message.c.accepted_at, sa.bindparam(None, patient_now, message.c.accepted_at.type)
-            ),
-            attempt_id=held.attempt_id,
+            accepted_at=sa.func.coalesce(message.c.accepted_at, accepted_at),
+            attempt_id=sa.bindparam("b_attempt"),
             reason=None,
-            updated_at=now,
+            updated_at=_NOW,
         )
     )
 
@@ -349,8 +394,17 @@ def split_off(
     return new_id
 
 
-def _finish(connection: Connection, held: Claim, now: datetime, **values: Any) -> None:
-    values["detail"] = (values.get("detail") or "")[:500] or None
-    connection.execute(
-        attempt.update().where(attempt.c.attempt_id == held.attempt_id).values(finished_at=now, **values)
-    )
+def _finish(
+    connection: Connection,
+    held: Claim,
+    now: datetime,
+    *,
+    outcome: str | None,
+    detail: str,
+    http_status: int | None = None,
+    accepted: int = 0,
+    rejected: int = 0,
+) -> None:
+    counts = {"b_outcome": outcome, "b_http_status": http_status, "b_accepted": accepted, "b_rejected": rejected}
+    mine = {"b_attempt": held.attempt_id, "b_now": now, "b_detail": detail[:500] or None}
+    connection.execute(_FINISHED, {**counts, **mine})

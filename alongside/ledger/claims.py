@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import sqlalchemy as sa
@@ -61,19 +62,14 @@ def claim(
     now : wall time, for leases
     due : patient time, against `not_before`
     """
+    until = now + timedelta(seconds=lease_seconds)
     with ledger.begin() as connection:
         row = _next(connection, scope, now, due)
         if row is None:
             return None
-        until = now + timedelta(seconds=lease_seconds)
-        connection.execute(
-            batch.update()
-            .where(batch.c.batch_id == row.batch_id)
-            .values(state=BatchState.CLAIMED.value, attempt_id=attempt_id, lease_until=until, updated_at=now)
-        )
-        connection.execute(
-            attempt.insert().values(attempt_id=attempt_id, batch_id=row.batch_id, worker=worker[:80], claimed_at=now)
-        )
+        mine = {"b_batch": row.batch_id, "b_attempt": attempt_id, "b_now": now}
+        connection.execute(_TAKE, {**mine, "b_until": until})
+        connection.execute(_ATTEMPT, {**mine, "b_worker": worker[:80]})
         failpoint("claim.before_commit")
     failpoint("claim.after")
     return Claim(
@@ -92,22 +88,49 @@ def claim(
     )
 
 
+# Statements are built once: for a batch of a hundred, building them again would cost more than running them.
+_NOW = sa.bindparam("b_now", type_=batch.c.updated_at.type)
+_TAKE = (
+    batch.update()
+    .where(batch.c.batch_id == sa.bindparam("b_batch"))
+    .values(
+        state=BatchState.CLAIMED.value,
+        attempt_id=sa.bindparam("b_attempt"),
+        lease_until=sa.bindparam("b_until", type_=batch.c.lease_until.type),
+        updated_at=_NOW,
+    )
+)
+_ATTEMPT = attempt.insert().values(
+    attempt_id=sa.bindparam("b_attempt"),
+    batch_id=sa.bindparam("b_batch"),
+    worker=sa.bindparam("b_worker"),
+    claimed_at=_NOW,
+)
+
+
 def _next(connection: Connection, scope: Scope, now: datetime, due: datetime) -> Row[Any] | None:
+    for query in _ready(scope):
+        if (row := connection.execute(query, {"b_now": now, "b_due": due}).first()) is not None:
+            return row
+    return None
+
+
+@lru_cache(maxsize=64)
+def _ready(scope: Scope) -> tuple[sa.Select[Any], ...]:
+    """Queries for the next batch: first what waits, then what somebody claimed and did not send in time."""
+    due = sa.bindparam("b_due", type_=batch.c.not_before.type)
     waiting = sa.and_(
         batch.c.state == BatchState.PLANNED.value, sa.or_(batch.c.not_before.is_(None), batch.c.not_before <= due)
     )
-    abandoned = sa.and_(batch.c.state == BatchState.CLAIMED.value, batch.c.lease_until < now)
-    for ready in (waiting, abandoned):
-        query = (
-            sa.select(batch)
-            .where(ready, *claimable(scope), batch.c.attempts < scope.max_attempts)
-            .order_by(batch.c.not_before.nulls_first(), batch.c.batch_id)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        )
-        if (row := connection.execute(query).first()) is not None:
-            return row
-    return None
+    abandoned = sa.and_(batch.c.state == BatchState.CLAIMED.value, batch.c.lease_until < _NOW)
+    return tuple(
+        sa.select(batch)
+        .where(ready, *claimable(scope), batch.c.attempts < scope.max_attempts)
+        .order_by(batch.c.not_before.nulls_first(), batch.c.batch_id)
+        .limit(1)
+        .with_for_update(skip_locked=True)
+        for ready in (waiting, abandoned)
+    )
 
 
 def claimable(scope: Scope) -> list[sa.ColumnElement[bool]]:

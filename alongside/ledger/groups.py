@@ -24,6 +24,14 @@ def in_keys(connection: Connection, column: sa.ColumnElement[str], keys: Collect
     return column.in_(sa.select(values.c.value))
 
 
+def in_bound_keys(postgresql: bool, column: sa.ColumnElement[str], name: str) -> sa.ColumnElement[bool]:
+    """The same for a statement that is built once: the value `key_list` is bound to `name` when it is executed."""
+    if postgresql:
+        return column == sa.any_(sa.bindparam(name, type_=sa.ARRAY(sa.String)))
+    values = sa.func.json_each(sa.bindparam(name, type_=sa.String)).table_valued("value")
+    return column.in_(sa.select(values.c.value))
+
+
 def in_keys_sql(connection: Connection, column: str, name: str) -> str:
     """The same as text, for the value `key_list` bound to `:name`."""
     if connection.dialect.name == "postgresql":

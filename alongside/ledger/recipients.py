@@ -1,8 +1,8 @@
-"""A batch's messages with what the last look needs to know of each recipient, in three queries for the whole batch."""
+"""A batch's messages with what the last look needs to know of each recipient, in one query for the whole batch."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,6 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from alongside.ledger import consent, schema
-from alongside.ledger.groups import in_keys_sql, key_list, members
 from alongside.model.enums import Decision
 
 
@@ -23,6 +22,8 @@ class Recipient:
     Attributes
     ----------
     person_id : the survivor, where people were merged
+    granted : the person agreed to the purpose, said nothing but yes, and is known by one record. Whoever said anything
+        else, or is known by several, is `doubtful`: only the whole rule tells
     sealed : the vault's record; None when the vault knows nobody of this id
     address_blind : the address that the message was planned for
     """
@@ -33,25 +34,46 @@ class Recipient:
     template_hash: str
     variables: dict[str, Any] = field(repr=False)
     sealed: bytes | None = field(repr=False)
+    granted: bool
+    doubtful: bool
 
 
+# COALESCE around the state keeps SQLite, which has no statistics, from reading every planned message of the ledger
+# through the index on it; a batch's messages are found by their batch.
 _WAITING = """
-SELECT m.message_key, COALESCE(p.survivor_id, m.person_id), m.address_blind, m.template_hash,
-       CAST(m.variables AS TEXT), v.sealed
-FROM message AS m
-LEFT JOIN person AS p ON p.person_id = m.person_id
-LEFT JOIN vault_person AS v ON v.person_id = COALESCE(p.survivor_id, m.person_id)
-WHERE m.batch_id = :batch_id AND m.state = 'planned'
-ORDER BY m.message_key
+SELECT w.message_key, w.living, w.address_blind, w.template_hash, w.variables, v.sealed,
+       (SELECT MAX(CASE WHEN e.decision <> 'permit' THEN 2 WHEN e.purpose = :purpose THEN 1 ELSE 0 END)
+        FROM consent_event AS e
+        WHERE e.person_id = w.living AND e.purpose IN (:purpose, :abroad) AND e.channel IN (:channel, '*')
+              AND e.decided_at <= :as_of),
+       EXISTS (SELECT 1 FROM person AS other WHERE other.survivor_id = w.living)
+FROM (
+    SELECT m.message_key, COALESCE(p.survivor_id, m.person_id) AS living, m.address_blind, m.template_hash,
+           CAST(m.variables AS TEXT) AS variables
+    FROM message AS m
+    LEFT JOIN person AS p ON p.person_id = m.person_id
+    WHERE m.batch_id = :batch_id AND COALESCE(m.state, '') = 'planned'
+) AS w
+LEFT JOIN vault_person AS v ON v.person_id = w.living
+ORDER BY w.message_key
 """
 
 
-def waiting_recipients(connection: Connection, batch_id: str) -> list[Recipient]:
-    """The batch's messages that still wait: an event may have moved others while the batch lay waiting."""
-    rows = connection.execute(sa.text(_WAITING), {"batch_id": batch_id}).tuples()
+def waiting_recipients(
+    connection: Connection, batch_id: str, purpose: str, channel: str, as_of: datetime
+) -> list[Recipient]:
+    """The batch's messages that still wait: an event may have moved others while the batch lay waiting.
+
+    Parameters
+    ----------
+    purpose, channel : for which consent is asked
+    as_of : patient time; decisions after it do not count
+    """
+    query = sa.text(_WAITING).bindparams(sa.bindparam("as_of", as_of, schema.Utc()))
+    values = {"batch_id": batch_id, "purpose": purpose, "abroad": consent.CROSS_BORDER, "channel": channel}
     return [
-        Recipient(key, person, blind, template, orjson.loads(variables), sealed)
-        for key, person, blind, template, variables, sealed in rows
+        Recipient(key, person, blind, template, orjson.loads(variables), sealed, said == 1, said == 2 or bool(merged))
+        for key, person, blind, template, variables, sealed, said, merged in connection.execute(query, values).tuples()
     ]
 
 
@@ -59,14 +81,6 @@ def planned_for(connection: Connection, batch_id: str) -> datetime | None:
     """Patient time for which the batch's messages were planned; None for an empty batch."""
     query = sa.select(schema.message.c.planned_at).where(schema.message.c.batch_id == batch_id).limit(1)
     return connection.execute(query).scalar()
-
-
-_DECIDED = """
-SELECT COALESCE(p.survivor_id, e.person_id), e.purpose, MAX(CASE WHEN e.decision = 'deny' THEN 1 ELSE 0 END)
-FROM consent_event AS e LEFT JOIN person AS p ON p.person_id = e.person_id
-WHERE {people} AND e.purpose IN (:purpose, :abroad) AND e.channel IN (:channel, '*') AND e.decided_at <= :as_of
-GROUP BY 1, 2
-"""
 
 
 @dataclass(frozen=True)
@@ -78,32 +92,19 @@ class Standing:
 
 
 def standing_consent(
-    connection: Connection, living: Collection[str], purpose: str, channel: str, as_of: datetime
+    connection: Connection, waiting: Sequence[Recipient], purpose: str, channel: str, as_of: datetime
 ) -> Standing:
     """The rule of `alongside.ledger.consent` for one batch.
 
-    Whoever never withdrew anything is settled by one count (its sixth sentence); only the others are decided one by
-    one, by the rule itself.
+    Whoever said nothing but yes and is one record is settled by having granted (the rule's sixth sentence); only
+    the others are decided by the rule itself.
     """
-    ids = members(connection, living)
-    query = sa.text(_DECIDED.format(people=in_keys_sql(connection, "e.person_id", "ids"))).bindparams(
-        sa.bindparam("as_of", as_of, schema.Utc())
-    )
-    values: Mapping[str, Any] = {
-        "ids": key_list(connection, ids),
-        "purpose": purpose,
-        "abroad": consent.CROSS_BORDER,
-        "channel": channel,
-    }
-    permitted: set[str] = set()
-    doubtful: dict[str, list[str]] = {purpose: [], consent.CROSS_BORDER: []}
-    for person, about, denied in connection.execute(query, values).tuples():
-        if denied:
-            doubtful[about].append(person)
-        elif about == purpose:
-            permitted.add(person)
-    decided = consent.decide(connection, doubtful[purpose], purpose, channel, as_of)
-    abroad = consent.decide(connection, doubtful[consent.CROSS_BORDER], consent.CROSS_BORDER, channel, as_of)
+    permitted = {one.person_id for one in waiting if one.granted and not one.doubtful}
+    doubtful = sorted({one.person_id for one in waiting if one.doubtful})
+    if not doubtful:
+        return Standing(frozenset(permitted), frozenset())
+    decided = consent.decide(connection, doubtful, purpose, channel, as_of)
+    abroad = consent.decide(connection, doubtful, consent.CROSS_BORDER, channel, as_of)
     permitted |= {person for person, (decision, _) in decided.items() if decision is Decision.PERMIT}
     kept = frozenset(person for person, (decision, _) in abroad.items() if decision is Decision.DENY)
     return Standing(frozenset(permitted), kept)

@@ -15,6 +15,20 @@ def sign_token(secret: bytes, use: str, message_key: str) -> str:
     return base64.urlsafe_b64encode(body + _tag(secret, use, body)).rstrip(b"=").decode()
 
 
+class TokenSigner:
+    """`sign_token` with its key and use worked in once: for signing a link for each message of a batch."""
+
+    def __init__(self, secret: bytes, use: str) -> None:
+        self._begun = hmac.new(secret, _domain(use), "sha256")
+
+    def __call__(self, message_key: str) -> str:
+        """The same as `sign_token(secret, use, message_key)`."""
+        body = bytes.fromhex(message_key)
+        state = self._begun.copy()
+        state.update(body)
+        return base64.urlsafe_b64encode(body + state.digest()[:_TAG]).rstrip(b"=").decode()
+
+
 def read_token(secret: bytes, use: str, token: str) -> str | None:
     """The message key, or None when the token is truncated, forged or meant for another use."""
     if len(token) > 128 or not token.isascii():
@@ -30,4 +44,8 @@ def read_token(secret: bytes, use: str, token: str) -> str | None:
 
 
 def _tag(secret: bytes, use: str, body: bytes) -> bytes:
-    return hmac.digest(secret, b"token\x00" + use.encode() + b"\x00" + body, "sha256")[:_TAG]
+    return hmac.digest(secret, _domain(use) + body, "sha256")[:_TAG]
+
+
+def _domain(use: str) -> bytes:
+    return b"token\x00" + use.encode() + b"\x00"

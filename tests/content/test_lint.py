@@ -171,6 +171,48 @@ def test_linting_a_batch_equals_linting_each_message(rows: list[dict[str, str]],
     assert seen == set(range(len(rows)))
 
 
+def _looping(html: str, text: str) -> CompiledMessage:
+    sources = {"subject": "根{% for item in items %}{{ item }}{% endfor %}", "html": html, "text": text}
+    return CompiledMessage("loop", TRICKY.channel, TRICKY.locale, TRICKY.definition, sources, "", TRICKY.environment)
+
+
+LOOPS = [
+    _looping(
+        '<p>根{% for item in items %}<b>{{ item }}</b>{% if item %}</p><p>保{% endif %}{% endfor %}证</p>',
+        "永不{% for item in items %}{{ item }}\n\n{% else %}复发{% endfor %}\n根{{ last }}",
+    ),
+    _looping(
+        '<p title="{% for item in items %}{{ item }}{% endfor %}">{{ last }}</p>'
+        '{% for item in items %}<a href="{{ item }}">退订{{ last }}</a>{% endfor %}',
+        "{% for item in items %}- {{ item }}\n{% endfor %}来源：{{ last }}",
+    ),
+    _looping(
+        '<p {% for item in items %}lang="{{ item }}">治{% endfor %}</p>'
+        "<!-- {% for item in items %}--> 根治{% endfor %}",
+        "{% for item in items %}{% for one in items %}{{ one }}{% endfor %}{{ item }}{% endfor %}",
+    ),
+]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    message=st.sampled_from(LOOPS),
+    items=st.lists(st.one_of(CHARACTERS, WORDS, st.just("<i>治")), max_size=4),
+    last=WORDS,
+    purpose=st.sampled_from(list(Purpose)),
+)
+def test_a_loop_is_linted_as_it_is_read(
+    message: CompiledMessage, items: list[str], last: str, purpose: Purpose
+) -> None:
+    """What is known of the shared text must not hide what the loop prints, wherever it stands."""
+    values = {"items": items, "last": last}
+    linter = Linter(SHIPPED.rules)
+    (group,) = message.batch([values])
+    assert group.skeleton == message.render_plainly(values) == message.render(values)
+    found = linter.lint_group(group, purpose, Locale.ZH_CN, Channel.EMAIL)
+    assert found == {0: linter.lint(group.skeleton, purpose, Locale.ZH_CN, Channel.EMAIL)}
+
+
 def test_a_hostile_value_stops_its_own_message_only(catalogue: ContentCatalogue) -> None:
     compiled = catalogue.compiled("follow_up/visit_survey", Channel.EMAIL, Locale.ZH_CN)
     base: dict[str, Any] = catalogue.preview_values(compiled.name, Locale.ZH_CN)

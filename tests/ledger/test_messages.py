@@ -44,7 +44,7 @@ def states(ledger: Ledger) -> dict[str, int]:
 
 def keys_of(ledger: Ledger, held: Claim) -> list[str]:
     with ledger.reading() as connection:
-        return [one.key for one in waiting_recipients(connection, held.batch_id)]
+        return [one.key for one in waiting_recipients(connection, held.batch_id, "education", "email", NOON)]
 
 
 # -------------------------------------------------------------------------------------------------------------- plan

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.engine import Connection
 
 from alongside.ledger import Ledger, consent, schema
 from alongside.ledger.consent import ConsentEvent
+from alongside.ledger.messages import plan_batches
 from alongside.ledger.recipients import standing_consent, waiting_recipients
 from alongside.model.enums import Decision
-from tests.fakes import key_of, plan
+from tests.fakes import key_of, plan, plan_rows
 
 DAY_0 = datetime(2026, 1, 1, tzinfo=UTC)
 _EXAMPLE = count()
@@ -52,12 +56,24 @@ def test_the_short_way_agrees_with_the_rule(
             for who, purpose, channel, decision, day, evidence in events
         ]
         consent.record(connection, said, DAY_0)
-        living = [people[0], *people[2:]] if merged else people
-        short = standing_consent(connection, living, "education", "email", now)
-        rule = consent.decide(connection, living, "education", "email", now)
+        batch_id = _batch(connection, people, example)
+        asked = ("education", "email", now)
+        waiting = waiting_recipients(connection, batch_id, *asked)
+        short = standing_consent(connection, waiting, *asked)
+        living = {one.person_id for one in waiting}
+        rule = consent.decide(connection, living, *asked)
         abroad = consent.decide(connection, living, consent.CROSS_BORDER, "email", now)
+    assert living == ({people[0], *people[2:]} if merged else set(people))
     assert short.permitted == {person for person, (found, _) in rule.items() if found is Decision.PERMIT}
-    assert short.kept_at_home == {person for person, (found, _) in abroad.items() if found is Decision.DENY}
+    assert short.kept_at_home & living == {person for person, (found, _) in abroad.items() if found is Decision.DENY}
+
+
+def _batch(connection: Connection, people: Sequence[str], example: int) -> str:
+    keys = [key_of(10 * example + number) for number in range(len(people))]
+    rows = plan_rows(range(len(people)), message_key=keys, person_id=people)
+    names = {"run_id": "r", "campaign": f"c{example}"}
+    plan_batches(connection, rows, **names, planned_at=DAY_0, now=DAY_0, batch_size=1000)
+    return "b" + keys[0]
 
 
 def test_merged_people_are_read_as_their_survivor(ledger: Ledger) -> None:
@@ -70,7 +86,22 @@ def test_merged_people_are_read_as_their_survivor(ledger: Ledger) -> None:
         vault = schema.vault_person.insert().values(person_id="p-survivor", sealed=b"\x01sealed", updated_at=DAY_0)
         connection.execute(vault)
         batch_id = connection.scalar(sa.select(schema.batch.c.batch_id))
-        first, second = waiting_recipients(connection, str(batch_id))
+        first, second = waiting_recipients(connection, str(batch_id), "education", "email", DAY_0)
     assert (first.key, first.person_id, bytes(first.sealed or b"")) == (key_of(1), "p-survivor", b"\x01sealed")
     assert (second.person_id, second.sealed) == (f"p{2:016x}", None)
     assert first.variables == {"age_band": "60-74"}
+
+
+def test_a_batch_is_read_without_looking_at_the_others(tmp_path: Path) -> None:
+    """SQLite would otherwise read every message of that state in the whole ledger, for each batch again."""
+    ledger = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
+    seen: list[str] = []
+    plan(ledger, range(20), batch_size=5)
+    sa.event.listen(ledger.engine, "before_cursor_execute", lambda *call: seen.append(call[2]))
+    with ledger.reading() as connection:
+        batch_id = str(connection.scalar(sa.select(schema.batch.c.batch_id)))
+        assert len(waiting_recipients(connection, batch_id, "education", "email", DAY_0)) == 5
+        blanks = (None,) * seen[-1].count("?")
+        found = [str(row[-1]) for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {seen[-1]}", blanks)]
+    assert any("ix_message_batch_id" in step for step in found)
+    assert not any("ix_message_state" in step for step in found)

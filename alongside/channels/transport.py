@@ -1,0 +1,51 @@
+"""What is the same for every vendor that speaks HTTP: how long to wait, and what a broken connection means."""
+
+from __future__ import annotations
+
+import email.utils
+from collections.abc import Mapping
+from datetime import UTC
+
+import aiohttp
+
+from alongside.model.errors import DeliveryError, OutcomeUnknown, Refused, Retryable
+
+SHORTEST_WAIT, LONGEST_WAIT = 0.05, 900.0
+
+
+def retry_after(headers: Mapping[str, str], now: float, *, otherwise: float = 1.0) -> float:
+    """Seconds to wait by `Retry-After` (seconds or a date, RFC 9110 10.2.3), between 0.05 and 900.
+
+    Parameters
+    ----------
+    now : seconds since the epoch, against a date
+    otherwise : seconds when the header is missing or is not understood
+    """
+    text = headers.get("Retry-After", "").strip()
+    wait = otherwise if not text else _seconds(text, now, otherwise)
+    return min(max(wait, SHORTEST_WAIT), LONGEST_WAIT)
+
+
+def _seconds(text: str, now: float, otherwise: float) -> float:
+    if text.isascii() and text.replace(".", "", 1).isdigit():
+        return float(text)
+    try:
+        moment = email.utils.parsedate_to_datetime(text)
+    except (TypeError, ValueError):
+        return otherwise
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now
+
+
+def broken(error: Exception, vendor: str, setting: str) -> DeliveryError | Refused:
+    """What a failed request means: before its first byte nothing can have been accepted.
+
+    Parameters
+    ----------
+    setting : the address's name, for the remedy
+    """
+    name = type(error).__name__
+    if isinstance(error, aiohttp.ClientConnectorCertificateError | aiohttp.InvalidURL):
+        return Refused(name, where=vendor, remedy=f"Check {setting} and the certificates.")
+    if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError):
+        return Retryable(f"no connection ({name})", where=vendor)
+    return OutcomeUnknown(f"no answer ({name})", where=vendor)
