@@ -12,8 +12,12 @@ The rule, in plain words, for one person, one purpose and one channel:
    does not undo a particular no. A withdrawal for all channels is lifted by a later grant for all, or, on its channel,
    for one. Consent stands when every withdrawal has been lifted.
 6. While nothing was ever withdrawn, any grant counts.
-7. Records that turned out to be one person share their decisions; at a merge each side's withdrawals are restated, so
-   that a withdrawal wins over what the other side had granted before.
+7. A record that cannot be read (`unknown`) may be a withdrawal, so it counts as one: for its purpose and channel, all
+   channels when that is what cannot be read. It ends as a withdrawal ends, or once the same record can be read (`read`,
+   which names the same record in its evidence); then only what it says counts.
+8. Records that turned out to be one person share their decisions; at a merge each side's withdrawals are restated, so
+   that a withdrawal wins over what the other side had granted before. What could not be read is not restated: a later
+   proven grant of the other side is one of the same person.
 
 `standing` is that rule as a pure function; the SQL below is tested to agree with it on both stores.
 """
@@ -55,7 +59,8 @@ class ConsentEvent:
     ----------
     decided_at : when the patient decided
     origin : extract:<source>, unsubscribe, import, staff:<who> or simulation
-    evidence : form, call or page that proves it; a grant without one never lifts a withdrawal
+    evidence : form, call or page that proves it; a grant without one never lifts a withdrawal. Of an `unknown` or
+        `read` one it is `record <record_key of the quarantine>#<how often the record had been read before>`
     """
 
     person_id: str
@@ -101,7 +106,9 @@ def record(connection: Connection, events: Iterable[ConsentEvent], now: datetime
 def standing(events: Sequence[ConsentEvent], channel: str) -> Decision | None:
     """The rule above over all events of one person and purpose, in any order; None means never asked."""
     applies = [event for event in events if event.channel in (channel, ANY_CHANNEL)]
-    withdrawals = [event for event in applies if event.decision == Decision.DENY]
+    read = {event.evidence for event in events if event.decision == Decision.READ}
+    unread = [event for event in applies if event.decision == Decision.UNKNOWN and event.evidence not in read]
+    withdrawals = [event for event in applies if event.decision == Decision.DENY] + unread
     grants = [event for event in applies if event.decision == Decision.PERMIT]
     if all(any(_lifts(grant, withdrawal, channel) for grant in grants) for withdrawal in withdrawals):
         return Decision.PERMIT if grants else None
@@ -118,10 +125,16 @@ _STATE = """
 WITH event AS (
     SELECT
         COALESCE(p.survivor_id, e.person_id) AS person_id,
-        e.purpose, e.channel, e.decision, e.decided_at, e.seq,
+        e.purpose, e.channel, e.decided_at, e.seq,
+        CASE WHEN e.decision = 'unknown' THEN 'deny' ELSE e.decision END AS decision,
         e.evidence <> '' AS proven
     FROM consent_event AS e LEFT JOIN person AS p ON p.person_id = e.person_id
-    WHERE e.decided_at <= :as_of {only}
+    WHERE e.decided_at <= :as_of AND e.decision <> 'read' {only}
+        AND (e.decision <> 'unknown' OR NOT EXISTS (
+            SELECT 1 FROM consent_event AS r
+            WHERE r.person_id = e.person_id AND r.decision = 'read' AND r.evidence = e.evidence
+                AND r.decided_at <= :as_of
+        ))
 ),
 asked AS (SELECT DISTINCT e.person_id, e.purpose, {channel} AS channel FROM event AS e),
 applies AS (
@@ -233,11 +246,27 @@ def events_of(connection: Connection, person_id: str) -> list[ConsentEvent]:
     return _events(connection, members(connection, [living]))
 
 
+def unreadable(connection: Connection, events: Collection[int]) -> dict[int, str]:
+    """Those of the events (`seq`) that are records which could not be read, with the words by which to find them."""
+    table = schema.consent_event
+    query = sa.select(table.c.seq, table.c.origin, table.c.evidence).where(
+        table.c.seq.in_(sorted(events)), table.c.decision == Decision.UNKNOWN
+    )
+    return {
+        row.seq: f"{row.origin.removeprefix('extract:')}, record_key {row.evidence.split()[-1].partition('#')[0]}"
+        for row in connection.execute(query)
+    }
+
+
 def restate_withdrawals(connection: Connection, person_ids: Collection[str], at: datetime) -> int:
     """Repeat, as of `at` and under the same id, every withdrawal that stands for these living people."""
     restated = []
     for living in sorted(person_ids):
-        events = [event for event in _events(connection, members(connection, [living])) if event.decided_at <= at]
+        events = [
+            event
+            for event in _events(connection, members(connection, [living]))
+            if event.decided_at <= at and event.decision in (Decision.PERMIT, Decision.DENY)
+        ]
         for purpose, channel in sorted({(event.purpose, event.channel) for event in events}):
             of_purpose = [event for event in events if event.purpose == purpose]
             if standing(of_purpose, channel) == Decision.DENY:

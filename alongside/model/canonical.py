@@ -11,13 +11,17 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Column:
-    """`type` is a DuckDB type name; `required` values may not be null in a usable row."""
+    """`type` is a DuckDB type name; `required` values may not be null in a usable row.
+
+    A row whose required value is missing or unreadable is removed; with `keeps_row` it stays without the value.
+    """
 
     name: str
     type: str
     description: str
     identifying: bool = False
     required: bool = False
+    keeps_row: bool = False
 
 
 @dataclass(frozen=True)
@@ -201,9 +205,10 @@ CONSENT = _table(
         "care, education, survey, marketing, research or cross_border",
         required=True,
     ),
-    Column("channel", "VARCHAR", "email, sms, ... or * for all", required=True),
-    Column("decision", "VARCHAR", "permit or deny", required=True),
-    Column("decided_at", "TIMESTAMP", "when the patient decided, UTC", required=True),
+    # What cannot be read here may be a withdrawal: the row stays, and blocks (alongside.ledger.consent).
+    Column("channel", "VARCHAR", "email, sms, ... or * for all", required=True, keeps_row=True),
+    Column("decision", "VARCHAR", "permit or deny", required=True, keeps_row=True),
+    Column("decided_at", "TIMESTAMP", "when the patient decided, UTC", required=True, keeps_row=True),
     Column("evidence", "VARCHAR", "form, call or page that proves it"),
     event_time="decided_at",
 )

@@ -15,6 +15,9 @@ from alongside.warehouse import Warehouse
 from alongside.warehouse.duck import quoted
 
 _ROWS = 50_000
+_MARKED = (
+    "SELECT person_id, purpose, channel, decision, evidence FROM consent_event WHERE decision IN ('unknown', 'read')"
+)
 
 
 def record_consents(
@@ -36,12 +39,14 @@ def record_consents(
         duck.execute(f"CREATE OR REPLACE TEMP VIEW mapped AS SELECT * FROM read_parquet({quoted(person_map)})")
         duck.execute("CREATE OR REPLACE TEMP TABLE fact_known (fact VARCHAR)")
         known.copy(duck, ledger, "consent_event", "fact", "", ("fact",), "fact_known")
+        duck.register("marked", ledger.read_arrow(_MARKED))
         scripts.run(duck, "consents")
         rows, ahead, unknown = duck.execute(
             "SELECT count(*), count_if(c.decision = 'permit' AND c.decided_at > getvariable('now')), "
             "count_if(m.person_id IS NULL) FROM consent_row AS c LEFT JOIN mapped AS m "
             "ON m.source = c.source AND m.patient_source_id = c.patient_source_id"
         ).fetchall()[0]
+        unreadable = duck.execute("SELECT count(*) FROM unread").fetchall()[0][0]
         reader = duck.sql("FROM decision ORDER BY decided_at, fact").to_arrow_reader(_ROWS)
         recorded = ledger.insert_arrow(schema.consent_event, reader, on_conflict="ignore")
-    return ConsentReport(rows, recorded, ahead, unknown)
+    return ConsentReport(rows, recorded, ahead, unknown, unreadable)

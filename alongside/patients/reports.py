@@ -43,13 +43,14 @@ class ConsentReport:
     """Outcome of `record_consents`: rows read, decisions new to the log, and rows that could not be taken.
 
     `ahead` are grants dated after `now` (they are taken when their day has come), `unknown_people` rows of patients
-    whom no extract describes.
+    whom no extract describes, `unreadable` rows that may be withdrawals and block until they can be read.
     """
 
     rows: int
     recorded: int
     ahead: int
     unknown_people: int
+    unreadable: int = 0
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

@@ -68,11 +68,12 @@ def typed_rows(reading: Reading, relation: str) -> str:
     mapped = {key: value for key, value in fields.items() if value is not None}
     types = {"source_id": "VARCHAR"} | {column.name: column.type for column in reading.canonical}
     required = {"source_id"} | {column.name for column in reading.canonical if column.required}
+    fatal = required - {column.name for column in reading.canonical if column.keeps_row}
     outputs = [_output(reading, key, types[key], key in mapped) for key in fields]
     checks = [
         check
         for key, kind in types.items()
-        if (check := _check(reading.table, key, kind, mapped.get(key), required=key in required))
+        if (check := _check(reading.table, key, kind, mapped.get(key), required=key in required, fatal=key in fatal))
     ]
     layers = {
         "cells": (_cells(reading.columns), "__file, __row, __seq, __fault, __detail"),
@@ -179,14 +180,14 @@ def _output(reading: Reading, key: str, kind: str, is_mapped: bool) -> str:
     return f"{typed} AS {name(key)}"
 
 
-def _check(table: str, key: str, kind: str, value: Value | None, *, required: bool) -> str:
+def _check(table: str, key: str, kind: str, value: Value | None, *, required: bool, fatal: bool) -> str:
     """CASE that yields the column's fault, or NULL; empty for an optional column without a mapping."""
     if value is None or value.value is not None:
         return ""
     word, typed, plain = name(f"w_{key}"), name(f"t_{key}"), _plain(key, value)
 
     def then(rule: str) -> str:
-        return text(fault(key, rule, fatal=required))
+        return text(fault(key, rule, fatal=fatal))
 
     branches = []
     if value.sql is not None:

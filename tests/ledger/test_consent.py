@@ -15,7 +15,8 @@ from alongside.ledger.consent import ConsentEvent, standing
 from alongside.model.enums import Decision
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
-PERMIT, DENY = Decision.PERMIT, Decision.DENY
+PERMIT, DENY, UNKNOWN, READ = Decision
+_YES = (PERMIT, PERMIT)
 
 
 def _day(number: float) -> datetime:
@@ -64,6 +65,16 @@ def _stands(ledger: Ledger, *people_asked: str, channel: str = "email") -> list[
         # each no was lifted in its own way
         ([_event(DENY, 1, "email"), _event(PERMIT, 2, "email"), _event(DENY, 3), _event(PERMIT, 4)], PERMIT, PERMIT),
         ([_event(DENY, 3, "email"), _event(PERMIT, 2, "email"), _event(DENY, 1), _event(PERMIT, 4)], DENY, PERMIT),
+        # what cannot be read counts as a no, until another yes or until it is read
+        ([_event(PERMIT, 1), _event(UNKNOWN, 2, "email", "record a#0")], DENY, PERMIT),
+        ([_event(PERMIT, 1), _event(UNKNOWN, 2, evidence="record a#0"), _event(PERMIT, 3)], PERMIT, PERMIT),
+        ([_event(PERMIT, 1), _event(UNKNOWN, 2, evidence="record a#0"), _event(READ, 1, "*", "record a#0")], *_YES),
+        (
+            [_event(PERMIT, 1), _event(UNKNOWN, 2, evidence="record a#1"), _event(READ, 3, "*", "record a#0")],
+            DENY,
+            DENY,
+        ),
+        ([_event(UNKNOWN, 2, "email", "record a#0"), _event(READ, 3, "email", "record a#0")], None, None),
     ],
 )
 def test_what_stands_for_a_channel(
@@ -141,15 +152,23 @@ def test_an_unsubscribe_stands_against_extracts_that_repeat_an_older_grant(ledge
 
 # --------------------------------------------------------------------------------------------------------- properties
 CHANNELS = st.sampled_from(["*", "email", "sms"])
-EVENTS = st.lists(
-    st.builds(
+
+
+def _events(decisions: Sequence[Decision], evidence: Sequence[str]) -> st.SearchStrategy[ConsentEvent]:
+    return st.builds(
         _event,
-        decision=st.sampled_from([PERMIT, DENY]),
+        decision=st.sampled_from(decisions),
         day=st.integers(0, 6),
         channel=CHANNELS,
-        evidence=st.sampled_from(["", "form"]),
+        evidence=st.sampled_from(evidence),
         person=st.sampled_from(["p1", "p2", "p3"]),
-    ),
+    )
+
+
+EVENTS = st.lists(_events([PERMIT, DENY], ["", "form"]), max_size=14)
+#: With records that could not be read, and records that can be again.
+DOUBTFUL = st.lists(
+    _events([PERMIT, DENY], ["", "form"]) | _events([UNKNOWN, READ], ["record a#0", "record b#0"]),
     max_size=14,
 )
 
@@ -172,7 +191,14 @@ def test_no_grant_without_evidence_ever_lifts_a_withdrawal(
     assert standing([*unproven, _event(DENY, withdrawn, channel)], channel) == DENY
 
 
-@given(events=EVENTS, order=st.randoms(use_true_random=False))
+@given(events=DOUBTFUL, channel=st.sampled_from(["email", "sms"]))
+def test_a_record_that_cannot_be_read_never_permits_more(events: list[ConsentEvent], channel: str) -> None:
+    without = [event for event in events if event.decision in (PERMIT, DENY)]
+    if standing(events, channel) == PERMIT:
+        assert standing(without, channel) == PERMIT
+
+
+@given(events=DOUBTFUL, order=st.randoms(use_true_random=False))
 def test_the_order_of_arrival_changes_nothing(events: list[ConsentEvent], order: object) -> None:
     shuffled = list(events)
     order.shuffle(shuffled)  # type: ignore[attr-defined]
@@ -180,7 +206,7 @@ def test_the_order_of_arrival_changes_nothing(events: list[ConsentEvent], order:
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(events=EVENTS)
+@given(events=DOUBTFUL)
 def test_the_store_answers_as_the_rule_says(ledger: Ledger, events: list[ConsentEvent]) -> None:
     with ledger.begin() as connection:
         connection.execute(schema.consent_event.delete())

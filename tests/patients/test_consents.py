@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 import sqlalchemy as sa
 
 from alongside.ledger import consent, people, schema
@@ -100,3 +101,69 @@ def test_a_split_takes_the_consent_of_its_own_record_along(world: World) -> None
         survey = consent.decide(connection, both, "survey", "email")
     assert {person: found[0] for person, found in education.items()} == {alone["crm", "b"]: Decision.PERMIT}
     assert {person: found[0] for person, found in survey.items()} == {group: Decision.DENY}
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"decision": None},
+        {"decision": None, "channel": None},
+        {"decision": None, "decided_at": None},
+        {"decision": "deny", "decided_at": None},
+        {"decision": "deny", "channel": None},
+    ],
+)
+def test_a_later_record_that_cannot_be_read_blocks_until_it_can(world: World, broken: dict[str, Any]) -> None:
+    old = _row(decided_at=YESTERDAY - timedelta(days=30))
+    _resolve(world, old)
+    world.record_consents(NOW - timedelta(days=1))
+    assert _stands(world) == Decision.PERMIT
+    new = {**_row(source_id="K2", evidence="form 8"), **broken}
+    for night in range(2):  # an extract repeats it
+        _resolve(world, old, new)
+        report = world.record_consents(NOW + timedelta(days=night))
+        assert (report.unreadable, report.recorded) == (1, 1 - night)
+        assert _stands(world) == Decision.DENY
+    _resolve(world, old, _row(source_id="K2", evidence="form 8"))
+    assert world.record_consents(NOW + timedelta(days=2)).recorded == 2
+    assert _stands(world) == Decision.PERMIT
+    _resolve(world, old, new)  # it breaks a second time
+    assert world.record_consents(NOW + timedelta(days=3)).recorded == 1
+    assert _stands(world) == Decision.DENY
+    _resolve(world, old, _row("deny", source_id="K2"))
+    world.record_consents(NOW + timedelta(days=4))
+    assert _stands(world) == Decision.DENY
+
+
+def test_a_record_that_can_be_read_again_never_lifts_what_was_withdrawn_on_the_page(world: World) -> None:
+    broken = _row(source_id="K2", decision=None)
+    _resolve(world, broken)
+    world.record_consents()
+    person = world.person_map()["crm", "b"]
+    with world.ledger.begin() as connection:
+        withdrawn = ConsentEvent(person, "education", "email", Decision.DENY, NOW, "unsubscribe")
+        consent.record(connection, [withdrawn], NOW)
+    _resolve(world, {**broken, "decision": "permit"})
+    world.record_consents(NOW + timedelta(days=1))
+    assert _stands(world) == Decision.DENY
+
+
+@pytest.mark.parametrize("broken", [{"decided_at": None}, {"channel": None}])
+def test_a_grant_without_its_day_or_channel_permits_nothing_and_takes_nothing_away(
+    world: World, broken: dict[str, Any]
+) -> None:
+    _resolve(world, {**_row(source_id="K2"), **broken})
+    report = world.record_consents()
+    assert (report.recorded, report.unreadable, _stands(world)) == (0, 0, None)
+    _resolve(world, _row(), {**_row(source_id="K2"), **broken})
+    world.record_consents(NOW + timedelta(days=1))
+    assert _stands(world) == Decision.PERMIT
+
+
+def test_another_later_proven_grant_ends_what_could_not_be_read(world: World) -> None:
+    broken = _row(source_id="K2", decision=None)
+    _resolve(world, broken)
+    world.record_consents()
+    _resolve(world, broken, _row(source_id="K3", decided_at=YESTERDAY + timedelta(hours=1)))
+    world.record_consents(NOW + timedelta(days=1))
+    assert _stands(world) == Decision.PERMIT

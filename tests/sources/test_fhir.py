@@ -14,6 +14,7 @@ from tests.sources.conftest import Hospital
 
 Resource = dict[str, Any]
 SUBJECT = {"reference": "Patient/p1"}
+MARKETING = [{"system": "x", "code": "HMARKT"}]
 OLD_NAME = {"use": "old", "text": "x"}
 SEVEN = {"value": 7.10, "unit": "%"}
 
@@ -194,6 +195,30 @@ def test_a_plain_consent_is_understood_by_purpose(shipped: Hospital) -> None:
     assert [(row["purpose"], row["channel"], row["decision"]) for row in shipped.rows("consent")] == [
         *(("marketing", "*", "deny"), ("care", "*", "deny"))
     ]
+
+
+@pytest.mark.parametrize(
+    ("change", "kept"),
+    [
+        ({"status": "inactive"}, [None]),
+        ({"status": "entered-in-error"}, [None]),
+        ({"provision": {"type": "permit", "purpose": MARKETING, "period": {"start": "2026-01-01"}}}, [None]),
+        ({"dateTime": None}, ["permit"]),
+        ({"status": "draft"}, []),
+        ({"provision": {"type": "permit", "purpose": [{"system": "x", "code": "FAMRQT"}]}}, []),
+    ],
+)
+def test_a_consent_that_is_more_than_a_decision_is_kept_undecided(
+    shipped: Hospital, change: dict[str, Any], kept: list[str | None]
+) -> None:
+    consent = {
+        **{"resourceType": "Consent", "id": "k", "status": "active", "scope": coding("x", "patient-privacy")},
+        **{"category": [coding("x", "y")], "patient": SUBJECT, "dateTime": "2026-01-01T10:00:00Z"},
+        **{"policyRule": coding("x", "OPTIN"), "provision": {"type": "permit", "purpose": MARKETING}},
+    }
+    read(shipped, {name: value for name, value in (consent | change).items() if value is not None})
+    assert [row["decision"] for row in shipped.rows("consent")] == kept
+    assert len(why(shipped)) == 1
 
 
 def test_a_coding_with_a_known_meaning_is_preferred(shipped: Hospital) -> None:

@@ -335,22 +335,25 @@ _LIMITS = ("provision", "actor", "action", "securityLabel", "class", "code", "da
 
 
 def consent(found: Found, context: Context) -> Iterator[Row]:
-    """Only a plain decision about purposes is understood; anything finer is refused rather than guessed."""
+    """Only a plain decision about purposes is understood; anything finer about them is kept as undecided: it blocks.
+
+    A draft has decided nothing yet, and what names no purpose of ours touches none: both are refused.
+    """
     resource = found.resource
     provision = resource.get("provision") or {}
     decision = string(provision.get("type")) or _POLICIES.get(status_code(resource.get("policyRule")))
     known = _PURPOSES | {code: str(purpose) for code, purpose in context.source.consent_purposes.items()}
     purposes = [known.get(string(item.get("code")) or "") for item in mappings(provision.get("purpose"))]
-    plain = resource.get("status") == "active" and not any(provision.get(item) for item in _LIMITS)
-    if not plain or decision is None or not purposes or None in purposes:
+    if resource.get("status") in {"draft", "proposed"} or not purposes or None in purposes:
         yield refused(found, "provision", "not_understood")
         return
+    plain = resource.get("status") == "active" and not any(provision.get(item) for item in _LIMITS)
     for index, purpose in enumerate(purposes):
         yield _subject(found, "patient") | {
             "source_id": f"{found.id}#{index}" if index else found.id,
             "purpose": purpose,
             "channel": "*",
-            "decision": decision,
+            "decision": decision if plain else None,
             "decided_at": moment(resource.get("dateTime")),
             "evidence": f"Consent/{found.id}",
         }
