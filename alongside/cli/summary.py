@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rich.markup import escape
+
 from alongside.cli.output import console, show_table
 
 #: Stages that the terminal leaves out when nobody is in them.
@@ -25,12 +27,15 @@ def show_run(summary: Mapping[str, Any]) -> None:
             stages.get("planned"),
             stages.get("accepted"),
             stages.get("delivered"),
-            _state(summary, name),
+            summary["states"].get(name, {}).get("state", ""),
         )
         for name, stages in summary["campaigns"].items()
     ]
     counts = ("audience", "planned", "accepted", "delivered")
     show_table("Campaigns", ("campaign", *counts, "state"), rows, counts)
+    for name, entry in summary["states"].items():
+        if entry.get("reason"):  # beside the counts it would be a column of single words
+            out.print(f"[bold]{name}[/bold] {entry['state']}: {escape(entry['reason'])}")
     for name, result in summary["experiments"].items():
         show_experiment(name, result)
     if summary["held"]:
@@ -74,9 +79,3 @@ def _p(value: float | None) -> str:
     if value is None:
         return "none"
     return f"{value:.4f}" if value >= 0.0001 else f"{value:.1e}"
-
-
-def _state(summary: Mapping[str, Any], name: str) -> str:
-    entry = summary["states"].get(name, {})
-    reason = f": {entry['reason']}" if entry.get("reason") else ""
-    return f"{entry.get('state', '')}{reason}"
