@@ -1,8 +1,9 @@
 """How many task runs one daily run makes: counted from the source of the flows, not from a run.
 
-Every call of a `@task` in `flows/` is one task run; a call within a loop or comprehension runs once a campaign, which
-is the only thing that flows loop over. Flows call other flows, whose calls count as well. Messages, patients and
-batches appear nowhere in it, so the number is the same for ten messages and for ten million.
+Every call of a `@task` in `flows/` is one task run; a call within a loop or comprehension runs once a partition when it
+loops over `range(partitions)`, and once a campaign otherwise: flows loop over nothing else. Flows call other flows, and
+functions of their own file, whose calls count as well. Messages, patients and batches appear nowhere in it, so the
+number is the same for ten messages and for ten million.
 """
 
 from __future__ import annotations
@@ -18,16 +19,21 @@ _LOOPS = (ast.For, ast.While, ast.ListComp, ast.DictComp, ast.SetComp, ast.Gener
 
 @dataclass(frozen=True)
 class TaskRuns:
-    """At most `once + per_campaign * campaigns` (both branches of every condition are counted)."""
+    """At most so many, once a run, a campaign and a partition (both branches of every condition are counted)."""
 
     once: int
     per_campaign: int
+    per_partition: int = 0
 
     def __add__(self, other: TaskRuns) -> TaskRuns:
-        return TaskRuns(self.once + other.once, self.per_campaign + other.per_campaign)
+        return TaskRuns(
+            self.once + other.once,
+            self.per_campaign + other.per_campaign,
+            self.per_partition + other.per_partition,
+        )
 
-    def of(self, campaigns: int) -> int:
-        return self.once + self.per_campaign * campaigns
+    def of(self, campaigns: int, partitions: int = 1) -> int:
+        return self.once + self.per_campaign * campaigns + self.per_partition * partitions
 
 
 def count(flow: str = "daily", root: Path = ROOT) -> TaskRuns:
@@ -49,19 +55,42 @@ def _is_decorated(node: ast.FunctionDef, name: str) -> bool:
 def _count(name: str, tasks: set[str], flows: dict[str, ast.FunctionDef]) -> TaskRuns:
     total = TaskRuns(0, 0)
     for statement in flows[name].body:
-        total += _within(statement, tasks, flows, looped=False)
+        total += _within(statement, tasks, flows, "")
     return total
 
 
-def _within(node: ast.AST, tasks: set[str], flows: dict[str, ast.FunctionDef], *, looped: bool) -> TaskRuns:
+def _within(node: ast.AST, tasks: set[str], flows: dict[str, ast.FunctionDef], loop: str) -> TaskRuns:
     total = TaskRuns(0, 0)
     if isinstance(node, ast.Call):
-        called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        called = _called(node)
         if called in tasks:
-            total += TaskRuns(0, 1) if looped else TaskRuns(1, 0)
+            total += _times(1, loop)
         elif called in flows:
             inner = _count(called, tasks, flows)
-            total += TaskRuns(0, inner.once) if looped else inner
+            total += _times(inner.once, loop) if loop else inner
+    inside = loop or _loops_over(node)
     for child in ast.iter_child_nodes(node):
-        total += _within(child, tasks, flows, looped=looped or isinstance(node, _LOOPS))
+        total += _within(child, tasks, flows, inside)
     return total
+
+
+def _called(node: ast.Call) -> str:
+    """Name of what is called: `task(...)`, `module.task(...)` or `task.submit(...)`."""
+    if not isinstance(node.func, ast.Attribute):
+        return getattr(node.func, "id", "")
+    if node.func.attr == "submit":
+        return getattr(node.func.value, "attr", getattr(node.func.value, "id", ""))
+    return node.func.attr
+
+
+def _loops_over(node: ast.AST) -> str:
+    if not isinstance(node, _LOOPS):
+        return ""
+    over = [node.iter] if isinstance(node, ast.For) else [one.iter for one in getattr(node, "generators", [])]
+    return "partition" if any("partitions" in ast.unparse(one) for one in over) else "campaign"
+
+
+def _times(runs: int, loop: str) -> TaskRuns:
+    if loop == "partition":
+        return TaskRuns(0, 0, runs)
+    return TaskRuns(0, runs) if loop else TaskRuns(runs, 0)

@@ -7,12 +7,13 @@ from typing import Any
 
 from prefect import flow
 from prefect.concurrency.sync import concurrency
+from prefect.futures import wait
 from prefect.settings import PREFECT_API_URL
 
 from flows.identity import begin
 from flows.parameters import StepParameters
 from tasks.context import services
-from tasks.delivery import dispatch_planned
+from tasks.delivery import close_dispatch, dispatch_partition
 from tasks.outreach import plan_campaign
 from tasks.runs import funnels, hold_late_run, is_held
 
@@ -30,8 +31,17 @@ def campaign(parameters: StepParameters | None = None) -> dict[str, Any]:
         if run.late:
             hold_late_run(run.run_id, root)
         plans = {name: plan_campaign(run.run_id, name, partitions, root) for name in names}
-        dispatch_planned(run.run_id, root)
+        _dispatch(run.run_id, partitions, root)
     return {"plans": plans, "funnels": funnels(run.run_id, root), "held": is_held(run.run_id, root)}
+
+
+def _dispatch(run_id: str, partitions: int, root: str | None) -> None:
+    """One task a partition, side by side; each has workers of its own. Fails when one of them has failed."""
+    sent = [dispatch_partition.submit(run_id, number, partitions, root) for number in range(partitions)]
+    wait(sent)
+    for one in sent:
+        one.result()
+    close_dispatch(run_id, root)
 
 
 def _turn() -> AbstractContextManager[Any]:

@@ -12,7 +12,9 @@ from prefect.context import TaskRunContext
 
 from alongside.delivery import dispatch, reconcile
 from alongside.delivery.job import Progress
+from alongside.ledger import claims
 from alongside.ledger import runs as run_store
+from alongside.ledger.claims import Scope
 from alongside.ledger.messages import count_states
 from alongside.ledger.runs import RunPins
 from alongside.model.clock import RunClock
@@ -26,16 +28,19 @@ FEW = 2_000
 SECONDS_BETWEEN_UPDATES = 2.0
 
 
-@task(name="dispatch")
-def dispatch_planned(run_id: str, root: str | None = None) -> dict[str, Any]:
-    """Send every planned message of the run; fails, to be retried, when some could not leave."""
-    report = _dispatch(clock_of(run_pins(run_id, root), root), root, run_id)
-    keep(run_id, "dispatch", report, root)
+@task(name="dispatch", task_run_name="dispatch-{partition}")
+def dispatch_partition(run_id: str, partition: int, partitions: int, root: str | None = None) -> dict[str, Any]:
+    """Send the run's planned messages of one partition; fails, to be retried, when some could not leave."""
+    report = _dispatch(clock_of(run_pins(run_id, root), root), root, run_id, partition, partitions)
+    return keep(run_id, f"dispatch-{partition}", report, root)
+
+
+def close_dispatch(run_id: str, root: str | None = None) -> None:
+    """Every partition is through: what was planned counts as dispatched."""
     with services(root).ledger.begin() as connection:
         for row in run_store.campaigns_of(connection, run_id):
             if row["state"] == "planned":
                 run_store.mark_dispatched(connection, run_id, row["campaign"])
-    return report
 
 
 @task(name="dispatch what waited")
@@ -47,10 +52,14 @@ def dispatch_waiting(as_of: datetime | None, root: str | None = None) -> dict[st
     return _dispatch(clock, root, None)
 
 
-def _dispatch(clock: RunClock, root: str | None, run_id: str | None) -> dict[str, Any]:
+def _dispatch(
+    clock: RunClock, root: str | None, run_id: str | None, partition: int | None = None, partitions: int = 1
+) -> dict[str, Any]:
     house = services(root)
     with house.ledger.begin() as connection:
-        waiting = count_states(connection, run_id=run_id)["planned"]
+        scope = Scope(run_id=run_id, partition=partition)
+        waiting = sum(claims.waiting(connection, scope, clock.as_of))
+    name = "dispatch" if partitions == 1 else f"dispatch-{partition}"
     report = dispatch(
         house.ledger,
         house.project,
@@ -58,11 +67,13 @@ def _dispatch(clock: RunClock, root: str | None, run_id: str | None) -> dict[str
         house.environment,
         clock=clock,
         run_id=run_id,
+        partition=partition,
+        partitions=partitions,
         workers=None if waiting > FEW else 0,
-        on_progress=_progress(waiting),
+        on_progress=_progress(waiting, name),
     )
     rows = [{"state": state, "messages": count} for state, count in report.states.items()]
-    artifacts.table("dispatch", rows, "Messages by state")
+    artifacts.table(name, rows, "Messages by state")
     report.require_complete()
     return report.to_json()
 
@@ -96,12 +107,12 @@ def clock_of(pins: RunPins, root: str | None = None) -> RunClock:
     return RunClock(pins.as_of, services(root).clock(), pins.replay)
 
 
-def _progress(waiting: int) -> Any:
+def _progress(waiting: int, name: str) -> Any:
     """A listener that moves a progress artifact; None where nothing is observed or waiting."""
     if not waiting or TaskRunContext.get() is None:
         return None
     artifact = create_progress_artifact(
-        0.0, key="dispatch-progress", description=f"{waiting:,} messages to send", _sync=True
+        0.0, key=f"{name}-progress", description=f"{waiting:,} messages to send", _sync=True
     )
 
     told = time.monotonic()

@@ -102,6 +102,8 @@ def dispatch(
     mode: DeliveryMode | None = None,
     run_id: str | None = None,
     campaigns: Sequence[str] | None = None,
+    partition: int | None = None,
+    partitions: int = 1,
     workers: int | None = None,
     on_progress: Listener | None = None,
 ) -> DispatchReport:
@@ -114,7 +116,8 @@ def dispatch(
     ----------
     clock : of the run; in a replay quiet hours follow `as_of`
     mode : by default the configured one
-    run_id, campaigns : None means any
+    run_id, campaigns, partition : None means any
+    partitions : how many dispatches share the channel's rate limit
     workers : processes, by default as configured; 0 works in this process, for a handful of messages
     on_progress : called in this thread with the sum so far, after each batch
 
@@ -127,7 +130,11 @@ def dispatch(
     require_mode(mode, environment.sendgrid_url, environment.sendgrid_api_key, settings.delivery.staging_allow)
     email = settings.channels.email
     scope = Scope(
-        Channel.EMAIL, run_id, None if campaigns is None else tuple(campaigns), max_attempts=email.max_attempts
+        Channel.EMAIL,
+        run_id,
+        None if campaigns is None else tuple(campaigns),
+        max_attempts=email.max_attempts,
+        partition=partition,
     )
     now = datetime.now(UTC)
     calls.expire_calls(ledger, now)
@@ -140,7 +147,7 @@ def dispatch(
         mode=mode,
         scope=scope,
         clock=clock,
-        share=1 / max(count, 1),
+        share=1 / (max(count, 1) * partitions),
         patience=settings.delivery.lease_seconds + 10,
     )
     url = ledger.engine.url.render_as_string(hide_password=False)

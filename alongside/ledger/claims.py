@@ -32,6 +32,7 @@ class Scope:
     run_id: str | None = None
     campaigns: tuple[str, ...] | None = None
     max_attempts: int = 5
+    partition: int | None = None
 
 
 @dataclass(frozen=True)
@@ -150,6 +151,8 @@ def claimable(scope: Scope) -> list[sa.ColumnElement[bool]]:
         conditions.append(batch.c.run_id == scope.run_id)
     if scope.campaigns is not None:
         conditions.append(batch.c.campaign.in_(scope.campaigns))
+    if scope.partition is not None:
+        conditions.append(batch.c.partition == scope.partition)
     return conditions
 
 
