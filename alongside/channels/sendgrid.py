@@ -12,6 +12,7 @@ import time
 from base64 import b64encode
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlencode
 
@@ -42,21 +43,28 @@ def check_letter(letter: Letter) -> None:
     ------
     LetterRefused : no recipient could be sent this
     """
-    found = ""
-    if not _ADDRESS.fullmatch(letter.sender_address):
-        found = "the sender's address is not a valid ASCII address"
-    elif letter.reply_to and not _ADDRESS.fullmatch(letter.reply_to):
-        found = "the reply-to address is not a valid ASCII address"
-    elif ";" in letter.sender_name or "," in letter.sender_name:
-        found = "the sender's name contains ; or , which the vendor reads as a list"
-    elif not letter.subject.strip():
-        found = "the subject is empty"
-    elif not letter.text.strip() and not letter.html.strip():
-        found = "there is neither text nor html"
-    elif any(_BREAK.search(part) for part in (letter.subject, letter.sender_name, letter.list_id)):
-        found = "a header would contain a line break"
+    found = _sender_fault(letter.sender_address, letter.reply_to, letter.sender_name)
+    if not found:
+        if not letter.subject.strip():
+            found = "the subject is empty"
+        elif not letter.text.strip() and not letter.html.strip():
+            found = "there is neither text nor html"
+        elif _BREAK.search(f"{letter.subject}{letter.sender_name}{letter.list_id}"):
+            found = "a header would contain a line break"
     if found:
         raise LetterRefused(found, where="e-mail", remedy="Correct the sender in config/alongside.yaml or the message.")
+
+
+@lru_cache(maxsize=64)
+def _sender_fault(address: str, reply_to: str, name: str) -> str:
+    """What is wrong with a sender; a hospital has a handful of them."""
+    if not _ADDRESS.fullmatch(address):
+        return "the sender's address is not a valid ASCII address"
+    if reply_to and not _ADDRESS.fullmatch(reply_to):
+        return "the reply-to address is not a valid ASCII address"
+    if ";" in name or "," in name:
+        return "the sender's name contains ; or , which the vendor reads as a list"
+    return ""
 
 
 def check_addressee(one: Addressee, batch_id: str) -> str | None:
@@ -119,6 +127,7 @@ def _personalization(one: Addressee, batch_id: str) -> dict[str, Any]:
     return found
 
 
+@lru_cache(maxsize=64)
 def encoded_name(name: str) -> str:
     """A display name in ASCII. The vendor takes no Unicode in `from`: other names become encoded words (RFC 2047)."""
     if name.isascii():

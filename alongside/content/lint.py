@@ -28,6 +28,7 @@ _LEFTOVERS = (
     ("undefined", re.compile(r"\bundefined\b")),
     ("null", re.compile(r"\bnull\b")),
 )
+_LEFTOVER_NAMES = frozenset(shown for shown, _ in _LEFTOVERS)
 _ANY_LEFTOVER = re.compile("|".join(pattern.pattern for _, pattern in _LEFTOVERS))
 _OPT_OUT = re.compile(r"退订|取消订阅|unsubscribe", re.IGNORECASE)
 _SMS_OPT_OUT = re.compile(r"拒收请回复R\s*$|\bSTOP\b")
@@ -35,6 +36,7 @@ _SMS_OPT_OUT = re.compile(r"拒收请回复R\s*$|\bSTOP\b")
 _STRUCTURE = re.compile(r"<(?:!--|/?(?:a|style|script|title)\b)", re.IGNORECASE)
 _MARKUP = re.compile(r"[<>\"']")
 _MEMO = 20_000
+_ROWS = 2_000
 _TEXTS = 64
 _LINK = "https://u"
 
@@ -166,12 +168,16 @@ class PreparedLint:
         self._identity = linter.identity(locale)
         self._examined = linter.examined(purpose, locale, channel)
         self._token = re.compile("|".join(map(re.escape, sorted(tokens))) or r"(?!)")
-        self._links = links(skeleton.html)
+        #: Links whose words say that one may leave, or may say so once they are filled in.
+        self._links = [
+            link for link in links(skeleton.html) if _OPT_OUT.search(link.words) or self._token.search(link.words)
+        ]
         self._html_tokens = sorted(set(self._token.findall(skeleton.html)))
         self._in_tags = [
             token for token in self._html_tokens if re.search(rf"<[^<>]*{re.escape(token)}", skeleton.html)
         ]
         self._memo: dict[tuple[Any, ...], frozenset[Fact]] = {}
+        self._rows: dict[tuple[Any, ...], list[LintFinding]] = {}
         paragraphs = {"subject": [skeleton.subject], "text": text_paragraphs(skeleton.text)}
         if skeleton.html:
             paragraphs["html"] = html_paragraphs(skeleton.html)
@@ -189,11 +195,21 @@ class PreparedLint:
             return self._linter.lint(rendered, self._purpose, self._locale, self._channel)
         # Addresses of links differ per recipient and say nothing: without them few paragraphs are new.
         plain = {token: _LINK if _URL.fullmatch(value) else value for token, value in substitutions.items()}
+        opts_out = any(self._opts_out(link, substitutions) for link in self._links)
+        key = (opts_out, *plain.items())
+        known = self._rows.get(key)
+        if known is None:
+            if len(self._rows) >= _ROWS:
+                self._rows.clear()
+            known = self._rows[key] = self._row(plain, opts_out)
+        return list(known)
+
+    def _row(self, values: Mapping[str, str], opts_out: bool) -> list[LintFinding]:
         found: set[LintFinding] = set()
         for where, settled in self._settled.items():
-            facts = settled | self._union(self._open_facts(where, plain))
-            if where == "html":
-                facts |= {"opt_out" for link in self._links if self._opts_out(link, substitutions)}
+            facts = settled | self._union(self._open_facts(where, values))
+            if where == "html" and opts_out:
+                facts |= {"opt_out"}
             found.update(self._findings(where, facts))
         return sorted(found)
 
@@ -274,7 +290,7 @@ class PreparedLint:
             if isinstance(fact, Phrase):
                 if not (fact.rule.unless_sourced and "sourced" in facts):
                     yield LintFinding(fact.rule.rule, fact.shown, where, fact.rule.severity.value)
-            elif any(fact == shown for shown, _ in _LEFTOVERS):
+            elif fact in _LEFTOVER_NAMES:
                 yield LintFinding("unresolved_placeholder", fact, where, Severity.CRITICAL.value)
         if where != "subject":
             yield from self._lacking(where, facts)

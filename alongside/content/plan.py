@@ -8,7 +8,7 @@ evaluated, escaped and checked stays Jinja2's own generated code, so that both w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -194,7 +194,9 @@ def _values(environment: MessageEnvironment, slots: tuple[Slot, ...]) -> Callabl
     if not slots:
         return lambda values: ()
     distinct = {slot.evaluation: slot for slot in slots}
-    evaluate = _yields(environment, [_printed(slot) for slot in distinct.values()])
+    evaluate = _plainly(
+        [slot.node for slot in distinct.values()], _yields(environment, list(map(_printed, distinct.values())))
+    )
     order = {evaluation: index for index, evaluation in enumerate(distinct)}
     finish = [(order[slot.evaluation], slot.finish) for slot in slots]
 
@@ -203,6 +205,21 @@ def _values(environment: MessageEnvironment, slots: tuple[Slot, ...]) -> Callabl
         return tuple([finisher(raw[index]) if finisher else raw[index] for index, finisher in finish])
 
     return printed
+
+
+def _plainly(
+    expressions: Sequence[nodes.Node], evaluate: Callable[[Values], tuple[str, ...]]
+) -> Callable[[Values], tuple[str, ...]]:
+    """The same, without Jinja2 where every placeholder is a bare name and every value a text: it prints as it is."""
+    names = [node.name for node in expressions if isinstance(node, nodes.Name)]
+    if len(names) < len(expressions):
+        return evaluate
+
+    def look_up(values: Values) -> tuple[str, ...]:
+        found: tuple[Any, ...] = tuple(map(values.get, names))
+        return found if set(map(type, found)) == {str} else evaluate(values)
+
+    return look_up
 
 
 def _printed(slot: Slot) -> nodes.Node:

@@ -57,6 +57,11 @@ FROM (
 LEFT JOIN vault_person AS v ON v.person_id = w.living
 ORDER BY w.message_key
 """
+# Built once: for a batch of a hundred, building a statement again would cost more than running it.
+_QUERY = sa.text(_WAITING).bindparams(sa.bindparam("as_of", type_=schema.Utc()))
+_PLANNED_AT = (
+    sa.select(schema.message.c.planned_at).where(schema.message.c.batch_id == sa.bindparam("b_batch")).limit(1)
+)
 
 
 def waiting_recipients(
@@ -69,18 +74,17 @@ def waiting_recipients(
     purpose, channel : for which consent is asked
     as_of : patient time; decisions after it do not count
     """
-    query = sa.text(_WAITING).bindparams(sa.bindparam("as_of", as_of, schema.Utc()))
     values = {"batch_id": batch_id, "purpose": purpose, "abroad": consent.CROSS_BORDER, "channel": channel}
+    rows = connection.execute(_QUERY, {**values, "as_of": as_of}).tuples()
     return [
         Recipient(key, person, blind, template, orjson.loads(variables), sealed, said == 1, said == 2 or bool(merged))
-        for key, person, blind, template, variables, sealed, said, merged in connection.execute(query, values).tuples()
+        for key, person, blind, template, variables, sealed, said, merged in rows
     ]
 
 
 def planned_for(connection: Connection, batch_id: str) -> datetime | None:
     """Patient time for which the batch's messages were planned; None for an empty batch."""
-    query = sa.select(schema.message.c.planned_at).where(schema.message.c.batch_id == batch_id).limit(1)
-    return connection.execute(query).scalar()
+    return connection.execute(_PLANNED_AT, {"b_batch": batch_id}).scalar()
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,7 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from alongside.ledger import schema
-from alongside.ledger.groups import in_keys, portions
+from alongside.ledger.groups import in_bound_keys, key_list, portions
 from alongside.model.addresses import normalise_email, normalise_phone
 from alongside.model.enums import Channel, Purpose
 from alongside.model.errors import DataInvalid
@@ -94,15 +95,28 @@ def add(connection: Connection, suppressions: Collection[Suppression]) -> int:
 
 def suppressed(connection: Connection, blinds: Collection[str], channel: str, purpose: str) -> dict[str, str]:
     """Blind index -> reason, for those of these addresses that may not get a message of this purpose."""
-    table = schema.suppression
-    scopes = _SCOPES if purpose == Purpose.MARKETING else ("all",)
+    scopes: tuple[str, ...] = _SCOPES if purpose == Purpose.MARKETING else ("all",)
     found: dict[str, str] = {}
     for portion in portions(sorted(set(blinds))):
-        query = sa.select(table.c.blind, table.c.reason).where(
-            in_keys(connection, table.c.blind, portion), table.c.channel == channel, table.c.scope.in_(scopes)
-        )
-        found.update((row.blind, row.reason) for row in connection.execute(query.order_by(table.c.scope.desc())))
+        values = {"b_blinds": key_list(connection, portion), "b_channel": channel}
+        rows = connection.execute(_suppressing(connection.dialect.name == "postgresql", scopes), values)
+        found.update((row.blind, row.reason) for row in rows)
     return found
+
+
+@cache
+def _suppressing(postgresql: bool, scopes: tuple[str, ...]) -> sa.Select[Any]:
+    """Built once: the last look asks it of every batch."""
+    table = schema.suppression
+    return (
+        sa.select(table.c.blind, table.c.reason)
+        .where(
+            in_bound_keys(postgresql, table.c.blind, "b_blinds"),
+            table.c.channel == sa.bindparam("b_channel"),
+            table.c.scope.in_(scopes),
+        )
+        .order_by(table.c.scope.desc())
+    )
 
 
 def is_suppressed(connection: Connection, blinds: Collection[str], channel: str, purpose: str) -> set[str]:

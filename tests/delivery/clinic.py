@@ -28,6 +28,8 @@ from tests.fakes import NOON, key_of, plan_rows
 ROOT = Path(__file__).resolve().parents[2]
 VAULT_KEY = bytes(range(32))
 LONG_AGO = datetime(2025, 1, 1, tzinfo=UTC)
+GIVEN_NAMES = ("Anna", "Yusuf", "Ingrid", "Mateo", "Aoife", "Tomasz", "Lakshmi", "Kofi", "Hana", "Pierre", "Olga")
+FAMILY_NAMES = ("Smith", "Novak", "Garcia", "Okafor", "Silva", "Haddad", "Larsen", "Murphy", "Rossi", "Tanaka")
 #: Renders into one text for everybody, with the salutation as its only substitution.
 SHARED = "prevention/heart"
 #: Has a loop, so that every recipient needs a request of their own.
@@ -87,6 +89,11 @@ def _write_message(folder: Path, body: str) -> None:
         (folder / f"email.{locale}.txt.j2").write_text(_TEXT.format(**words), "utf-8")
 
 
+def name_of(number: int) -> str:
+    """A name that a salutation can be made of; numbers in names would be no names."""
+    return f"{GIVEN_NAMES[number // len(FAMILY_NAMES) % len(GIVEN_NAMES)]} {FAMILY_NAMES[number % len(FAMILY_NAMES)]}"
+
+
 @dataclass
 class Clinic:
     """What a test needs to plan, dispatch and look at the ledger."""
@@ -123,7 +130,7 @@ class Clinic:
     def admit(self, numbers: Sequence[int], *, consent: bool = True, domain: str = "example.com") -> None:
         """People with a name, an address and consent to everything."""
         people = {
-            f"p{number:016x}": Identity(name=f"Wei Zhang {number}", email=f"patient{number}@{domain}", gender="female")
+            f"p{number:016x}": Identity(name=name_of(number), email=f"patient{number}@{domain}", gender="female")
             for number in numbers
         }
         with self.ledger.begin() as connection:

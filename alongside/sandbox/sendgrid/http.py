@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 import orjson
 from aiohttp import web
@@ -14,6 +15,23 @@ from alongside.model.errors import Refused
 from alongside.sandbox.sendgrid.checks import ApiError, errors_body
 
 JSON = "application/json"
+
+
+@dataclass(slots=True)
+class Incoming:
+    """A request to `mail/send`, however it was read. `content_type` is without parameters, in lower case."""
+
+    authorization: str
+    content_type: str
+    body: bytes
+    transport: asyncio.Transport | None
+
+
+class Connected(Protocol):
+    """Anything that came over a connection: an `Incoming`, or the web framework's own request."""
+
+    @property
+    def transport(self) -> asyncio.Transport | None: ...
 
 
 class VendorRefusal(Exception):
@@ -70,14 +88,14 @@ async def json_object(request: web.Request) -> dict[str, Any]:
     return given
 
 
-def hang_up(request: web.Request) -> web.Response:
+def hang_up(request: Connected) -> web.Response:
     """Close the connection without an answer."""
     if request.transport is not None:
         request.transport.abort()
     return web.Response(status=499)
 
 
-async def never(request: web.Request) -> web.Response:
+async def never(request: Connected) -> web.Response:
     """Hold the connection until the caller gives up."""
     while request.transport is not None and not request.transport.is_closing():
         await asyncio.sleep(0.02)

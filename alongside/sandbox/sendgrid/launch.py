@@ -21,6 +21,7 @@ from alongside.sandbox.sendgrid.clock import StandInClock
 from alongside.sandbox.sendgrid.control import Control
 from alongside.sandbox.sendgrid.events import Signer
 from alongside.sandbox.sendgrid.faults import Faults
+from alongside.sandbox.sendgrid.front import Front
 from alongside.sandbox.sendgrid.log import Files
 from alongside.sandbox.sendgrid.loopback import require_loopback_host, require_loopback_url
 from alongside.sandbox.sendgrid.mail import MailSend, RateWindow
@@ -29,6 +30,9 @@ from alongside.sandbox.sendgrid.postman import Postman
 from alongside.sandbox.sendgrid.queue import PatientQueue
 from alongside.sandbox.sendgrid.responses import Responses, read_responses
 from alongside.sandbox.sendgrid.server import Server
+
+#: What requests under way get when the stand-in ends.
+_LAST_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -66,20 +70,39 @@ async def serve(options: Options) -> AsyncIterator[Running]:
     responses = read_responses(options.responses) if options.responses else Responses()
     async with Files.open(options.folder, keep_bodies=options.keep_bodies) as files:
         server = _assemble(options, files, responses)
-        runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=0.2)
+        runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=_LAST_SECONDS)
         await runner.setup()
-        site = web.TCPSite(runner, host, options.port)
-        await site.start()
         working = asyncio.create_task(server.mail.postman.run())
         try:
-            port = runner.addresses[0][1]
-            shown = f"[{host}]" if ":" in host else host
-            yield Running(f"http://{shown}:{port}", server.mail.postman.signer.public_key, options.api_key)
+            async with _listening(options, host, server, runner) as port:
+                shown = f"[{host}]" if ":" in host else host
+                yield Running(f"http://{shown}:{port}", server.mail.postman.signer.public_key, options.api_key)
         finally:
             working.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await working
             await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def _listening(options: Options, host: str, server: Server, runner: web.AppRunner) -> AsyncIterator[int]:
+    """The port on which connections are taken; those under way get a moment to end with the block."""
+    framework = runner.server
+    if framework is None:
+        raise Refused("the web framework is not set up", where="stand-in")
+    tasks: set[asyncio.Task[None]] = set()
+    listening = await asyncio.get_running_loop().create_server(
+        lambda: Front(server.mail.handle, framework, tasks), host, options.port, backlog=1024
+    )
+    try:
+        yield listening.sockets[0].getsockname()[1]
+    finally:
+        listening.close()
+        if tasks:
+            await asyncio.wait(tasks, timeout=_LAST_SECONDS)
+        for task in list(tasks):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _assemble(options: Options, files: Files, responses: Responses) -> Server:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +29,8 @@ class AppendLog:
         self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
         self._end = _drop_torn_tail(self._fd)
         self._waiting: list[tuple[bytes, asyncio.Future[int]]] = []
+        self._committing: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(1, "log")
 
     @property
     def size(self) -> int:
@@ -41,33 +44,39 @@ class AppendLog:
         ------
         OSError : the disk is full or gone; nothing of it counts as written
         """
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[int] = loop.create_future()
-        if not self._waiting:
-            loop.call_soon(self._commit)
+        done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting.append((b"\n".join(lines) + b"\n", done))
-        offset = await done
+        if self._committing is None:
+            self._committing = asyncio.create_task(self._commit_all())
+        offset = await asyncio.shield(done)
         offsets = []
         for line in lines:
             offsets.append(offset)
             offset += len(line) + 1
         return offsets
 
-    def _commit(self) -> None:
-        """One write and one fsync for all that wait. In the loop's own thread: a hop costs more than the fsync."""
-        group, self._waiting = self._waiting, []
+    async def _commit_all(self) -> None:
+        """One write and one fsync for all that wait, in a thread: meanwhile the next requests are read and checked."""
+        loop = asyncio.get_running_loop()
         try:
-            self._write(b"".join(part for part, _ in group))
-        except OSError as error:
-            os.ftruncate(self._fd, self._end)
-            for _, done in group:
-                if not done.done():
-                    done.set_exception(error)
-            return
-        for part, done in group:
-            if not done.done():
-                done.set_result(self._end)
-            self._end += len(part)
+            while self._waiting:
+                group, self._waiting = self._waiting, []
+                try:
+                    data = b"".join(part for part, _ in group)
+                    if self.durable:
+                        await loop.run_in_executor(self._thread, self._write, data)
+                    else:
+                        self._write(data)
+                except OSError as error:
+                    os.ftruncate(self._fd, self._end)
+                    for _, done in group:
+                        done.set_exception(error)
+                    continue
+                for part, done in group:
+                    done.set_result(self._end)
+                    self._end += len(part)
+        finally:
+            self._committing = None
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)
@@ -107,8 +116,10 @@ class AppendLog:
                 yield offset, orjson.loads(line)
 
     def close(self) -> None:
-        if self._waiting:
-            self._commit()
+        """Write what waits, and close."""
+        self._thread.shutdown()  # a group that is being written is finished
+        group, self._waiting = self._waiting, []
+        self._write(b"".join(part for part, _ in group))
         os.close(self._fd)
 
 

@@ -17,7 +17,7 @@ from aiohttp import web
 
 from alongside.sandbox.sendgrid.clock import StandInClock
 from alongside.sandbox.sendgrid.faults import Fault, FaultKind, Faults
-from alongside.sandbox.sendgrid.http import JSON, VendorRefusal, hang_up, never
+from alongside.sandbox.sendgrid.http import JSON, Incoming, VendorRefusal, hang_up, never
 from alongside.sandbox.sendgrid.intake import accepted_lines, body_line
 from alongside.sandbox.sendgrid.log import Files
 from alongside.sandbox.sendgrid.options import Options
@@ -53,14 +53,14 @@ class RateWindow:
         }
 
 
-def authorize(request: web.Request, api_key: str) -> None:
+def authorize(authorization: str, api_key: str) -> None:
     """Refuse a request without the right bearer key.
 
     Raises
     ------
     VendorRefusal : 401
     """
-    given = _AUTHORIZATION.fullmatch(request.headers.get("Authorization", ""))
+    given = _AUTHORIZATION.fullmatch(authorization)
     if given is None:
         raise VendorRefusal(401, "Permission denied, wrong credentials")
     if not secrets.compare_digest(given.group(1).encode(), api_key.encode()):
@@ -91,7 +91,17 @@ class MailSend:
     def __post_init__(self) -> None:
         self._rule_of = rule_finder(self.postman.queue.responses)
 
-    async def handle(self, request: web.Request) -> web.StreamResponse:
+    async def handle_web(self, request: web.Request) -> web.StreamResponse:
+        """A request that came through the web framework."""
+        try:
+            body = await request.read()
+        except web.HTTPRequestEntityTooLarge:
+            return VendorRefusal(413, "content too large").response()
+        authorization = request.headers.get("Authorization", "")
+        transport = request.transport
+        return await self.handle(Incoming(authorization, request.content_type, body, transport))
+
+    async def handle(self, request: Incoming) -> web.StreamResponse:
         fault = self.faults.next()
         try:
             answer = await (self._send(request) if fault is None else self._misbehave(request, fault))
@@ -100,7 +110,7 @@ class MailSend:
         self.answers[answer.status] += 1
         return answer
 
-    async def _misbehave(self, request: web.Request, fault: Fault) -> web.StreamResponse:
+    async def _misbehave(self, request: Incoming, fault: Fault) -> web.StreamResponse:
         self.shown[fault.kind.value] += 1
         if fault.kind in (FaultKind.THROTTLE, FaultKind.FAIL, FaultKind.WRONG_KEY):
             raise self._refusal(fault)
@@ -122,12 +132,12 @@ class MailSend:
             return VendorRefusal(fault.status, message)
         return VendorRefusal(401, WRONG_KEY)
 
-    async def _send(self, request: web.Request) -> web.Response:
-        authorize(request, self.options.api_key)
+    async def _send(self, request: Incoming) -> web.Response:
+        authorize(request.authorization, self.options.api_key)
         if not self.rate.take(time.time()):
             headers = {**self.rate.headers(), "Retry-After": f"{60 - time.time() % 60:.0f}"}
             raise VendorRefusal(429, "too many requests", headers=headers)
-        body = await _read_json(request)
+        body = _read_json(request)
         now = self.clock.now()
         if errors := validate(body, now):
             raise VendorRefusal(400, *errors, headers=self.rate.headers())
@@ -160,13 +170,11 @@ class MailSend:
                 raise VendorRefusal(403, message, field="from")
 
 
-async def _read_json(request: web.Request) -> dict[str, Any]:
+def _read_json(request: Incoming) -> dict[str, Any]:
     if request.content_type != JSON:
         raise VendorRefusal(415, "Content-Type should be application/json.")
     try:
-        body: dict[str, Any] = orjson.loads(await request.read())
-    except web.HTTPRequestEntityTooLarge as error:
-        raise VendorRefusal(413, "content too large") from error
+        body: dict[str, Any] = orjson.loads(request.body)
     except orjson.JSONDecodeError as error:
         raise VendorRefusal(400, "Bad Request") from error
     return body

@@ -27,7 +27,7 @@ class Server:
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[vendor_errors])
-        app.router.add_post("/v3/mail/send", self.mail.handle)
+        app.router.add_post("/v3/mail/send", self.mail.handle_web)
         app.router.add_get("/v3/messages", self.list_messages)
         app.router.add_get("/v3/messages/{msg_id}", self.show_message)
         app.router.add_get("/_sandbox/stats", self.stats)
@@ -40,7 +40,7 @@ class Server:
 
     # ------------------------------------------------------------------------------------------- activity feed
     async def list_messages(self, request: web.Request) -> web.Response:
-        authorize(request, self.mail.options.api_key)
+        authorize(request.headers.get("Authorization", ""), self.mail.options.api_key)
         limit = request.query.get("limit", "10")
         if not (limit.isdigit() and 1 <= int(limit) <= activity.MAX_LIMIT):
             raise VendorRefusal(400, "limit must be between 1 and 1000", field="limit")
@@ -53,7 +53,7 @@ class Server:
         return json_response({"messages": found})
 
     async def show_message(self, request: web.Request) -> web.Response:
-        authorize(request, self.mail.options.api_key)
+        authorize(request.headers.get("Authorization", ""), self.mail.options.api_key)
         clause = activity.Clause("msg_id", False, (request.match_info["msg_id"],))
         for _, record in self.mail.files.accepted.containing(clause.needle):
             if clause.matches(record):
