@@ -91,6 +91,25 @@ def empty(url: str) -> None:
     ledger.engine.dispose()
 
 
+def copy_rows(source: str, target: str) -> None:
+    """Make the ledger at `target` the one at `source`: its rows, its identity, its counters."""
+    old, new = Ledger.open(source), Ledger.open(target)
+    with old.reading() as reader, new.begin() as writer:
+        for table in reversed(schema.metadata.sorted_tables):
+            writer.execute(table.delete())
+        for table in schema.metadata.sorted_tables:
+            if rows := [dict(row._mapping) for row in reader.execute(sa.select(table))]:
+                writer.execute(table.insert(), rows)
+            key = table.autoincrement_column
+            if key is not None and not new.is_sqlite:
+                highest = f"(SELECT coalesce(max({key.name}), 0) + 1 FROM {table.name})"
+                writer.execute(
+                    sa.text(f"SELECT setval(pg_get_serial_sequence('{table.name}', '{key.name}'), {highest}, false)")
+                )
+    for ledger in (old, new):
+        ledger.engine.dispose()
+
+
 def require(postgres: PostgresLedgers) -> PostgresLedgers:
     """Skip with a loud word where PostgreSQL is missing; under CI that fails."""
     if postgres.answers():

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from alongside.ledger.schema import assignment, audit, experiment, experiment_result
@@ -53,26 +54,29 @@ def register(
     The first definition stays registered. Another hash makes the experiment exploratory from `at` on, for good: its
     result is still computed, and says that it proves nothing.
     """
+    values = {
+        "experiment": name,
+        "definition_hash": definition_hash,
+        "definition": dict(definition),
+        "config_commit": config_commit,
+        "analysis_version": analysis_version,
+        "launched_at": at,
+    }
+    # Not "look, then insert": of two runs that launch it at the same time one would fail.
+    insert = _insert(connection, experiment).values(**values).on_conflict_do_nothing()
+    launched = connection.execute(insert.returning(experiment.c.experiment)).first() is not None
     found = read(connection, name)
-    if found is None:
-        values = {
-            "experiment": name,
-            "definition_hash": definition_hash,
-            "definition": dict(definition),
-            "config_commit": config_commit,
-            "analysis_version": analysis_version,
-            "launched_at": at,
-        }
-        connection.execute(experiment.insert().values(**values))
+    assert found is not None  # noqa: S101  # written or found in this transaction
+    if launched:
         _audit(connection, at, "experiment.launch", name, {"definition_hash": definition_hash})
-    elif found.definition_hash != definition_hash and found.exploratory_since is None:
+        return found
+    if found.definition_hash != definition_hash and found.exploratory_since is None:
         row = experiment.update().where(experiment.c.experiment == name).values(exploratory_since=at)
         connection.execute(row)
         details = {"registered": found.definition_hash, "edited": definition_hash}
         _audit(connection, at, "experiment.edited", name, details)
-    registration = read(connection, name)
-    assert registration is not None  # noqa: S101  # written or found in this transaction
-    return registration
+        return replace(found, exploratory_since=at)
+    return found
 
 
 def read(connection: Connection, name: str) -> Registration | None:
@@ -96,10 +100,15 @@ def save_result(
     connection: Connection, name: str, as_of: datetime, run_id: str, verdict: str, result: Mapping[str, Any]
 ) -> None:
     """The evaluation as of this moment; evaluating again as of the same moment replaces it."""
-    key = (experiment_result.c.experiment == name) & (experiment_result.c.as_of == as_of.astimezone(UTC))
-    connection.execute(experiment_result.delete().where(key))
-    values = {"experiment": name, "as_of": as_of, "run_id": run_id, "verdict": verdict, "result": dict(result)}
-    connection.execute(experiment_result.insert().values(**values))
+    found = {"run_id": run_id, "verdict": verdict, "result": dict(result)}
+    insert = _insert(connection, experiment_result).values(experiment=name, as_of=as_of.astimezone(UTC), **found)
+    key = (experiment_result.c.experiment, experiment_result.c.as_of)
+    connection.execute(insert.on_conflict_do_update(index_elements=key, set_=found))
+
+
+def _insert(connection: Connection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+    """An insert that may say what to do about a conflict."""
+    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
 
 
 @dataclass(frozen=True)

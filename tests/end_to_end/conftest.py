@@ -70,6 +70,15 @@ class Played:
         return Played(Project.at(target), self.plans)
 
 
+def edit(played: Played, file: str, old: str, new: str) -> None:
+    """Change a file of the project, as somebody does between two runs."""
+    path = played.project.root / file
+    text = path.read_text("utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), "utf-8")
+    context.services.cache_clear()
+
+
 @pytest.fixture(scope="session")
 def extracts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The first dump of a hospital of 500, written once."""

@@ -17,7 +17,7 @@ from alongside.outreach.approval import configuration_hash, objections
 from alongside.outreach.campaigns import find_campaign
 from alongside.outreach.why import find_person, why
 from tasks import context
-from tests.end_to_end.conftest import Played
+from tests.end_to_end.conftest import Played, edit
 
 IDENTITY = ("message_key", "person_id", "campaign", "template", "template_hash", "locale", "variant", "variables")
 
@@ -93,7 +93,7 @@ def _words_for_numbers(played: Played) -> None:
         with file.open("w", encoding="gb18030", newline="") as stream:
             words = ([*row[:column], "见报告", *row[column + 1 :]] for row in rows)
             csv.writer(stream, delimiter="|").writerows([header, *words])
-    _edit(
+    edit(
         played, "config/sources/lis.yaml", "        value: value\n", "        value: value\n        value_text: value\n"
     )
 
@@ -114,16 +114,8 @@ def test_one_failed_field_stops_what_reads_it_and_nothing_else(refreshed: Played
     assert plans["flu_vaccine"].funnel["audience"] > 0
 
 
-def _edit(played: Played, file: str, old: str, new: str) -> None:
-    path = played.project.root / file
-    text = path.read_text("utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new), "utf-8")
-    context.services.cache_clear()
-
-
 def test_a_plan_outside_its_envelope_is_held_and_approval_lets_it_go(refreshed: Played) -> None:
-    _edit(refreshed, "config/campaigns/flu_vaccine.yaml", "max_audience: 4000", "max_audience: 3")
+    edit(refreshed, "config/campaigns/flu_vaccine.yaml", "max_audience: 4000", "max_audience: 3")
     held = refreshed.plan("r1", "flu_vaccine")["flu_vaccine"]
     assert held.state == "held"
     assert "exceed the envelope's 3" in held.reason
@@ -138,7 +130,7 @@ def test_a_plan_outside_its_envelope_is_held_and_approval_lets_it_go(refreshed: 
 
 def test_an_experiment_that_could_find_nothing_is_not_launched(refreshed: Played) -> None:
     experiment = "config/experiments/hypertension_review_wording.yaml"
-    _edit(refreshed, experiment, "minimum_effect: 0.5", "minimum_effect: 0.02")
+    edit(refreshed, experiment, "minimum_effect: 0.5", "minimum_effect: 0.02")
     plan = refreshed.plan("r1", "hypertension_follow_up")["hypertension_follow_up"]
     assert plan.state == "held"
     assert "hypertension_review_wording" in plan.reason
@@ -156,9 +148,7 @@ def test_any_edit_voids_an_approval(played: Played) -> None:
     house = played.house
     campaign = find_campaign(house.catalogues.campaigns, "flu_vaccine")
     before = configuration_hash(campaign, house.catalogues, house.settings)
-    _edit(
-        played, "templates/prevention/flu_vaccine/email.en.txt.j2", "{% endblock %}", "Bring a friend. {% endblock %}"
-    )
+    edit(played, "templates/prevention/flu_vaccine/email.en.txt.j2", "{% endblock %}", "Bring a friend. {% endblock %}")
     house = played.house
     assert configuration_hash(campaign, house.catalogues, house.settings) != before
 
