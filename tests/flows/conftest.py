@@ -11,9 +11,10 @@ import subprocess
 import sys
 import time
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -71,6 +72,18 @@ class Stage:
         """What a click on Retry posts."""
         state = {"type": "SCHEDULED", "name": "AwaitingRetry"}
         self.call("POST", f"/flow_runs/{run_id}/set_state", {"state": state, "force": True})
+
+    def beat(self, run_id: str, *tags: str) -> None:
+        """A heartbeat, as the process of a run sends it."""
+        related = [{"prefect.resource.id": f"prefect.tag.{tag}", "prefect.resource.role": "tag"} for tag in tags]
+        event = {
+            "event": "prefect.flow-run.heartbeat",
+            "id": str(uuid.uuid4()),
+            "occurred": datetime.now(UTC).isoformat(),
+            "resource": {"prefect.resource.id": f"prefect.flow-run.{run_id}"},
+            "related": related,
+        }
+        self.call("POST", "/events", [event])
 
     def work(self) -> subprocess.Popen[bytes]:
         """A worker that carries out what is due, and ends."""

@@ -16,16 +16,33 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from alongside.ledger.messages import count_states
 from alongside.ledger.schema import message
 from alongside.sandbox.hospital import advance
 from alongside.sandbox.sendgrid.faults import Fault, FaultKind
+from flows.automations import SILENCE, TAG, automations, register
 from tests.flows.conftest import Stage, day
 
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(900)]
 #: Task runs of one daily run: its steps and campaigns, never its patients.
 MOST_TASK_RUNS = 40
+
+
+@pytest.fixture(scope="module", autouse=True)
+def silent_runs(stage: Stage) -> tuple[str, str]:
+    """One of ours and one of somebody else's on the same server; each sends one heartbeat and is never heard again.
+
+    They fall silent before the first test, so that the others pass the time until anybody notices.
+    """
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()  # so that no worker takes them
+    state = {"type": "SCHEDULED", "state_details": {"scheduled_time": tomorrow}}
+    ours, foreign = (stage.start_run("deliver", {}, state=state) for _ in range(2))
+    for run_id, tags in ((ours, (TAG,)), (foreign, ("other",))):
+        stage.call("POST", f"/flow_runs/{run_id}/set_state", {"state": {"type": "RUNNING"}, "force": True})
+        stage.beat(run_id, *tags)
+    return ours, foreign
 
 
 def _day(stage: Stage, number: int) -> dict[str, str]:
@@ -113,6 +130,27 @@ def _wait_until_calling(stage: Stage, run_id: str, patience: float = 240.0) -> N
         assert stage.state(run_id) not in ("COMPLETED", "FAILED"), "nothing was left to send on that day"
         time.sleep(0.1)
     pytest.fail("no call began")
+
+
+def test_a_run_without_heartbeat_becomes_crashed_and_can_be_retried(stage: Stage, silent_runs: tuple[str, str]) -> None:
+    """What the registered automations do when nobody is left to say that a run has ended."""
+    ours, foreign = silent_runs
+    assert stage.wait_for(ours, "CRASHED", patience=2 * SILENCE.total_seconds()) == "CRASHED"
+    assert "heartbeat" in stage.call("GET", f"/flow_runs/{ours}")["state"]["message"]
+    assert stage.state(foreign) == "RUNNING"
+    stage.retry(ours)
+    assert stage.state(ours) == "SCHEDULED"
+    for run_id in silent_runs:
+        stage.call("POST", f"/flow_runs/{run_id}/set_state", {"state": {"type": "CANCELLED"}, "force": True})
+
+
+def test_deploying_again_keeps_one_automation_of_each_name(stage: Stage) -> None:
+    found = stage.call("POST", "/automations/filter", {})
+    assert sorted(item["name"] for item in found) == sorted(item.name for item in automations())
+    with temporary_settings({PREFECT_API_URL: stage.api}):
+        register()
+    again = stage.call("POST", "/automations/filter", {})
+    assert {item["id"] for item in again} == {item["id"] for item in found}
 
 
 def test_no_patient_value_reached_prefect(stage: Stage) -> None:
