@@ -4,25 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefect import flow
+from prefect import flow, tags
 
+from flows.automations import TAG
 from flows.campaign import campaign
 from flows.evaluate import evaluate
-from flows.identity import begin
+from flows.identity import begin, moment_name
 from flows.parameters import DailyParameters, StepParameters
 from flows.refresh import refresh
 from tasks import runs
 
 
-@flow(name="daily", flow_run_name="daily", log_prints=False)
+@flow(name="daily", flow_run_name=moment_name, log_prints=False)
 def daily(parameters: DailyParameters | None = None) -> dict[str, Any]:
     """Refresh the picture of every patient, plan and send what is due, and learn from what came back."""
     wanted = parameters or DailyParameters()
     run = begin(wanted)
     step = StepParameters(run_id=run.run_id, daily=wanted)
-    snapshot_id = refresh(step)
-    sent = campaign(step)
-    results = evaluate(step)
+    with tags(TAG):  # automations watch what carries it; a sub-flow has no deployment to take tags from
+        snapshot_id = refresh(step)
+        sent = campaign(step)
+        results = evaluate(step)
     held = f"it started late: send it with 'alongside resume run:{run.run_id}'" if sent["held"] else None
     summary = runs.finish(run.run_id, "held" if held else "completed", held, wanted.project)
     return {

@@ -6,11 +6,12 @@ from typing import Any
 
 from prefect import flow
 
+from flows.identity import moment_name
 from flows.parameters import DailyParameters
 from tasks.delivery import dispatch_waiting, reconcile_waiting
 
 
-@flow(name="deliver", flow_run_name="deliver", log_prints=False)
+@flow(name="deliver", flow_run_name=moment_name, log_prints=False)
 def deliver(parameters: DailyParameters | None = None) -> dict[str, Any]:
     """Settle unknown messages, then send whatever may leave now, of any run."""
     wanted = parameters or DailyParameters()

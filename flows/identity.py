@@ -19,6 +19,14 @@ def begin(daily: DailyParameters, run_id: str | None = None) -> RunPins:
     return runs.start(identity, daily.as_of, scheduled if by_schedule else None, daily.project)
 
 
+def moment_name() -> str:
+    """A run is called after its flow and the moment that it is for."""
+    given = (flow_run.parameters or {}).get("parameters")
+    as_of = given.get("as_of") if isinstance(given, dict) else getattr(given, "as_of", None)
+    moment = as_of or flow_run.scheduled_start_time
+    return f"{flow_run.flow_name} {str(moment)[:16]}"
+
+
 def _was_scheduled() -> bool:
     """Whether a schedule, not a person, asked for this run (Prefect tags such runs `auto-scheduled`)."""
     return "auto-scheduled" in (flow_run.tags or [])

@@ -22,6 +22,7 @@ from tasks.context import services
 def start(run_id: str, as_of: datetime | None, scheduled_at: datetime | None, root: str | None = None) -> RunPins:
     """Pin as_of, configuration and mode in the ledger, or find what an earlier try pinned."""
     house = services(root)
+    house.catalogues  # noqa: B018  # a fault in the configuration shows now, not after an hour of reading extracts
     request = RunRequest(
         run_id=run_id,
         mode=house.mode,

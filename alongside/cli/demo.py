@@ -147,8 +147,8 @@ class Play:
         result = summary["experiments"].get(EXPERIMENT, {})
         verdict = result.get("verdict", "not launched").replace("_", " ")
         return (
-            f"{moment:%Y-%m-%d}  planned {funnel.get('planned', 0):>5,}  accepted {funnel.get('accepted', 0):>5,}  "
-            f"delivered {funnel.get('delivered', 0):>5,}  unknown {summary['unknown']}  experiment: {verdict}"
+            f"{moment:%m-%d}  planned {funnel.get('planned', 0):>5,}  accepted {funnel.get('accepted', 0):>5,}  "
+            f"delivered {funnel.get('delivered', 0):>5,}  unknown {summary['unknown']}  A/B: {verdict}"
         )
 
     def _result(self, stage: Stage, summary: dict[str, Any], again: bool) -> dict[str, Any]:
@@ -190,11 +190,15 @@ def _show(result: dict[str, Any]) -> None:
 
     out = console()
     out.print()
-    show_funnel({name: result["messages"][name] for name in ("taken", "delivered", "bounced", "unknown")})
-    out.print(f"[bold]Last run[/bold] ({result['as_of'][:10]})")
-    show_funnel(result["funnel"])
-    rows = [(card["source"], card["rows"], *(f"{card[name]:.1%}" for name in DIMENSIONS)) for card in result["quality"]]
-    show_table("Data quality", ("source", "rows", *DIMENSIONS), rows, ("rows", *DIMENSIONS))
+    messages = result["messages"] | {"accepted": result["messages"]["taken"]}
+    show_funnel(
+        {name: messages[name] for name in ("accepted", "delivered", "bounced", "unknown")}, "Messages, all days"
+    )
+    show_funnel(result["funnel"], f"Last run, {result['as_of'][:10]}")
+    rows = [(name, *(f"{card[name]:.1%}" for card in result["quality"])) for name in DIMENSIONS]
+    rows.insert(0, ("rows", *(card["rows"] for card in result["quality"])))
+    sources = [card["source"] for card in result["quality"]]
+    show_table("Data quality", ("", *sources), rows, sources)
     for name, experiment in result["experiments"].items():
         show_experiment(name, experiment)
     if result["played_again"]:

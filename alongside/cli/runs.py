@@ -35,8 +35,18 @@ def plan(
     if as_json:
         emit([item.to_json() for item in plans])
         return
+    _warn_of_age(house, _moment(house, as_of))
     for item in plans:
         _show_plan(item, samples)
+
+
+def _warn_of_age(house: Services, moment: datetime) -> None:
+    """A plan is as good as its snapshot: appointments and visits since then are not in it."""
+    snapshot = house.warehouse.current()
+    age = None if snapshot is None else moment - snapshot.as_of
+    if age is not None and snapshot is not None and abs(age) > timedelta(days=2):
+        text = f"The snapshot is of {snapshot.as_of:%Y-%m-%d}, {abs(age.days)} days off the moment planned for."
+        console().print(f"[yellow]{text} Give --as-of, or start a run for a fresh one.[/yellow]")
 
 
 def approve(
@@ -69,7 +79,8 @@ def approve(
     )
     with house.ledger.begin() as connection:
         write(connection, approval)
-    console().print(f"Approved {campaign} at configuration {approval.config_hash[:12]}, envelope {approval.envelope}.")
+    bounds = ", ".join(f"{name} {value:,}" for name, value in approval.envelope.items() if value is not None)
+    console().print(f"Approved {campaign} at configuration {approval.config_hash[:12]}, within {bounds}.")
 
 
 def run(

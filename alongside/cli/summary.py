@@ -42,7 +42,7 @@ def show_run(summary: Mapping[str, Any]) -> None:
         out.print(f"[yellow]Held: {summary['held']}[/yellow]")
 
 
-def show_funnel(funnel: Mapping[str, int]) -> None:
+def show_funnel(funnel: Mapping[str, int], title: str = "Funnel") -> None:
     """Audience -> eligible -> each gate -> rendered -> planned -> accepted -> delivered, with bars."""
     top = max([*funnel.values(), 1])
     rows = [
@@ -50,7 +50,7 @@ def show_funnel(funnel: Mapping[str, int]) -> None:
         for stage, count in funnel.items()
         if count or stage not in _QUIET
     ]
-    show_table("Funnel", ("stage", "people", ""), rows, ("people",))
+    show_table(title, ("stage", "people", ""), rows, ("people",))
 
 
 def show_experiment(name: str, result: Mapping[str, Any]) -> None:
