@@ -19,7 +19,7 @@ The rule, in plain words, for one person, one purpose and one channel:
    that a withdrawal wins over what the other side had granted before. What could not be read is not restated: a later
    proven grant of the other side is one of the same person.
 
-`standing` is that rule as a pure function; the SQL below is tested to agree with it on both stores.
+`standing` is that rule as a pure function; the SQL below is tested to agree with it on both stores and in DuckDB.
 """
 
 from __future__ import annotations
@@ -34,12 +34,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from alongside.ledger import schema
+from alongside.ledger.copying import copy
 from alongside.ledger.groups import PORTION, in_keys_sql, key_list, members, portions, survivors
 from alongside.model.enums import Decision
 from alongside.model.ids import keyed_hash
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    import duckdb
 
     from alongside.ledger.engine import Ledger
 
@@ -120,7 +121,8 @@ def _lifts(grant: ConsentEvent, withdrawal: ConsentEvent, channel: str) -> bool:
     return grant.decided_at > withdrawal.decided_at and bool(grant.evidence) and as_particular
 
 
-#: {only} restricts the events, {channel} is the channel asked about: an expression over an event `e`.
+#: {only} restricts the events, {channel} is the channel asked about: an expression over an event `e`. It holds for
+#: SQLite, PostgreSQL and DuckDB; {events} and {people} name the tables of the log and of who was merged into whom.
 _STATE = """
 WITH event AS (
     SELECT
@@ -128,10 +130,10 @@ WITH event AS (
         e.purpose, e.channel, e.decided_at, e.seq,
         CASE WHEN e.decision = 'unknown' THEN 'deny' ELSE e.decision END AS decision,
         e.evidence <> '' AS proven
-    FROM consent_event AS e LEFT JOIN person AS p ON p.person_id = e.person_id
+    FROM {events} AS e LEFT JOIN {people} AS p ON p.person_id = e.person_id
     WHERE e.decided_at <= :as_of AND e.decision <> 'read' {only}
         AND (e.decision <> 'unknown' OR NOT EXISTS (
-            SELECT 1 FROM consent_event AS r
+            SELECT 1 FROM {events} AS r
             WHERE r.person_id = e.person_id AND r.decision = 'read' AND r.evidence = e.evidence
                 AND r.decided_at <= :as_of
         ))
@@ -179,10 +181,23 @@ ranked AS (
 SELECT person_id, purpose, channel, decision, decided_at, seq FROM ranked WHERE place = 1
 """
 _ONE_CHANNEL = "CAST(:channel AS VARCHAR(12))"
+_EVENT = ("person_id", "purpose", "channel", "decision", "decided_at", "seq", "evidence")
+_MERGED = "survivor_id IS NOT NULL"
+_COPIES = """
+CREATE OR REPLACE TEMP TABLE logged_consent (
+    person_id VARCHAR, purpose VARCHAR, channel VARCHAR, decision VARCHAR, decided_at TIMESTAMP, seq BIGINT,
+    evidence VARCHAR
+);
+CREATE OR REPLACE TEMP TABLE logged_person (person_id VARCHAR, survivor_id VARCHAR)
+"""
 
 
-def current(ledger: Ledger, channel: str | None = None, as_of: datetime | None = None) -> pa.Table:
-    """What stands now, set-based: `person_id, purpose, channel, decision, decided_at, seq`, living people only.
+def load_current(
+    duck: duckdb.DuckDBPyConnection, ledger: Ledger, channel: str | None = None, as_of: datetime | None = None
+) -> None:
+    """What stands now, as temp table `decided(person_id, purpose, channel, decision, decided_at, seq)`: living people.
+
+    The rule runs in DuckDB, which decides a million people within its memory limit in seconds; the stores take minutes.
 
     Parameters
     ----------
@@ -192,11 +207,17 @@ def current(ledger: Ledger, channel: str | None = None, as_of: datetime | None =
 
     `seq` is the event that decided.
     """
-    parameters: dict[str, Any] = {"as_of": as_of or _END_OF_TIME}
-    if channel is None:
-        return ledger.read_arrow(_STATE.format(only="", channel="e.channel"), parameters)
-    of_channel = f"AND (e.channel = {_ONE_CHANNEL} OR e.channel = '*')"
-    return ledger.read_arrow(_STATE.format(only=of_channel, channel=_ONE_CHANNEL), parameters | {"channel": channel})
+    duck.execute(_COPIES)
+    copy(duck, ledger, "consent_event", "fact", "", _EVENT, "logged_consent")
+    copy(duck, ledger, "person", "person_id", "p", ("person_id", "survivor_id"), "logged_person", _MERGED)
+    only, asked = "", "e.channel"
+    values: dict[str, Any] = {"as_of": (as_of or _END_OF_TIME).astimezone(UTC).replace(tzinfo=None)}
+    if channel is not None:
+        only, asked = "AND e.channel IN ($channel, '*')", "CAST($channel AS VARCHAR)"
+        values |= {"channel": channel}
+    state = _STATE.format(only=only, channel=asked, events="logged_consent", people="logged_person")
+    duck.execute(f"CREATE OR REPLACE TEMP TABLE decided AS {state.replace(':as_of', '$as_of')}", values)
+    duck.execute("DROP TABLE logged_consent; DROP TABLE logged_person")
 
 
 def decide(
@@ -214,7 +235,8 @@ def decide(
     group = members(connection, set(living.values()))
     only = f"AND e.purpose = :purpose AND (e.channel = {_ONE_CHANNEL} OR e.channel = '*')"
     only += f" AND {in_keys_sql(connection, 'e.person_id', 'ids')}"
-    query = sa.text(_STATE.format(only=only, channel=_ONE_CHANNEL)).bindparams(
+    state = _STATE.format(only=only, channel=_ONE_CHANNEL, events="consent_event", people="person")
+    query = sa.text(state).bindparams(
         sa.bindparam("as_of", as_of or _END_OF_TIME, type_=schema.Utc()),
         sa.bindparam("purpose", purpose),
         sa.bindparam("channel", channel),

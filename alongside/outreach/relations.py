@@ -82,8 +82,9 @@ def _consents(connection: duckdb.DuckDBPyConnection, facts: Facts, channel: Chan
     if not path.exists() or time.time() - path.stat().st_mtime > CONSENT_SECONDS:
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(f".{os.getpid()}")
-        with _registered(connection, "decided", consent.current(facts.ledger, channel.value)):
-            connection.execute(f"COPY decided TO {quoted(fresh)} (FORMAT parquet)")
+        consent.load_current(connection, facts.ledger, channel.value)
+        connection.execute(f"COPY decided TO {quoted(fresh)} (FORMAT parquet)")
+        connection.execute("DROP TABLE decided")
         fresh.replace(path)
     return path
 

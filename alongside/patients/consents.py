@@ -7,8 +7,9 @@ from pathlib import Path
 
 from alongside.ledger import Ledger, schema
 from alongside.ledger.consent import FACT_KEY
+from alongside.ledger.copying import copy
 from alongside.model.clock import require_utc
-from alongside.patients import keyed, known, scripts
+from alongside.patients import keyed, scripts
 from alongside.patients.prepare import prepare
 from alongside.patients.reports import ConsentReport
 from alongside.warehouse import Warehouse
@@ -38,7 +39,7 @@ def record_consents(
         )
         duck.execute(f"CREATE OR REPLACE TEMP VIEW mapped AS SELECT * FROM read_parquet({quoted(person_map)})")
         duck.execute("CREATE OR REPLACE TEMP TABLE fact_known (fact VARCHAR)")
-        known.copy(duck, ledger, "consent_event", "fact", "", ("fact",), "fact_known")
+        copy(duck, ledger, "consent_event", "fact", "", ("fact",), "fact_known")
         duck.register("marked", ledger.read_arrow(_MARKED))
         scripts.run(duck, "consents")
         rows, ahead, unknown = duck.execute(
