@@ -19,7 +19,7 @@ import orjson
 
 from alongside.channels.base import Addressee, Letter, LetterRefused
 from alongside.channels.one_by_one import OneByOne
-from alongside.channels.transport import broken, retry_after
+from alongside.channels.transport import LONGEST_WAIT, broken, retry_after
 from alongside.channels.twilio_codes import FAULTS, Blame, Fault
 from alongside.channels.twilio_events import BATCH_ID, MESSAGE_KEY, callback_url
 from alongside.channels.twilio_trace import PAGE_SIZE, Page, Trace, read_message, read_page
@@ -31,6 +31,7 @@ API_URL = "https://api.twilio.com"
 MAX_BODY = 1600  # characters; counted here in UTF-16 units, which are never fewer
 MAX_VALIDITY = 36_000  # seconds
 _QUEUE_FULL_WAIT = 60.0
+_DAY_USED_UP = 63038
 _MAX_PAGES = 10
 _PHONE = re.compile(r"\+[1-9]\d{7,14}")  # E.164
 _SERVICE = re.compile(r"MG[0-9a-fA-F]{32}")
@@ -125,10 +126,12 @@ def read_answer(status: int, headers: Mapping[str, str], body: bytes, now: float
     if 200 <= status < 300:
         return _accepted(given, where)
     if status == 429:
-        return Throttled("too many requests", retry_after=retry_after(headers, now), where=where)
+        wait = retry_after(headers, now, otherwise=LONGEST_WAIT if code == _DAY_USED_UP else 1.0)
+        return Throttled("too many requests", retry_after=wait, where=where)
     if status >= 500 or status == 408:
         return _failure(status, code, where)
-    if isinstance(code, int) and not isinstance(code, bool):
+    # A code of tomorrow with 401, 403 or 404 is not about the patient whose message happened to be the first.
+    if isinstance(code, int) and (status == 400 or code in FAULTS):
         return _refusal(code, given, headers, now, where)
     if status in (401, 403):
         return _account(Fault.of(20003), where)

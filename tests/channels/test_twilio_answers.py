@@ -96,6 +96,8 @@ def test_acceptance_is_a_message_with_an_id() -> None:
         (401, refusal(20003, 401), Refused),
         (401, b"", Refused),
         (403, refusal(20006, 403), Refused),
+        (403, refusal(20403, 403), Refused),  # not in the table
+        (404, refusal(29999, 404), Refused),
         (404, refusal(20404, 404), Refused),
         (404, b"", Refused),
         (408, b"", OutcomeUnknown),
@@ -139,6 +141,16 @@ async def test_a_rejected_number_says_whether_it_is_to_be_suppressed(code: int, 
     assert suppression_of(reason) == suppression
     assert suppression_of(None) is None
     assert suppression_of("no_address") is None
+
+
+def test_a_used_up_day_is_not_asked_for_every_second() -> None:
+    for code, wait in ((63038, 900), (20429, 1)):
+        found = read_answer(429, {}, refusal(code, 429), NOW)
+        assert isinstance(found, Throttled)
+        assert found.retry_after == wait
+    found = read_answer(400, {}, refusal(21611), NOW)
+    assert isinstance(found, Throttled)
+    assert found.retry_after == 60
 
 
 def test_one_number_abroad_does_not_stop_the_channel() -> None:

@@ -1,0 +1,25 @@
+"""A stand-in of Twilio's Messaging API on loopback, with simulated patients. Nothing is ever sent to anyone."""
+
+from alongside.sandbox.sendgrid.faults import Fault, FaultKind
+from alongside.sandbox.sendgrid.log import read_ndjson
+from alongside.sandbox.twilio.control import Control
+from alongside.sandbox.twilio.launch import Running, ready_line, run, serve, start
+from alongside.sandbox.twilio.options import DEFAULT_ACCOUNT_SID, DEFAULT_AUTH_TOKEN, DEFAULT_NUMBER, Options
+from alongside.sandbox.twilio.patients import Rates
+
+__all__ = [
+    "DEFAULT_ACCOUNT_SID",
+    "DEFAULT_AUTH_TOKEN",
+    "DEFAULT_NUMBER",
+    "Control",
+    "Fault",
+    "FaultKind",
+    "Options",
+    "Rates",
+    "Running",
+    "read_ndjson",
+    "ready_line",
+    "run",
+    "serve",
+    "start",
+]
