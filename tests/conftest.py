@@ -20,6 +20,19 @@ if os.environ.get("CI") == "true":
 ROOT = Path(__file__).resolve().parent.parent
 
 
+#: Files that take minutes; begun last, one of them would run alone while the other processes wait.
+LONGEST = ("flows/test_production_runs", "end_to_end/", "cli/test_run", "delivery/test_crashes", "test_closed_loop")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first; everything else as it was collected."""
+
+    def turn(item: pytest.Item) -> int:
+        return next((place for place, part in enumerate(LONGEST) if part in item.nodeid), len(LONGEST))
+
+    items.sort(key=turn)
+
+
 @pytest.fixture(scope="session")
 def peer_data() -> Path:
     """Other people's hospitals; absent for a stranger who clones the project."""

@@ -45,6 +45,7 @@ class Stage:
     stand_in: Running
     environment: dict[str, str]
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    _worker: subprocess.Popen[bytes] | None = None
 
     @property
     def house(self) -> Services:
@@ -86,11 +87,14 @@ class Stage:
         self.call("POST", "/events", [event])
 
     def work(self) -> subprocess.Popen[bytes]:
-        """A worker that carries out what is due, and ends."""
-        command = [str(BIN / "prefect"), "worker", "start", "--pool", POOL, "--type", "process", "--run-once"]
-        process = subprocess.Popen(command, env=self.environment, cwd=self.project.root, start_new_session=True)
-        self.processes.append(process)
-        return process
+        """The worker that carries out what is due; started when there is none, or when it was killed."""
+        if self._worker is None or self._worker.poll() is not None:
+            command = [str(BIN / "prefect"), "worker", "start", "--pool", POOL, "--type", "process"]
+            self._worker = subprocess.Popen(
+                command, env=self.environment, cwd=self.project.root, start_new_session=True
+            )
+            self.processes.append(self._worker)
+        return self._worker
 
     def state(self, run_id: str) -> str:
         return str(self.call("GET", f"/flow_runs/{run_id}")["state"]["type"])
@@ -104,10 +108,15 @@ class Stage:
 
     def carry_out(self, run_id: str) -> str:
         """Let a worker run it to its end; returns the final state's type."""
-        worker = self.work()
-        state = self.wait_for(run_id, "COMPLETED", "FAILED", "CRASHED")
-        worker.wait(120)
-        return state
+        self.work()
+        return self.wait_for(run_id, "COMPLETED", "FAILED", "CRASHED")
+
+    def only_by_hand(self) -> None:
+        """No schedule of any deployment starts a run in the middle of a test."""
+        for deployment in self.call("POST", "/deployments/filter", {}):
+            for schedule in deployment["schedules"]:
+                path = f"/deployments/{deployment['id']}/schedules/{schedule['id']}"
+                self.call("PATCH", path, {"active": False})
 
     def accepted(self) -> list[str]:
         """Message keys by the stand-in's own log, in order, repeats included."""
@@ -147,7 +156,6 @@ def copy_project(target: Path) -> Project:
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     root = tmp_path_factory.mktemp("stage")
     project = copy_project(root / "project")
-    generate(project.var / "hospital", patients=PATIENTS, start=FIRST_DUMP)
     web_port, api_port = free_port(), free_port()
     environment = {
         **os.environ,
@@ -155,6 +163,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         "PREFECT_API_URL": f"http://127.0.0.1:{api_port}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_LOGGING_LEVEL": "WARNING",
+        "PREFECT_WORKER_QUERY_SECONDS": "1",
         "DO_NOT_TRACK": "1",
         "ALONGSIDE_HOME": str(project.root),
         "ALONGSIDE_KEY_DIR": str(root / "keys"),
@@ -174,28 +183,16 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         }
         scene = Stage(project, root / "prefect", f"http://127.0.0.1:{api_port}/api", running, environment)
         stack.callback(_end, scene)
-        server = [
-            str(BIN / "prefect"),
-            "server",
-            "start",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(api_port),
-            "--no-services",
-        ]
-        scene.processes.append(subprocess.Popen([*server[:-1]], env=environment, cwd=root))
-        scene.processes.append(
-            subprocess.Popen(
-                [sys.executable, "-m", "alongside.web", f"--port={web_port}", f"--stand-in={options.folder}"],
-                env=environment,
-                cwd=root,
-            )
-        )
+        server = [str(BIN / "prefect"), "server", "start", "--host", "127.0.0.1", "--port", str(api_port)]
+        web = [sys.executable, "-m", "alongside.web", f"--port={web_port}", f"--stand-in={options.folder}"]
+        for command in (server, web):
+            scene.processes.append(subprocess.Popen(command, env=environment, cwd=root))
+        generate(project.var / "hospital", patients=PATIENTS, start=FIRST_DUMP)  # while they come up
         _wait_for(f"{scene.api}/health")
         _wait_for(f"http://127.0.0.1:{web_port}/healthz")
         deploy = [str(BIN / "alongside"), "deploy", "--pool", POOL]
         subprocess.run(deploy, env=environment, cwd=project.root, check=True, timeout=180)
+        scene.only_by_hand()
         yield scene
 
 
