@@ -119,5 +119,8 @@ def fieller(estimate: Estimate, quantile: float) -> RelativeDifference:
         return RelativeDifference(a, Interval(None, None), Unavailable.BASELINE_UNCERTAIN)
     middle = a - square * (estimate.covariance / unit / unit)
     last = a * a - square * (estimate.variance / unit / unit)
-    root = math.sqrt(max(0.0, middle * middle - leading * last))
+    discriminant = middle * middle - leading * last
+    if not math.isfinite(discriminant):  # a difference so many times its baseline that the square overflows
+        return RelativeDifference(a, Interval(None, None), Unavailable.NOT_FINITE)
+    root = math.sqrt(max(0.0, discriminant))
     return RelativeDifference(a, Interval((middle - root) / leading, (middle + root) / leading))
