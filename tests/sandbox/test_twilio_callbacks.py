@@ -157,6 +157,23 @@ async def test_repetitions_are_the_same_events(tmp_path: Path) -> None:
         assert (await stats(caller))["callbacks_repeated"] == 20
 
 
+async def test_the_same_messages_are_disturbed_in_every_run(tmp_path: Path) -> None:
+    told: list[tuple[Counter[str], int]] = []
+    async with receiving() as receiver:
+        for run in ("one", "two"):
+            receiver.events.clear()
+            async with calling(tmp_path / run, rates=certain(), duplicates=0.3, reorder=0.3) as caller:
+                await begin(caller)
+                await send(caller, receiver, 40)
+                await wait(caller)
+            counts = Counter(f"{event.message_key} {event.kind}" for event in receiver.events)
+            backwards = sum(receiver.kinds(number)[0] is EventKind.DELIVERED for number in range(40))
+            told.append((counts, backwards))
+    assert told[0] == told[1]
+    assert 90 < sum(told[0][0].values()) < 120
+    assert 4 < told[0][1] < 24
+
+
 async def test_the_order_may_be_wrong_and_the_resource_is_right(tmp_path: Path) -> None:
     async with receiving() as receiver, calling(tmp_path, rates=certain(), reorder=1.0) as caller:
         await begin(caller)

@@ -100,7 +100,7 @@ class MessageQueue:
     def _told(self, record: Record) -> tuple[Step, ...]:
         """The steps as callbacks tell them: for some messages the statuses change places."""
         steps = self.steps(record)
-        if zlib.crc32(record["sid"].encode()) / 2**32 >= self.reorder:
+        if zlib.crc32(f"{record['to']}|{record['m']}".encode()) / 2**32 >= self.reorder:
             return steps
         backwards = iter([step for step in reversed(steps) if step.status])
         return tuple(next(backwards) if step.status else step for step in steps)
