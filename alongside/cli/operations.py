@@ -76,7 +76,7 @@ def import_suppressions(
 def upgrade_ledger() -> None:
     """Bring the ledger's tables to this release."""
     from alongside.bootstrap import build
-    from alongside.ledger.migrations import upgrade
+    from alongside.ledger.upgrading import upgrade
 
     house = build()
     upgrade(house.ledger_url)

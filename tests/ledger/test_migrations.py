@@ -14,6 +14,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from alongside.ledger import Ledger, migrations, schema
+from alongside.ledger.upgrading import upgrade
 from alongside.model.errors import Refused, StoreUnavailable
 
 
@@ -50,9 +51,9 @@ def test_a_ledger_of_another_release_is_refused_with_its_remedy(bare_url: str, f
 
 
 def test_upgrade_creates_and_is_harmless_when_repeated(bare_url: str) -> None:
-    assert migrations.upgrade(bare_url) == (None, migrations.HEAD)
+    assert upgrade(bare_url) == (None, migrations.HEAD)
     before = Ledger.open(bare_url).info
-    assert migrations.upgrade(bare_url) == (migrations.HEAD, migrations.HEAD)
+    assert upgrade(bare_url) == (migrations.HEAD, migrations.HEAD)
     assert Ledger.open(bare_url).info == before
 
 
@@ -62,7 +63,7 @@ def test_upgrade_leaves_a_newer_ledger_alone(bare_url: str) -> None:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
     ledger.engine.dispose()
     with pytest.raises(Refused, match="newer"):
-        migrations.upgrade(bare_url)
+        upgrade(bare_url)
 
 
 def test_a_locked_ledger_says_so(tmp_path: Path) -> None:

@@ -61,27 +61,3 @@ def require_current(found: str | None, where: str) -> None:
         where=where,
         remedy="Back it up, then run 'alongside ledger upgrade'.",
     )
-
-
-def upgrade(url: str) -> tuple[str | None, str]:
-    """Bring the ledger behind a SQLAlchemy URL to `HEAD`; returns its revision before and after.
-
-    Raises
-    ------
-    Refused : the ledger is newer than this release
-    StoreUnavailable : the store does not answer
-    """
-    from alongside.ledger.engine import Ledger
-
-    ledger = Ledger.connect(url)
-    try:
-        with ledger.begin() as connection:
-            lock(connection)
-            before = revision(connection)
-            if before is not None and before > HEAD:
-                require_current(before, ledger.where)
-            migrate(connection)
-            ledger.introduce(connection)
-        return before, HEAD
-    finally:
-        ledger.engine.dispose()
