@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
+
+_BLOCK = 64  # bytes that SHA-256 takes at once
+_INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
 
 
 def keyed_hash(secret: bytes, *parts: str, length: int = 16) -> str:
@@ -10,17 +14,34 @@ def keyed_hash(secret: bytes, *parts: str, length: int = 16) -> str:
     return hmac.digest(secret, b"".join(map(_prefixed, parts)), "sha256")[:length].hex()
 
 
+class PreparedHmac:
+    """HMAC-SHA256 (RFC 2104) with its key, and the beginning of every message, worked in once.
+
+    The standard library's object costs as much to copy as to make anew, and a batch needs three thousand of them.
+    """
+
+    def __init__(self, key: bytes, begin: bytes = b"") -> None:
+        block = (key if len(key) <= _BLOCK else hashlib.sha256(key).digest()).ljust(_BLOCK, b"\x00")
+        self._inner = hashlib.sha256(block.translate(_INNER) + begin)
+        self._outer = hashlib.sha256(block.translate(_OUTER))
+
+    def digest(self, message: bytes) -> bytes:
+        """32 bytes: the same as `hmac.digest(key, begin + message, "sha256")`."""
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(message)
+        outer.update(inner.digest())
+        return outer.digest()
+
+
 class KeyedHash:
     """`keyed_hash` with its key and first parts worked in once: for hashing the same kind of value many times."""
 
     def __init__(self, secret: bytes, *parts: str) -> None:
-        self._begun = hmac.new(secret, b"".join(map(_prefixed, parts)), "sha256")
+        self._hmac = PreparedHmac(secret, b"".join(map(_prefixed, parts)))
 
     def __call__(self, part: str, length: int = 16) -> str:
         """The same as `keyed_hash(secret, *parts, part)`."""
-        state = self._begun.copy()
-        state.update(_prefixed(part))
-        return state.digest()[:length].hex()
+        return self._hmac.digest(_prefixed(part))[:length].hex()
 
 
 def _prefixed(part: str) -> bytes:
