@@ -89,6 +89,25 @@ def recheck(
     return checked
 
 
+def still_stands(connection: Connection, held: Claim, checked: Checked, patient_now: datetime) -> bool:
+    """Whether every message that is about to leave still may; asked in the transaction that begins the call.
+
+    Rendering a batch takes a while, in which a patient may leave and an event may arrive.
+    """
+    ready = {one.key for one in checked.ready if one.key not in checked.withheld}
+    channel = held.channel.value
+    waiting = recipients.leaving_recipients(connection, held.batch_id, held.purpose, channel)
+    leaving = [one for one in waiting if one.key in ready]
+    if len(leaving) < len(ready):  # an event has moved one
+        return False
+    doubtful = {one.person_id for one in leaving if one.doubtful}
+    consent = recipients.by_whole_rule(connection, doubtful, held.purpose, channel, patient_now)
+    if not doubtful <= consent.permitted or doubtful & consent.kept_at_home:
+        return False
+    blinds = [checked.readdressed.get(one.key, one.address_blind) for one in leaving]
+    return not suppressions.suppressed(connection, blinds, channel, held.purpose)
+
+
 @dataclass(frozen=True)
 class _Facts:
     """What the ledger and the vault say of a batch's recipients now."""

@@ -30,7 +30,7 @@ from alongside.delivery.job import Job, Progress, Word
 from alongside.delivery.letters import Press
 from alongside.delivery.modes import require_mode
 from alongside.delivery.pacing import Breaker, Pace
-from alongside.delivery.recheck import Checked, recheck
+from alongside.delivery.recheck import Checked, recheck, still_stands
 from alongside.ledger import Ledger, calls, claims
 from alongside.ledger.calls import Settlement
 from alongside.ledger.claims import Claim
@@ -157,7 +157,9 @@ class Worker:
         with clock("call"):
             may_call = await asyncio.to_thread(self._begin_call, held, checked, seconds)
         if not may_call:
-            await self._give_back(held, "the lease ran out or a pause began before the call", burn=False)
+            await self._give_back(
+                held, "the lease ran out, a pause began or a patient left before the call", burn=False
+            )
             return
         with clock("send"):
             answer = await self._send(letters, time.monotonic() + seconds)
@@ -188,6 +190,7 @@ class Worker:
             withheld=checked.withheld,
             postponed=checked.postponed,
             readdressed=checked.readdressed,
+            stands=lambda connection: still_stands(connection, held, checked, self._patient_now()),
         )
 
     async def _close_uncalled(self, held: Claim, checked: Checked) -> None:

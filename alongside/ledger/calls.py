@@ -7,7 +7,7 @@ while the batch carries its attempt id (fencing).
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
@@ -72,18 +72,23 @@ def begin_call(
     withheld: Mapping[str, str] | None = None,
     postponed: Mapping[str, datetime] | None = None,
     readdressed: Mapping[str, str] | None = None,
+    stands: Callable[[Connection], bool] | None = None,
 ) -> bool:
     """`claimed -> calling`, durably, just before the first byte; with what fell out at the recheck.
 
-    Returns False, and changes nothing, when the lease has run out, somebody else holds the batch, or it was paused.
+    Returns False, and changes nothing, when the lease has run out, somebody else holds the batch, it was paused, or
+    the recheck does not stand any more.
 
     Parameters
     ----------
     withheld : key -> name of the gate; these messages will never leave
     postponed : key -> patient time; these move to a batch that waits
     readdressed : key -> blind index of the address they go to now, where it is not the planned one
+    stands : asked within the transaction whether what the recheck found is still so
     """
     with ledger.begin() as connection:
+        if stands is not None and not stands(connection):
+            return False
         until = now + timedelta(seconds=lease_seconds)
         mine = {"b_batch": held.batch_id, "b_attempt": held.attempt_id, "b_now": now}
         if connection.execute(_CALL, {**mine, "b_until": until}).rowcount != 1:

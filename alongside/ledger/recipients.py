@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -57,8 +57,23 @@ FROM (
 LEFT JOIN vault_person AS v ON v.person_id = w.living
 ORDER BY w.message_key
 """
+# What can have changed between recheck and call, and nothing that costs more: no variables, no vault.
+_LEAVING = """
+SELECT w.message_key, w.living, w.address_blind,
+       EXISTS (SELECT 1 FROM consent_event AS e
+               WHERE e.person_id = w.living AND e.purpose IN (:purpose, :abroad) AND e.channel IN (:channel, '*')
+                     AND e.decision <> 'permit')
+       OR EXISTS (SELECT 1 FROM person AS other WHERE other.survivor_id = w.living) AS doubtful
+FROM (
+    SELECT m.message_key, COALESCE(p.survivor_id, m.person_id) AS living, m.address_blind
+    FROM message AS m
+    LEFT JOIN person AS p ON p.person_id = m.person_id
+    WHERE m.batch_id = :batch_id AND COALESCE(m.state, '') = 'planned'
+) AS w
+"""
 # Built once: for a batch of a hundred, building a statement again would cost more than running it.
 _QUERY = sa.text(_WAITING).bindparams(sa.bindparam("as_of", type_=schema.Utc()))
+_LEAVING_QUERY = sa.text(_LEAVING)
 _PLANNED_AT = (
     sa.select(schema.message.c.planned_at).where(schema.message.c.batch_id == sa.bindparam("b_batch")).limit(1)
 )
@@ -82,6 +97,23 @@ def waiting_recipients(
     ]
 
 
+@dataclass(slots=True)
+class Leaving:
+    """One message that is about to leave; fields as in `Recipient`, who may be `doubtful` without having granted."""
+
+    key: str
+    person_id: str
+    address_blind: str
+    doubtful: bool
+
+
+def leaving_recipients(connection: Connection, batch_id: str, purpose: str, channel: str) -> list[Leaving]:
+    """The batch's messages that still wait, with as little as can be asked again while a call is begun."""
+    values = {"batch_id": batch_id, "purpose": purpose, "abroad": consent.CROSS_BORDER, "channel": channel}
+    rows = connection.execute(_LEAVING_QUERY, values).tuples()
+    return [Leaving(key, person, blind, bool(doubtful)) for key, person, blind, doubtful in rows]
+
+
 def planned_for(connection: Connection, batch_id: str) -> datetime | None:
     """Patient time for which the batch's messages were planned; None for an empty batch."""
     return connection.execute(_PLANNED_AT, {"b_batch": batch_id}).scalar()
@@ -103,12 +135,20 @@ def standing_consent(
     Whoever said nothing but yes and is one record is settled by having granted (the rule's sixth sentence); only
     the others are decided by the rule itself.
     """
-    permitted = {one.person_id for one in waiting if one.granted and not one.doubtful}
-    doubtful = sorted({one.person_id for one in waiting if one.doubtful})
-    if not doubtful:
-        return Standing(frozenset(permitted), frozenset())
-    decided = consent.decide(connection, doubtful, purpose, channel, as_of)
-    abroad = consent.decide(connection, doubtful, consent.CROSS_BORDER, channel, as_of)
-    permitted |= {person for person, (decision, _) in decided.items() if decision is Decision.PERMIT}
-    kept = frozenset(person for person, (decision, _) in abroad.items() if decision is Decision.DENY)
-    return Standing(frozenset(permitted), kept)
+    granted = frozenset(one.person_id for one in waiting if one.granted and not one.doubtful)
+    whole = by_whole_rule(connection, {one.person_id for one in waiting if one.doubtful}, purpose, channel, as_of)
+    return Standing(granted | whole.permitted, whole.kept_at_home)
+
+
+def by_whole_rule(
+    connection: Connection, people: Collection[str], purpose: str, channel: str, as_of: datetime
+) -> Standing:
+    """The rule of `alongside.ledger.consent` for these living people."""
+    if not people:
+        return Standing(frozenset(), frozenset())
+    decided = consent.decide(connection, sorted(people), purpose, channel, as_of)
+    abroad = consent.decide(connection, sorted(people), consent.CROSS_BORDER, channel, as_of)
+    return Standing(
+        frozenset(person for person, (decision, _) in decided.items() if decision is Decision.PERMIT),
+        frozenset(person for person, (decision, _) in abroad.items() if decision is Decision.DENY),
+    )

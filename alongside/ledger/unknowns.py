@@ -73,7 +73,12 @@ def unknown_batches(
 def resolve(
     connection: Connection, of: UnknownBatch, learnt: Resolution, *, now: datetime, patient_now: datetime
 ) -> None:
-    """Write down what was learnt; a message that an event has moved meanwhile is left as it is."""
+    """Write down what was learnt; a message that an event has moved meanwhile is left as it is.
+
+    What the vendor has counts whoever looks at the batch now; everything else only while the batch is as it was when
+    the vendor was asked. A late answer or another reconciliation may have planned its messages again meanwhile, and a
+    worker may be calling with them.
+    """
     still = sa.and_(message.c.batch_id == of.batch_id, message.c.state == MessageState.UNKNOWN.value)
     by_state: dict[MessageState, list[str]] = {}
     for key, state in learnt.found.items():
@@ -84,6 +89,8 @@ def resolve(
             .where(in_keys(connection, message.c.message_key, keys), message.c.state.in_(states_before(state)))
             .values(state=state.value, accepted_at=patient_now, updated_at=now)
         )
+    if not _is_as_it_was(connection, of):
+        return
     if learnt.unresolved:
         connection.execute(
             message.update()
@@ -98,6 +105,15 @@ def resolve(
         )
         split_off(connection, of.batch_id, of.called_by, list(learnt.again), None, now)
     _close(connection, of.batch_id, now)
+
+
+def _is_as_it_was(connection: Connection, of: UnknownBatch) -> bool:
+    """Whether the batch is unknown, still or again, because of the call that was asked about; keeps it so."""
+    same_call = sa.func.coalesce(batch.c.attempt_id, "") == of.called_by
+    query = sa.select(batch.c.batch_id).where(
+        batch.c.batch_id == of.batch_id, batch.c.state == BatchState.UNKNOWN.value, same_call
+    )
+    return connection.execute(query.with_for_update()).first() is not None
 
 
 def _close(connection: Connection, batch_id: str, now: datetime) -> None:

@@ -12,13 +12,17 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from alongside.channels.base import Letter
 from alongside.delivery import DispatchReport
 from alongside.delivery.job import Progress
+from alongside.delivery.letters import Press
+from alongside.delivery.recheck import Checked
 from alongside.ledger import claims, consent, pauses, suppressions
-from alongside.ledger.claims import Scope
+from alongside.ledger.claims import Claim, Scope
 from alongside.ledger.consent import ConsentEvent
+from alongside.ledger.events import DeliveryEvent, record_events
 from alongside.ledger.suppressions import Suppression
-from alongside.model.enums import Decision, DeliveryMode
+from alongside.model.enums import Decision, DeliveryMode, EventKind
 from alongside.model.errors import Refused, Retryable
 from alongside.model.tokens import read_token
 from alongside.sandbox.sendgrid.faults import Fault, FaultKind
@@ -98,6 +102,35 @@ def test_what_changed_since_planning_is_seen(clinic: Clinic, accepted: AcceptedL
     ]
     assert report.progress.gates == {"no_consent": 3, "cross_border": 1, "suppressed": 1}
     assert len(accepted()) == 3
+
+
+@pytest.mark.parametrize("change", ["withdrawal", "suppression", "event"])
+def test_what_changes_between_recheck_and_call_is_seen(
+    clinic: Clinic, accepted: AcceptedLog, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    clinic.admit(range(4))
+    clinic.plan(range(4))
+    compose = Press.compose
+
+    def changes_meanwhile(press: Press, held: Claim, checked: Checked) -> list[Letter]:
+        letters = compose(press, held, checked)
+        with clinic.ledger.begin() as connection:
+            if change == "withdrawal":
+                left = ConsentEvent(f"p{1:016x}", "education", "email", Decision.DENY, NOON, "unsubscribe")
+                consent.record(connection, [left], NOON)
+            elif change == "suppression":
+                suppressions.add(connection, [Suppression(clinic.blind(1), "email", "all", "complaint", NOON, "e")])
+            else:
+                late = DeliveryEvent("late", key_of(1), EventKind.DELIVERED, NOON)
+                record_events(connection, [late], received_at=NOON)
+        return letters
+
+    monkeypatch.setattr(Press, "compose", changes_meanwhile)
+    report = clinic.dispatch()
+    assert keys(accepted) == Counter({key_of(number): 1 for number in (0, 2, 3)})
+    assert report.complete
+    end = {"withdrawal": ("withheld", "no_consent"), "suppression": ("withheld", "suppressed")}
+    assert clinic.states_of([1]) == [end.get(change, ("delivered", None))]
 
 
 def test_a_patient_with_a_new_address_is_written_to_there(clinic: Clinic, accepted: AcceptedLog) -> None:

@@ -331,6 +331,29 @@ def test_a_late_acceptance_stops_what_reconciliation_had_planned_again(ledger: L
     assert keys_of(ledger, must_take(ledger, "a2")) == []
 
 
+@pytest.mark.parametrize("meanwhile", ["another reconciliation", "a late answer"])
+def test_what_was_learnt_of_a_call_says_nothing_of_the_next_one(ledger: Ledger, meanwhile: str) -> None:
+    plan(ledger, range(2))
+    first = must_take(ledger)
+    assert call(ledger, first)
+    calls.expire_calls(ledger, NOON + 2 * MINUTE)
+    with ledger.reading() as connection:
+        (asked,) = unknowns.unknown_batches(connection, before=NOON + 2 * MINUTE)
+    keys = [key_of(0), key_of(1)]
+    if meanwhile == "a late answer":
+        calls.settle(ledger, first, Settlement(retry=keys), now=NOON + 2 * MINUTE, patient_now=NOON)
+    else:
+        with ledger.begin() as connection:
+            mine = unknowns.Resolution({key_of(0): MessageState.ACCEPTED}, again=[key_of(1)])
+            unknowns.resolve(connection, asked, mine, now=NOON + 2 * MINUTE, patient_now=NOON)
+    second = must_take(ledger, "a2", now=NOON + 2 * MINUTE)
+    assert call(ledger, second, now=NOON + 2 * MINUTE)
+    with ledger.begin() as connection:
+        learnt = unknowns.Resolution({}, again=keys)
+        unknowns.resolve(connection, asked, learnt, now=NOON + 2 * MINUTE, patient_now=NOON)
+    assert take(ledger, "a3", now=NOON + 2 * MINUTE) is None  # a second call would double what the first one sends
+
+
 def test_forward_order_names_every_state_once() -> None:
     assert set(FORWARD_ORDER) == set(MessageState)
     assert len(set(FORWARD_ORDER.values())) == len(FORWARD_ORDER)
