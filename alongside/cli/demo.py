@@ -147,8 +147,8 @@ class Play:
         result = summary["experiments"].get(EXPERIMENT, {})
         verdict = result.get("verdict", "not launched").replace("_", " ")
         return (
-            f"{moment:%m-%d}  planned {funnel.get('planned', 0):>5,}  accepted {funnel.get('accepted', 0):>5,}  "
-            f"delivered {funnel.get('delivered', 0):>5,}  unknown {summary['unknown']}  A/B: {verdict}"
+            f"{moment:%m-%d} planned {funnel.get('planned', 0):>5,} accepted {funnel.get('accepted', 0):>5,} "
+            f"delivered {funnel.get('delivered', 0):>5,} unknown {summary['unknown']} A/B: {verdict}"
         )
 
     def _result(self, stage: Stage, summary: dict[str, Any], again: bool) -> dict[str, Any]:

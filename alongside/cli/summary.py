@@ -70,9 +70,9 @@ def _difference(item: Mapping[str, Any]) -> tuple[str, str, str]:
     if item["difference"] is None:
         return "", str(item.get("reason") or "cannot be given"), ""
     low, high = item["ci_low"], item["ci_high"]
-    interval = "" if low is None or high is None else f"{low:+.4f} to {high:+.4f}"
+    interval = "" if low is None or high is None else f"{low:+.3f} to {high:+.3f}"
     relative = (item.get("relative_difference") or {}).get("estimate")
-    return f"{item['difference']:+.4f}", interval, "" if relative is None else f"{relative:+.1%}"
+    return f"{item['difference']:+.3f}", interval, "" if relative is None else f"{relative:+.1%}"
 
 
 def _p(value: float | None) -> str:
