@@ -17,7 +17,7 @@ from alongside.analysis.section import Section, section
 from alongside.analysis.trends import bars_svg, spark_svg
 from alongside.analysis.words import words
 from alongside.ledger import Ledger
-from alongside.ledger.messages import TAKEN
+from alongside.ledger.protocol import TAKEN
 from alongside.ledger.schema import message, run, run_campaign
 from alongside.model.enums import Locale, MessageState
 from alongside.model.errors import Refused

@@ -15,7 +15,8 @@ from alongside.channels.sendgrid import SendGrid
 from alongside.delivery.clocks import patient_now
 from alongside.ledger import Ledger, calls, unknowns
 from alongside.ledger.failpoints import failpoint
-from alongside.ledger.messages import TAKEN, count_unknown
+from alongside.ledger.messages import count_unknown
+from alongside.ledger.protocol import TAKEN
 from alongside.ledger.schema import message
 from alongside.ledger.unknowns import Resolution, UnknownBatch
 from alongside.model.clock import RunClock
@@ -129,6 +130,8 @@ async def learn(ledger: Ledger, vendor: Channel | None, of: UnknownBatch) -> Res
     keys = list(of.messages)
     if not keys:
         return Resolution({})
+    if of.restored:
+        return await _learn_of_restored(ledger, vendor, of)
     if vendor is None:  # nobody can tell: care must not be missing, everything else must not be repeated
         care = of.purpose == Purpose.CARE
         return Resolution({}, again=keys if care else (), unresolved=() if care else keys)
@@ -138,6 +141,21 @@ async def learn(ledger: Ledger, vendor: Channel | None, of: UnknownBatch) -> Res
     if len(seen) == len(keys) + _taken(ledger, of.batch_id):
         return Resolution(dict.fromkeys(keys, MessageState.ACCEPTED))
     return await _one_by_one(vendor, keys)
+
+
+async def _learn_of_restored(ledger: Ledger, vendor: Channel | None, of: UnknownBatch) -> Resolution:
+    """What a backup held as open: found or unresolved, never planned again.
+
+    A feed that does not have a message proves nothing here: the backup may be older than what the feed keeps.
+    """
+    keys = list(of.messages)
+    if vendor is None:
+        return Resolution({}, unresolved=keys)
+    seen = await vendor.lookup("b", of.batch_id)
+    if len(seen) == len(keys) + _taken(ledger, of.batch_id):
+        return Resolution(dict.fromkeys(keys, MessageState.ACCEPTED))
+    learnt = await _one_by_one(vendor, keys)  # it may have left in another batch, if it was postponed meanwhile
+    return Resolution(learnt.found, unresolved=learnt.again)
 
 
 def _taken(ledger: Ledger, batch_id: str) -> int:

@@ -20,8 +20,8 @@ from alongside.ledger.claims import Claim
 from alongside.ledger.engine import Ledger
 from alongside.ledger.failpoints import failpoint
 from alongside.ledger.groups import in_bound_keys, in_keys, key_list
-from alongside.ledger.messages import states_before
 from alongside.ledger.pauses import not_paused
+from alongside.ledger.protocol import BEGIN_CALL, EXPIRE, RELEASE, SETTLE, SETTLE_UNCALLED, states_before
 from alongside.ledger.schema import attempt, batch, message
 from alongside.model.enums import BatchState, MessageState
 
@@ -111,7 +111,7 @@ _OWN = (batch.c.batch_id == sa.bindparam("b_batch"), batch.c.attempt_id == sa.bi
 _OWN_ATTEMPT = attempt.c.attempt_id == sa.bindparam("b_attempt")
 _CALL = (
     batch.update()
-    .where(*_OWN, batch.c.state == BatchState.CLAIMED.value, batch.c.lease_until > _NOW, not_paused())
+    .where(*_OWN, batch.c.state.in_(BEGIN_CALL.leaves), batch.c.lease_until > _NOW, not_paused())
     .values(state=BatchState.CALLING.value, lease_until=_UNTIL, updated_at=_NOW)
 )
 _CALLED = attempt.update().where(_OWN_ATTEMPT).values(called_at=_NOW)
@@ -137,7 +137,7 @@ def settle_uncalled(
     with ledger.begin() as connection:
         changed = connection.execute(
             batch.update()
-            .where(*_mine(held), batch.c.state == BatchState.CLAIMED.value)
+            .where(*_mine(held), batch.c.state.in_(SETTLE_UNCALLED.leaves))
             .values(state=BatchState.ACCEPTED.value, lease_until=None, updated_at=now)
         )
         if changed.rowcount != 1:
@@ -161,7 +161,7 @@ def release(
     with ledger.begin() as connection:
         changed = connection.execute(
             batch.update()
-            .where(*_mine(held), batch.c.state == BatchState.CLAIMED.value)
+            .where(*_mine(held), batch.c.state.in_(RELEASE.leaves))
             .values(
                 state=BatchState.PLANNED.value,
                 attempt_id=None,
@@ -214,7 +214,7 @@ def _close(connection: Connection, held: Claim, result: Settlement, now: datetim
     return connection.execute(_CLOSE, {**values, "b_state": state.value}).rowcount == 1
 
 
-_CALLED_STATES = batch.c.state.in_((BatchState.CALLING.value, BatchState.UNKNOWN.value))
+_CALLED_STATES = batch.c.state.in_(SETTLE.leaves)
 _CLOSE = (
     batch.update().where(*_OWN, _CALLED_STATES).values(state=sa.bindparam("b_state"), lease_until=None, updated_at=_NOW)
 )
@@ -301,7 +301,7 @@ def abandon(ledger: Ledger, worker: str, now: datetime) -> int:
 def _lose(connection: Connection, which: sa.ColumnElement[bool], now: datetime) -> int:
     dead = connection.execute(
         sa.select(batch.c.batch_id, batch.c.attempt_id)
-        .where(batch.c.state == BatchState.CALLING.value, which)
+        .where(batch.c.state.in_(EXPIRE.leaves), which)
         .with_for_update(skip_locked=True)
     ).all()
     if not dead:

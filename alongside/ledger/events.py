@@ -12,7 +12,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from alongside.ledger.groups import in_keys
-from alongside.ledger.messages import states_before
+from alongside.ledger.protocol import states_before
 from alongside.ledger.schema import delivery_event, message
 from alongside.model.enums import EventKind, MessageState
 

@@ -10,35 +10,12 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from alongside.ledger.failpoints import failpoint
+from alongside.ledger.protocol import TAKEN
 from alongside.ledger.schema import batch, message
 from alongside.model.enums import MessageState
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-#: How far each state is along; a message never moves to a smaller number, except that reconciliation plans an
-#: `unknown` message again which the vendor has certainly never seen. A total order makes the end independent of the
-#: order in which answers and events arrive.
-FORWARD_ORDER: dict[MessageState, int] = {
-    MessageState.PLANNED: 0,
-    MessageState.WITHHELD: 1,
-    MessageState.UNKNOWN: 2,
-    MessageState.UNRESOLVED: 3,
-    MessageState.REJECTED: 4,
-    MessageState.ACCEPTED: 5,
-    MessageState.DEFERRED: 6,
-    MessageState.DELIVERED: 7,
-    MessageState.DROPPED: 8,
-    MessageState.BOUNCED: 9,
-}
-
-#: States which say that the vendor has taken the message.
-TAKEN = tuple(state for state, order in FORWARD_ORDER.items() if order >= FORWARD_ORDER[MessageState.ACCEPTED])
-
-
-def states_before(state: MessageState) -> list[str]:
-    """States from which a message may move to `state`."""
-    return [other.value for other, order in FORWARD_ORDER.items() if order < FORWARD_ORDER[state]]
 
 
 # -------------------------------------------------------------------------------------------------------------- plan

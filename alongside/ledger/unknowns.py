@@ -11,9 +11,12 @@ from sqlalchemy.engine import Connection
 
 from alongside.ledger.calls import split_off
 from alongside.ledger.groups import in_keys
-from alongside.ledger.messages import states_before
+from alongside.ledger.protocol import RESOLVE, states_before
 from alongside.ledger.schema import batch, message
 from alongside.model.enums import BatchState, Channel, MessageState
+
+#: Why a message is unknown that was open in a backup; begins the attempt id of its batch.
+RESTORED = "restored"
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,11 @@ class UnknownBatch:
     channel: Channel
     purpose: str
     messages: dict[str, str]  # message key -> person_id
+
+    @property
+    def restored(self) -> bool:
+        """Whether it came out of a backup: its messages may have left since, also in batches of other ids."""
+        return self.called_by.startswith(RESTORED)
 
 
 @dataclass(frozen=True)
@@ -92,10 +100,13 @@ def resolve(
     if not _is_as_it_was(connection, of):
         return
     if learnt.unresolved:
+        reason = "no answer, no event, not found"
+        if of.restored:
+            reason = f"{RESTORED}: {reason}"
         connection.execute(
             message.update()
             .where(still, in_keys(connection, message.c.message_key, learnt.unresolved))
-            .values(state=MessageState.UNRESOLVED.value, reason="no answer, no event, not found", updated_at=now)
+            .values(state=MessageState.UNRESOLVED.value, reason=reason, updated_at=now)
         )
     if learnt.again:
         connection.execute(
@@ -111,7 +122,7 @@ def _is_as_it_was(connection: Connection, of: UnknownBatch) -> bool:
     """Whether the batch is unknown, still or again, because of the call that was asked about; keeps it so."""
     same_call = sa.func.coalesce(batch.c.attempt_id, "") == of.called_by
     query = sa.select(batch.c.batch_id).where(
-        batch.c.batch_id == of.batch_id, batch.c.state == BatchState.UNKNOWN.value, same_call
+        batch.c.batch_id == of.batch_id, batch.c.state.in_(RESOLVE.leaves), same_call
     )
     return connection.execute(query.with_for_update()).first() is not None
 
@@ -121,6 +132,6 @@ def _close(connection: Connection, batch_id: str, now: datetime) -> None:
     open_messages = sa.exists().where(message.c.batch_id == batch_id, message.c.state == MessageState.UNKNOWN.value)
     connection.execute(
         batch.update()
-        .where(batch.c.batch_id == batch_id, batch.c.state == BatchState.UNKNOWN.value, ~open_messages)
+        .where(batch.c.batch_id == batch_id, batch.c.state.in_(RESOLVE.leaves), ~open_messages)
         .values(state=BatchState.ACCEPTED.value, updated_at=now)
     )

@@ -61,7 +61,7 @@ class BatchState(StrEnum):
 
 
 class MessageState(StrEnum):
-    """Where one message stands; it only moves forward (see `FORWARD_ORDER` in `ledger.messages`)."""
+    """Where one message stands; it only moves forward (see `FORWARD_ORDER` in `ledger.protocol`)."""
 
     PLANNED = "planned"
     WITHHELD = "withheld"  # fell out at the recheck within the claim; `reason` names the gate
