@@ -8,7 +8,7 @@ import sys
 
 import typer
 
-from alongside.cli import demo, experiments, messages, operations, people, projects, runs, servers
+from alongside.cli import demo, experiments, ledger_files, messages, operations, people, projects, runs, servers
 
 app = typer.Typer(
     name="alongside",
@@ -35,6 +35,8 @@ app.command("web")(servers.web)
 app.command("deploy")(servers.deploy)
 app.command("doctor")(operations.doctor)
 app.add_typer(operations.suppressions, name="suppressions")
+operations.ledger.command("backup")(ledger_files.backup)
+operations.ledger.command("restore")(ledger_files.restore)
 app.add_typer(operations.ledger, name="ledger")
 app.add_typer(experiments.app, name="experiment")
 app.add_typer(servers.hospital, name="hospital")

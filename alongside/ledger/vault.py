@@ -93,12 +93,25 @@ class Vault:
             vault = cls(master, ledger_id)
             if known is None:
                 connection.execute(schema.ledger_info.update().values(vault_check=vault.check))
-            elif known != vault.check:
-                where = "ALONGSIDE_VAULT_KEY" if environment.vault_key else str(environment.vault_key_dir)
-                raise VaultUnavailable(
-                    f"the vault key is not the one of ledger {ledger_id}", where=where, remedy=_REMEDY
-                )
+            else:
+                vault._require(known, ledger_id, environment)
         return vault
+
+    @classmethod
+    def require_key(cls, environment: Environment, ledger_id: str, check: str) -> None:
+        """Compare the key at hand with what a ledger, or a backup of it, says of its own.
+
+        Raises
+        ------
+        VaultUnavailable : the key is missing, unreadable, or another one
+        """
+        master = environment.vault_key or _key_file(environment.vault_key_dir, ledger_id, create=False)
+        cls(master, ledger_id)._require(check, ledger_id, environment)
+
+    def _require(self, check: str, ledger_id: str, environment: Environment) -> None:
+        if self.check != check:
+            where = "ALONGSIDE_VAULT_KEY" if environment.vault_key else str(environment.vault_key_dir)
+            raise VaultUnavailable(f"the vault key is not the one of ledger {ledger_id}", where=where, remedy=_REMEDY)
 
     # ---------------------------------------------------------------------------------------------------- one person
     def blind_index(self, kind: str, value: str) -> str:
