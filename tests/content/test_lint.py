@@ -178,7 +178,7 @@ def _looping(html: str, text: str) -> CompiledMessage:
 
 LOOPS = [
     _looping(
-        '<p>根{% for item in items %}<b>{{ item }}</b>{% if item %}</p><p>保{% endif %}{% endfor %}证</p>',
+        "<p>根{% for item in items %}<b>{{ item }}</b>{% if item %}</p><p>保{% endif %}{% endfor %}证</p>",
         "永不{% for item in items %}{{ item }}\n\n{% else %}复发{% endfor %}\n根{{ last }}",
     ),
     _looping(
