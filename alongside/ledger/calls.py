@@ -268,7 +268,8 @@ def _plan_again(connection: Connection, held: Claim, result: Settlement, now: da
         return
     connection.execute(  # the lease may have run out while the vendor was thinking
         message.update()
-        .where(in_keys(connection, message.c.message_key, result.retry), message.c.state == MessageState.UNKNOWN.value)
+        .where(in_keys(connection, message.c.message_key, result.retry))
+        .where(message.c.state == MessageState.UNKNOWN.value, message.c.batch_id == held.batch_id)
         .values(state=MessageState.PLANNED.value, updated_at=now)
     )
     if result.outcome != "retryable":
@@ -374,7 +375,11 @@ def split_off(
     now: datetime,
     attempts: int = 0,
 ) -> str:
-    """Move messages that are still `planned` into a batch of their own, which waits until `not_before`."""
+    """Move messages of a batch that are still `planned` into one of their own, which waits until `not_before`.
+
+    Messages that have gone to another batch meanwhile stay there: it may be in a call. Without any message left there
+    is no new batch.
+    """
     parts = "\x00".join((batch_id, attempt_id, str(not_before), keys[0]))
     new_id = "s" + hashlib.sha256(parts.encode()).hexdigest()[:32]
     same = [
@@ -389,13 +394,14 @@ def split_off(
         "updated_at": now,
     }
     values = [sa.bindparam(None, value, batch.c[name].type, unique=True) for name, value in fresh.items()]
-    source = sa.select(*(batch.c[name] for name in same), *values).where(batch.c.batch_id == batch_id)
-    connection.execute(batch.insert().from_select([*same, *fresh], source))
-    connection.execute(
-        message.update()
-        .where(in_keys(connection, message.c.message_key, keys), message.c.state == MessageState.PLANNED.value)
-        .values(batch_id=new_id, updated_at=now)
+    here = sa.and_(
+        in_keys(connection, message.c.message_key, keys),
+        message.c.state == MessageState.PLANNED.value,
+        message.c.batch_id == batch_id,
     )
+    source = sa.select(*(batch.c[name] for name in same), *values).where(batch.c.batch_id == batch_id)
+    connection.execute(batch.insert().from_select([*same, *fresh], source.where(sa.exists().where(here))))
+    connection.execute(message.update().where(here).values(batch_id=new_id, updated_at=now))
     return new_id
 
 

@@ -355,6 +355,25 @@ def test_what_was_learnt_of_a_call_says_nothing_of_the_next_one(ledger: Ledger, 
     assert take(ledger, "a3", now=NOON + 2 * MINUTE) is None  # a second call would double what the first one sends
 
 
+def test_messages_that_have_gone_to_another_batch_stay_in_its_call(ledger: Ledger) -> None:
+    plan(ledger, range(2))
+    first = must_take(ledger)
+    assert call(ledger, first)
+    calls.expire_calls(ledger, NOON + 2 * MINUTE)
+    with ledger.reading() as connection:
+        (asked,) = unknowns.unknown_batches(connection, before=NOON + 2 * MINUTE)
+    half = Settlement(retry=[key_of(0)], unknown=[key_of(1)])
+    calls.settle(ledger, first, half, now=NOON + 2 * MINUTE, patient_now=NOON)
+    second = must_take(ledger, "a2", now=NOON + 2 * MINUTE)
+    assert keys_of(ledger, second) == [key_of(0)]
+    assert call(ledger, second, now=NOON + 2 * MINUTE)
+    with ledger.begin() as connection:
+        learnt = unknowns.Resolution({key_of(1): MessageState.ACCEPTED}, again=[key_of(0)])
+        unknowns.resolve(connection, asked, learnt, now=NOON + 2 * MINUTE, patient_now=NOON)
+    assert take(ledger, "a3", now=NOON + 2 * MINUTE) is None
+    assert keys_of(ledger, second) == [key_of(0)]
+
+
 def test_forward_order_names_every_state_once() -> None:
     assert set(FORWARD_ORDER) == set(MessageState)
     assert len(set(FORWARD_ORDER.values())) == len(FORWARD_ORDER)
