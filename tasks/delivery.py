@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
@@ -97,7 +98,7 @@ def _reconcile(clock: RunClock, root: str | None) -> dict[str, Any]:
         unknown = count_states(connection)["unknown"]
     if not unknown:
         return {"unknown": 0}
-    report = reconcile(house.ledger, house.settings, house.environment, clock=clock).to_json()
+    report = asdict(reconcile(house.ledger, house.settings, house.environment, clock=clock))
     artifacts.table("unknown", [report], "What was learnt about messages without an answer")
     return report
 
