@@ -59,5 +59,5 @@ def require_current(found: str | None, where: str) -> None:
     raise Refused(
         f"the ledger has schema {found}, this release needs {HEAD}",
         where=where,
-        remedy="Back it up, then run 'alongside ledger upgrade'.",
+        remedy="Run 'alongside ledger backup FILE', then 'alongside ledger upgrade'.",
     )
