@@ -8,7 +8,18 @@ import sys
 
 import typer
 
-from alongside.cli import demo, experiments, ledger_files, messages, operations, people, projects, runs, servers
+from alongside.cli import (
+    deliveries,
+    demo,
+    experiments,
+    ledger_files,
+    messages,
+    operations,
+    people,
+    projects,
+    runs,
+    servers,
+)
 
 app = typer.Typer(
     name="alongside",
@@ -30,6 +41,8 @@ app.command("send-test")(messages.send_test)
 app.command("why")(people.why)
 app.command("pause")(operations.pause)
 app.command("resume")(operations.resume)
+app.command("deliveries")(deliveries.deliveries)
+app.command("resolve")(deliveries.resolve)
 app.command("sandbox")(servers.sandbox)
 app.command("web")(servers.web)
 app.command("deploy")(servers.deploy)

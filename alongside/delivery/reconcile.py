@@ -17,6 +17,7 @@ from alongside.ledger import Ledger, calls, unknowns
 from alongside.ledger.failpoints import failpoint
 from alongside.ledger.messages import count_unknown
 from alongside.ledger.protocol import TAKEN
+from alongside.ledger.resolving import BY_HAND
 from alongside.ledger.schema import message
 from alongside.ledger.unknowns import Resolution, UnknownBatch
 from alongside.model.clock import RunClock
@@ -138,7 +139,7 @@ async def learn(ledger: Ledger, vendor: Channel | None, of: UnknownBatch) -> Res
     seen = await vendor.lookup("b", of.batch_id)
     if not seen:
         return Resolution({}, again=keys)
-    if len(seen) == len(keys) + _taken(ledger, of.batch_id):
+    if _has_arrived(ledger, of, len(seen)):
         return Resolution(dict.fromkeys(keys, MessageState.ACCEPTED))
     return await _one_by_one(vendor, keys)
 
@@ -152,10 +153,18 @@ async def _learn_of_restored(ledger: Ledger, vendor: Channel | None, of: Unknown
     if vendor is None:
         return Resolution({}, unresolved=keys)
     seen = await vendor.lookup("b", of.batch_id)
-    if len(seen) == len(keys) + _taken(ledger, of.batch_id):
+    if _has_arrived(ledger, of, len(seen)):
         return Resolution(dict.fromkeys(keys, MessageState.ACCEPTED))
     learnt = await _one_by_one(vendor, keys)  # it may have left in another batch, if it was postponed meanwhile
     return Resolution(learnt.found, unresolved=learnt.again)
+
+
+def _has_arrived(ledger: Ledger, of: UnknownBatch, seen: int) -> bool:
+    """Whether the vendor has all of the batch, told by number alone.
+
+    The number proves nothing once a person has settled some of it: what they planned again may be among those seen.
+    """
+    return BY_HAND not in of.called_by and seen == len(of.messages) + _taken(ledger, of.batch_id)
 
 
 def _taken(ledger: Ledger, batch_id: str) -> int:

@@ -75,6 +75,13 @@ class MessageState(StrEnum):
     DROPPED = "dropped"
 
 
+class Ruled(StrEnum):
+    """What a person has found out about a message whose outcome nobody knew."""
+
+    ACCEPTED = "accepted"
+    NOT_SENT = "not-sent"
+
+
 class EventKind(StrEnum):
     """What a provider or a patient told us about one message."""
 
