@@ -1,8 +1,8 @@
 """Putting a backup back: all of it or nothing, silent until a person has looked, and never able to send twice.
 
 Between the backup and now, whatever it holds as waiting may have been sent, in batches that it does not know. So the
-epoch is raised and every open message becomes `unknown`: events and the vendor may tell that it was accepted, but no
-look-up can prove any more that it was not (`delivery.reconcile`), so that only a person can send it again.
+epoch is raised and every open message becomes `unknown`: events and the vendor may still tell that it was accepted, but
+no look-up can prove any more that it was not (`delivery.reconcile`), and nothing plans it again.
 """
 
 from __future__ import annotations
