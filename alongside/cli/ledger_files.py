@@ -74,6 +74,27 @@ def restore(
         _tell(done)
 
 
+def compare(as_json: AsJson = False) -> None:
+    """After a restore and a run: ask the vendor which of the planned messages it has already; nothing is sent."""
+    from alongside.bootstrap import build
+    from alongside.delivery.modes import require_mode
+    from alongside.delivery.overlap import compare as ask
+    from alongside.model.clock import RunClock
+
+    house = build()
+    environment, now = house.environment, house.clock()
+    require_mode(
+        house.mode, environment.sendgrid_url, environment.sendgrid_api_key, house.settings.delivery.staging_allow
+    )
+    report = ask(house.ledger, house.settings, environment, clock=RunClock(now, now))
+    if as_json:
+        emit(vars(report))
+    else:
+        console().print(f"{report.asked:,} planned messages asked about: {report.found:,} had left, accepted now.")
+    if report.trouble:
+        raise fail(f"{report.trouble} Not everything was asked about: run it again before you resume.")
+
+
 def _require_word(prospect: Prospect, given: str | None) -> None:
     wanted = prospect.replaces
     if given is None:
@@ -119,8 +140,7 @@ _STEPS = (
     "export the vendor's suppressions (unsubscribes, bounces, complaints) of that span, then"
     " 'alongside suppressions import FILE';",
     "fetch new extracts of the systems that keep consent, and start a run: it plans, and sends nothing while paused;",
-    "campaigns that sent in that span would plan the same messages again:"
-    " 'alongside pause campaign:NAME' for each of them until their window is over;",
+    "'alongside ledger compare' asks the vendor which of these it has: what left in that span is planned again;",
     "messages listed as unknown are never sent by themselves: events and the vendor's feed may still settle them.",
 )
 

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from alongside.delivery import ingest_events
+from alongside.delivery.overlap import OverlapReport, compare
 from alongside.ledger import pauses
 from alongside.ledger.backups import backup, restore
 from alongside.ledger.calls import split_off
+from alongside.model.errors import Refused
 from alongside.sandbox.sendgrid.launch import Running
 from tests.delivery.clinic import Clinic
 from tests.delivery.conftest import AcceptedLog
@@ -125,3 +127,23 @@ def test_what_is_planned_afterwards_waits_for_an_operator(restored: Clinic, acce
     resume(restored)
     restored.dispatch()
     assert times(accepted) == Counter(map(key_of, [*SENT, *new]))
+
+
+def test_what_a_run_plans_again_that_left_after_the_backup_is_recognised(
+    clinic: Clinic, tmp_path: Path, vendor: Running, accepted: AcceptedLog
+) -> None:
+    """The backup knows nothing of eight that left; the next plan holds them and four others."""
+    clinic.admit(range(12))
+    file = saved(clinic, tmp_path)
+    clinic.plan(SENT, batch_size=4)
+    clinic.dispatch()
+    again = put_back(clinic, file, vendor)
+    again.plan(range(12), batch_size=8)
+    report = compare(again.ledger, again.settings, again.environment, clock=again.clock)
+    assert report == OverlapReport(asked=12, found=8)
+    resume(again)
+    again.dispatch()
+    assert again.states == {"accepted": 12}
+    assert times(accepted) == Counter(map(key_of, range(12)))
+    with pytest.raises(Refused, match="pause all"):
+        compare(again.ledger, again.settings, again.environment, clock=again.clock)
