@@ -21,7 +21,7 @@ BUILT_IN: dict[str, str] = {
     "salutation": "the opening of the letter, in the reader's language",
     "hospital": "hospital.name, .postal_address, .phone, .website",
     "unsubscribe_url": "signed link that stops this kind of message",
-    "preferences_url": "signed link to topics, channels and times",
+    "preferences_url": "signed link to the page where patients choose what they receive",
     "today": "the day for which the message was planned",
 }
 

@@ -59,7 +59,7 @@ class ConsentEvent:
     Attributes
     ----------
     decided_at : when the patient decided
-    origin : extract:<source>, unsubscribe, import, staff:<who> or simulation
+    origin : extract:<source>, unsubscribe, preferences, import, staff:<who> or simulation
     evidence : form, call or page that proves it; a grant without one never lifts a withdrawal. Of an `unknown` or
         `read` one it is `record <record_key of the quarantine>#<how often the record had been read before>`
     """

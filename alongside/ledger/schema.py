@@ -212,7 +212,7 @@ consent_event = Table(
     Column("decision", String(8), nullable=False),
     Column("decided_at", Utc, nullable=False),
     Column("recorded_at", Utc, nullable=False),
-    Column("origin", String(80), nullable=False),  # extract:<source> | unsubscribe | import | staff:<who> | simulation
+    Column("origin", String(80), nullable=False),  # ConsentEvent.origin
     Column("evidence", String(200), nullable=False, default=""),
     Column("fact", String(32), nullable=False),  # hash of the decision itself: an extract repeats it every night
     UniqueConstraint("fact"),

@@ -1,4 +1,4 @@
-"""What the outside world talks to: the vendor's webhook and the unsubscribe page."""
+"""What the outside world talks to: the vendor's webhook and the patients' pages."""
 
 from alongside.web.app import create_app
 

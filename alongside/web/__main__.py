@@ -1,4 +1,4 @@
-"""`python -m alongside.web --port 8021`: serves the webhook and the unsubscribe page through uvicorn."""
+"""`python -m alongside.web --port 8021`: serves the webhook and the patients' pages through uvicorn."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEEP_ALIVE_SECONDS = 20
 
 
 def parser() -> argparse.ArgumentParser:
-    found = argparse.ArgumentParser("alongside.web", description="Webhook receiver and unsubscribe page.")
+    found = argparse.ArgumentParser("alongside.web", description="Webhook receiver and patients' pages.")
     found.add_argument("--host", default="127.0.0.1")
     found.add_argument("--port", type=int, default=8021)
     found.add_argument("--stand-in", type=Path, help="folder of the stand-in whose key and clock to follow")
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AlongsideError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    # The access log would hold unsubscribe tokens.
+    # The access log would hold the tokens of links.
     uvicorn.run(
         app,
         host=arguments.host,

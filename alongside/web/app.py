@@ -1,4 +1,4 @@
-"""The web application: webhooks in, unsubscribe pages out."""
+"""The web application: webhooks in, patients' pages out."""
 
 from __future__ import annotations
 
@@ -19,14 +19,17 @@ from alongside.ledger import Ledger
 from alongside.ledger.schema import ledger_info
 from alongside.model.errors import AlongsideError
 from alongside.settings import HospitalSettings
-from alongside.web.limits import FailureLimit
+from alongside.web import preferences, unsubscribe
+from alongside.web.limits import PerMinute
+from alongside.web.links import Links
 from alongside.web.pages import Pages
-from alongside.web.unsubscribe import PREFERENCES, Unsubscribe
+from alongside.web.preferences import Preferences
+from alongside.web.unsubscribe import Unsubscribe
 from alongside.web.webhook import MAX_BODY_BYTES, Ingest, Verify, Webhook
 
 WEBHOOK_PATH = "/webhooks/sendgrid"
 UNSUBSCRIBE_PATH = "/u/{token}"
-#: Every message also links here. Until there is more to choose, the choice is which e-mails stop.
+#: Every message also links here: which e-mails may come.
 PREFERENCES_PATH = "/p/{token}"
 
 
@@ -41,6 +44,7 @@ def create_app(
     verify: Verify = verify_signature,
     max_webhook_bytes: int = MAX_BODY_BYTES,
     failures_per_minute: int = 30,
+    changes_per_minute: int = 30,
 ) -> FastAPI:
     """The application over one ledger.
 
@@ -49,20 +53,26 @@ def create_app(
     webhook_key : base64 SPKI of the vendor's event webhook
     clock : wall time, for the freshness of signatures and for what is recorded
     patient_clock : when a patient's decision counts as taken; the simulated day in a replay, else the wall
+    failures_per_minute : links that lead nowhere, of one client
+    changes_per_minute : choices that one preference link may change; leaving is never refused
     ingest : takes a batch of raw events and the moment of their arrival; default: into this ledger
     """
     app = FastAPI(title="Alongside", docs_url=None, redoc_url=None, openapi_url=None)
     webhook = Webhook(webhook_key, ingest or _ingest_into(ledger), verify, clock, max_webhook_bytes)
-    page = Unsubscribe(
+    pages, patient = Pages(settings), patient_clock or clock
+    leaving = Links(
         ledger,
-        Pages(settings),
+        pages,
         settings.hospital.default_locale,
         clock,
-        patient_clock or clock,
-        FailureLimit(failures_per_minute),
+        use=unsubscribe.USE,
+        limit=PerMinute(failures_per_minute),
     )
+    choosing = replace(leaving, use=preferences.USE, valid_for=preferences.VALID_FOR)
+    centre = Preferences(choosing, ledger, pages, settings, clock, patient, PerMinute(changes_per_minute))
+    routes = ((UNSUBSCRIBE_PATH, Unsubscribe(leaving, ledger, pages, clock, patient)), (PREFERENCES_PATH, centre))
     app.add_api_route(WEBHOOK_PATH, webhook.__call__, methods=["POST"], response_model=None)
-    for path, of_path in ((UNSUBSCRIBE_PATH, page), (PREFERENCES_PATH, replace(page, token_use=PREFERENCES))):
+    for path, of_path in routes:
         app.add_api_route(path, of_path.show, methods=["GET", "HEAD"], response_model=None)
         app.add_api_route(path, of_path.submit, methods=["POST"], response_model=None)
     app.add_api_route("/healthz", _health(ledger, webhook), methods=["GET", "HEAD"], response_model=None)

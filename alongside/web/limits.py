@@ -1,4 +1,4 @@
-"""How often one client may guess: bounded memory, no store."""
+"""How often somebody may do something: bounded memory, no store."""
 
 from __future__ import annotations
 
@@ -7,24 +7,25 @@ from dataclasses import dataclass, field
 
 
 @dataclass
-class FailureLimit:
-    """Counts failures per client in one-minute windows; the oldest clients are forgotten beyond `capacity`.
+class PerMinute:
+    """Counts in one-minute windows, by name: failures of a client, changes by a link.
 
-    Only failures count: leaving must never be refused to somebody who holds a valid link.
+    The oldest names are forgotten beyond `capacity`. What is counted is never leaving itself: that must not be refused
+    to somebody who holds a valid link.
     """
 
-    failures_per_minute: int = 30
+    most: int = 30
     capacity: int = 10_000
     _counts: OrderedDict[str, tuple[int, int]] = field(default_factory=OrderedDict)
 
-    def allows(self, client: str, now: float) -> bool:
-        """Whether this client may still try, at `now` in seconds."""
-        minute, count = self._counts.get(client, (0, 0))
-        return minute != int(now // 60) or count < self.failures_per_minute
+    def allows(self, name: str, now: float) -> bool:
+        """Whether there is room for one more, at `now` in seconds."""
+        minute, count = self._counts.get(name, (0, 0))
+        return minute != int(now // 60) or count < self.most
 
-    def failed(self, client: str, now: float) -> None:
-        minute, count = self._counts.pop(client, (0, 0))
+    def count(self, name: str, now: float) -> None:
+        minute, count = self._counts.pop(name, (0, 0))
         current = int(now // 60)
-        self._counts[client] = (current, count + 1 if minute == current else 1)
+        self._counts[name] = (current, count + 1 if minute == current else 1)
         while len(self._counts) > self.capacity:
             self._counts.popitem(last=False)

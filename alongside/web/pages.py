@@ -5,18 +5,24 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
+from alongside.ledger.consent import CROSS_BORDER
 from alongside.model.enums import Locale, Purpose
 from alongside.settings import HospitalSettings
+from alongside.web.choices import Change, Choice
+from alongside.web.preference_words import PREFERENCE_WORDS
 from alongside.web.words import WORDS
 
 FOLDER = Path(__file__).parent / "pages"
 STYLE = (FOLDER / "page.css").read_text("utf-8")
+#: BCP 47, for `lang` attributes.
+LANGUAGE_TAGS = {Locale.ZH_CN: "zh-CN", Locale.EN: "en"}
 
 
 def _style_hash() -> str:
@@ -57,9 +63,62 @@ class Pages:
 
     def lost(self, status: int, headers: dict[str, str] | None = None) -> HTMLResponse:
         """A link that leads nowhere, in both languages: nobody knows whose it was."""
+        texts = {locale: (words.lost_title, words.lost) for locale, words in WORDS.items()}
+        return self._in_both_languages(status, texts, headers)
+
+    def expired(self) -> HTMLResponse:
+        """A link of a message that is too old, in both languages."""
+        texts = {locale: (say.expired_title, say.expired) for locale, say in PREFERENCE_WORDS.items()}
+        return self._in_both_languages(410, texts)
+
+    def preferences(self, locale: Locale, choices: Sequence[Choice]) -> HTMLResponse:
+        """The preference centre: it changes nothing."""
+        (other,) = set(Locale) - {locale}
+        return self._page(
+            "preferences.html.j2",
+            200,
+            locale,
+            say=PREFERENCE_WORDS[locale],
+            other_say=PREFERENCE_WORDS[other],
+            other_lang=LANGUAGE_TAGS[other],
+            offered=[one for one in choices if one.offered],
+            purposes=[one for one in choices if one.offered and one.purpose != CROSS_BORDER],
+            abroad=[one for one in choices if one.offered and one.purpose == CROSS_BORDER],
+            locked=[one for one in choices if not one.offered],
+            permitted=[one for one in choices if one.permitted],
+            may_leave=any(one.permitted for one in choices if one.purpose != CROSS_BORDER),
+        )
+
+    def preferences_saved(self, locale: Locale, change: Change, *, left: bool) -> HTMLResponse:
+        return self._page(
+            "preferences_saved.html.j2",
+            200,
+            locale,
+            say=PREFERENCE_WORDS[locale],
+            left=left,
+            withdrawn=[purpose for purpose in change.withdrawn if purpose != CROSS_BORDER],
+            abroad=CROSS_BORDER in change.withdrawn,
+            not_abroad=any(one.purpose == CROSS_BORDER and not one.permitted for one in change.choices),
+            granted=change.granted,
+            refused=change.refused,
+            permitted=[one for one in change.choices if one.permitted],
+        )
+
+    def too_often(self, locale: Locale) -> HTMLResponse:
+        """This link has changed its choices many times within the minute; what was asked for is not saved."""
+        answer = self._page("too_often.html.j2", 429, locale, say=PREFERENCE_WORDS[locale])
+        answer.headers["Retry-After"] = "60"
+        return answer
+
+    def _in_both_languages(
+        self, status: int, texts: dict[Locale, tuple[str, str]], headers: dict[str, str] | None = None
+    ) -> HTMLResponse:
         first = self._hospital.default_locale
-        in_order = {locale: WORDS[locale] for locale in sorted(WORDS, key=lambda locale: locale is not first)}
-        answer = self._page("lost.html.j2", status, first, all_words=in_order)
+        said = [
+            {"lang": LANGUAGE_TAGS[locale], "title": texts[locale][0], "text": texts[locale][1]}
+            for locale in sorted(texts, key=lambda locale: locale is not first)
+        ]
+        answer = self._page("lost.html.j2", status, first, said=said)
         answer.headers.update(headers or {})
         return answer
 
@@ -69,7 +128,7 @@ class Pages:
         html = self._environment.get_template(name).render(
             words=words,
             kind=words.kinds[purpose] if purpose else "",
-            lang="zh-CN" if locale is Locale.ZH_CN else "en",
+            lang=LANGUAGE_TAGS[locale],
             hospital=self._hospital.name[locale],
             postal_address=self._hospital.postal_address[locale],
             phone=self._hospital.phone,

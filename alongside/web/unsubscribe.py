@@ -7,7 +7,7 @@ forged or unknown answers 404 and does not say why.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import parse_qs
 
@@ -16,42 +16,33 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from alongside.ledger import Ledger
-from alongside.model.enums import Locale
-from alongside.model.tokens import read_token
-from alongside.web.limits import FailureLimit
+from alongside.web.links import Links
 from alongside.web.pages import Pages
 from alongside.web.webhook import read_limited
-from alongside.web.withdrawal import Sent, find, withdraw
+from alongside.web.withdrawal import withdraw
 
-UNSUBSCRIBE, PREFERENCES = "unsubscribe", "preferences"
+USE = "unsubscribe"
 MAX_FORM_BYTES = 16 * 1024
 
 
 @dataclass
 class Unsubscribe:
-    """Both methods of the page.
+    """Both methods of the page."""
 
-    Attributes
-    ----------
-    token_use : which links it answers: a token for one use opens no other page
-    """
-
+    links: Links
     ledger: Ledger
     pages: Pages
-    default_locale: Locale
     clock: Callable[[], datetime]
     patient_clock: Callable[[], datetime]
-    limit: FailureLimit = field(default_factory=FailureLimit)
-    token_use: str = UNSUBSCRIBE
 
     async def show(self, request: Request) -> Response:
         """GET and HEAD."""
-        sent = await self._sent(request)
+        sent = await self.links.open(request)
         return sent if isinstance(sent, Response) else self.pages.ask(sent.locale, sent.purpose)
 
     async def submit(self, request: Request) -> Response:
         """POST, from the page's form or from a mail program."""
-        sent = await self._sent(request)
+        sent = await self.links.open(request)
         if isinstance(sent, Response):
             return sent
         body = await read_limited(request, MAX_FORM_BYTES)
@@ -62,18 +53,6 @@ class Unsubscribe:
             withdraw, self.ledger, sent, everything=everything, now=self.patient_clock(), wall=self.clock()
         )
         return self.pages.done(sent.locale, sent.purpose, everything=everything)
-
-    async def _sent(self, request: Request) -> Sent | Response:
-        client = request.client.host if request.client else ""
-        now = self.clock().timestamp()
-        if not self.limit.allows(client, now):
-            return self.pages.lost(429, {"Retry-After": "60"})
-        key = read_token(self.ledger.info.secret, self.token_use, request.path_params["token"])
-        sent = await run_in_threadpool(find, self.ledger, key, self.default_locale) if key else None
-        if sent is None:
-            self.limit.failed(client, now)
-            return self.pages.lost(404)
-        return sent
 
 
 def wants_everything(body: bytes) -> bool:

@@ -25,6 +25,7 @@ class Sent:
 
     Attributes
     ----------
+    sent_at : wall time of the run that sent it
     staged : staging sent it to an address of our own; a click there says nothing about the patient
     """
 
@@ -34,13 +35,14 @@ class Sent:
     channel: str
     locale: Locale
     address_blind: str
+    sent_at: datetime
     staged: bool = False
 
 
 def find(ledger: Ledger, message_key: str, default_locale: Locale) -> Sent | None:
     """The message, or None when this ledger does not know it (any more)."""
     query = (
-        sa.select(message, run.c.mode)
+        sa.select(message, run.c.mode, run.c.started_at)
         .select_from(message.outerjoin(run, run.c.run_id == message.c.run_id))
         .where(message.c.message_key == message_key)
     )
@@ -50,7 +52,16 @@ def find(ledger: Ledger, message_key: str, default_locale: Locale) -> Sent | Non
         return None
     locale = Locale(row.locale) if row.locale in set(Locale) else default_locale
     staged = row.mode == DeliveryMode.STAGING
-    return Sent(row.message_key, row.person_id, Purpose(row.purpose), row.channel, locale, row.address_blind, staged)
+    return Sent(
+        key=row.message_key,
+        person_id=row.person_id,
+        purpose=Purpose(row.purpose),
+        channel=row.channel,
+        locale=locale,
+        address_blind=row.address_blind,
+        sent_at=row.started_at or row.updated_at,
+        staged=staged,
+    )
 
 
 def withdraw(ledger: Ledger, sent: Sent, *, everything: bool, now: datetime, wall: datetime) -> bool:

@@ -63,6 +63,9 @@ class House:
     def link(self, key: str, use: str = "unsubscribe") -> str:
         return f"/u/{sign_token(self.ledger.info.secret, use, key)}"
 
+    def preference_link(self, key: str) -> str:
+        return f"/p/{sign_token(self.ledger.info.secret, 'preferences', key)}"
+
 
 def plan_message(
     ledger: Ledger, key: str, purpose: Purpose, locale: str, person_id: str, mode: DeliveryMode = DeliveryMode.SANDBOX

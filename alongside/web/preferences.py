@@ -1,0 +1,126 @@
+"""`/p/{token}`: the patient chooses which e-mails may come. GET and HEAD change nothing; each change is one POST.
+
+The form says what it showed (`shown`) and what is ticked (`allow`): only the difference is a decision. So an old tab
+that is sent again does not revive what was withdrawn elsewhere, and a body that says nothing changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from urllib.parse import parse_qs
+
+from fastapi import Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from alongside.ledger import Ledger
+from alongside.model.enums import Channel, Locale, Purpose
+from alongside.settings import HospitalSettings
+from alongside.web.choices import change, offered_purposes, read_choices
+from alongside.web.limits import PerMinute
+from alongside.web.links import Links
+from alongside.web.pages import LANGUAGE_TAGS, Pages
+from alongside.web.preference_words import PREFERENCE_WORDS
+from alongside.web.webhook import read_limited
+from alongside.web.withdrawal import Sent
+
+USE = "preferences"
+#: A link in an old message may be in many hands. Unsubscribing by the same message works for ever.
+VALID_FOR = timedelta(days=180)
+MAX_FORM_BYTES = 16 * 1024
+_LOCALES = {tag: locale for locale, tag in LANGUAGE_TAGS.items()}
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a form asks for. `leave`: stop everything, whatever else it says."""
+
+    grant: frozenset[str] = frozenset()
+    withdraw: frozenset[str] = frozenset()
+    leave: bool = False
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """Both methods of the page; `changes` limits how often one link may change its mind."""
+
+    links: Links
+    ledger: Ledger
+    pages: Pages
+    settings: HospitalSettings
+    clock: Callable[[], datetime]
+    patient_clock: Callable[[], datetime]
+    changes: PerMinute = field(default_factory=PerMinute)
+
+    async def show(self, request: Request) -> Response:
+        """GET and HEAD."""
+        sent = await self.links.open(request)
+        if isinstance(sent, Response):
+            return sent
+        sent = in_language(sent, request)
+        choices = await run_in_threadpool(read_choices, self.ledger, sent, self._purposes(sent))
+        return self.pages.preferences(sent.locale, choices)
+
+    async def submit(self, request: Request) -> Response:
+        """POST of one of the page's two forms."""
+        sent = await self.links.open(request)
+        if isinstance(sent, Response):
+            return sent
+        sent = in_language(sent, request)
+        body = await read_limited(request, MAX_FORM_BYTES)
+        if body is None:
+            return self.pages.lost(413)
+        wish = read_wish(body)
+        wall = self.clock()
+        if wish.grant and not self.changes.allows(sent.key, wall.timestamp()):
+            return self.pages.too_often(sent.locale)
+        changed = await run_in_threadpool(
+            change,
+            self.ledger,
+            sent,
+            self._purposes(sent),
+            grant=wish.grant,
+            withdraw=frozenset(Purpose) if wish.leave else wish.withdraw,
+            evidence=evidence(sent, wish.grant),
+            now=self.patient_clock(),
+            wall=wall,
+        )
+        if changed.withdrawn or changed.granted or changed.refused:
+            self.changes.count(sent.key, wall.timestamp())
+        return self.pages.preferences_saved(sent.locale, changed, left=wish.leave)
+
+    def _purposes(self, sent: Sent) -> tuple[str, ...]:
+        stores_in = self.settings.channel_stores_in(Channel(sent.channel))
+        return offered_purposes(abroad=stores_in != self.settings.hospital.country)
+
+
+def in_language(sent: Sent, request: Request) -> Sent:
+    """The message's language, unless the page was asked for in another (`?lang=en`)."""
+    return replace(sent, locale=_LOCALES.get(request.query_params.get("lang", ""), sent.locale))
+
+
+def read_wish(body: bytes) -> Wish:
+    """What the form asks for; what no form of ours could have sent asks for nothing."""
+    try:
+        fields = parse_qs(body.decode("ascii"), max_num_fields=20)
+    except (UnicodeDecodeError, ValueError):
+        return Wish()
+    match fields.get("form"):
+        case ["leave"]:
+            return Wish(leave=True)
+        case ["purposes"]:
+            shown, offered = (frozenset(" ".join(fields.get(name, [])).split()) for name in ("shown", "offered"))
+            allowed = frozenset(fields.get("allow", []))
+            return Wish(grant=(allowed & offered) - shown, withdraw=shown - allowed)
+        case _:
+            return Wish()
+
+
+def evidence(sent: Sent, grant: Collection[str]) -> str:
+    """What proves a consent: the message whose link was used, and a hash of the words that were agreed to."""
+    words = PREFERENCE_WORDS[Locale(sent.locale)]
+    read = "\n".join(f"{words.names[purpose]}: {words.hints[purpose]}" for purpose in words.names if purpose in grant)
+    return f"preference page, message {sent.key}, words {sent.locale}:{hashlib.sha256(read.encode()).hexdigest()[:16]}"
