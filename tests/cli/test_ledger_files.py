@@ -32,6 +32,7 @@ def alongside(url: str, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("ALONGSIDE_LEDGER_URL", url)
     monkeypatch.setenv("ALONGSIDE_VAULT_KEY", base64.b64encode(bytes(32)).decode())
+    monkeypatch.setenv("SENDGRID_URL", "http://127.0.0.1:9")  # where nobody answers
     return lambda *words, typed=None: CliRunner().invoke(app, ["ledger", *map(str, words)], input=typed)
 
 
@@ -90,3 +91,9 @@ def test_a_program_reads_what_was_restored(alongside: Run, waiting: Ledger, tmp_
     assert (told["epoch"], told["replaced"], told["paused"]) == (2, ledger_id, "all")
     assert told["lost_from"] < told["lost_until"]
     assert told["lost"] == {"withdrawals": 0, "suppressions": 0, "accepted": 0}
+
+
+def test_comparing_wants_silence_first(alongside: Run, waiting: Ledger) -> None:
+    refused = alongside("compare").exception
+    assert isinstance(refused, Refused)
+    assert "alongside pause all" in str(refused)
