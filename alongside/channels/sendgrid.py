@@ -6,7 +6,6 @@ again. `docs/exactly-once.md` explains each choice below.
 
 from __future__ import annotations
 
-import email.utils
 import re
 import time
 from base64 import b64encode
@@ -14,12 +13,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
-from urllib.parse import urlencode
 
+import aiohttp
 import orjson
 
 from alongside.channels.base import Addressee, Channel, Letter, LetterRefused, RecipientsRefused
-from alongside.channels.http1 import Client, NoAnswer, NotConnected, Untrusted
+from alongside.channels.transport import LONGEST_WAIT, SHORTEST_WAIT, broken, retry_after
 from alongside.model.enums import MessageState
 from alongside.model.errors import DeliveryError, OutcomeUnknown, Permanent, Refused, Retryable, Throttled
 
@@ -211,26 +210,12 @@ def _plain(message: object) -> str:
 
 
 def _wait(headers: Mapping[str, str], now: float) -> float:
-    """Seconds to wait, from `Retry-After` (seconds or a date) or `X-RateLimit-Reset` (epoch); between 0.05 and 900."""
-    wait = 1.0
-    lowered = {name.lower(): value.strip() for name, value in headers.items()}
-    if after := lowered.get("retry-after"):
-        wait = _seconds(after, now)
-    elif (reset := lowered.get("x-ratelimit-reset", "")).isdigit():
-        wait = int(reset) - now
-    return min(max(wait, 0.05), 900.0)
-
-
-def _seconds(after: str, now: float) -> float:
-    try:
-        return float(after)
-    except ValueError:
-        pass
-    try:
-        moment = email.utils.parsedate_to_datetime(after)
-    except (TypeError, ValueError):
-        return 1.0
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() - now
+    """Seconds to wait, from `Retry-After` or `X-RateLimit-Reset` (epoch seconds)."""
+    lowered = {name.lower(): value for name, value in headers.items()}
+    reset = lowered.get("x-ratelimit-reset", "").strip()
+    if "retry-after" not in lowered and reset.isdigit():
+        return min(max(int(reset) - now, SHORTEST_WAIT), LONGEST_WAIT)
+    return retry_after({"Retry-After": lowered.get("retry-after", "")}, now)
 
 
 # ------------------------------------------------------------------------------------------------------------ channel
@@ -256,21 +241,26 @@ class SendGrid(Channel):
         max_recipients: int = MAX_PERSONALIZATIONS,
     ) -> None:
         self.max_recipients = min(max_recipients, MAX_PERSONALIZATIONS)
-        self._url = url
+        self._url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"}
-        self._timeout, self._connections = timeout, connections
-        self._client: Client | None = None
+        self._timeout = aiohttp.ClientTimeout(total=timeout + 30, connect=10, sock_connect=10, sock_read=timeout)
+        self._connections = connections
+        self._session: aiohttp.ClientSession | None = None
 
     @property
-    def client(self) -> Client:
-        if self._client is None:
-            self._client = Client(self._url, self._headers, connections=self._connections, timeout=self._timeout)
-        return self._client
+    def session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            # Shorter than what servers keep: a connection that the other side has closed costs an unknown outcome.
+            connector = aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=15)
+            self._session = aiohttp.ClientSession(
+                connector=connector, timeout=self._timeout, headers=self._headers, cookie_jar=aiohttp.DummyCookieJar()
+            )
+        return self._session
 
     async def close(self) -> None:
-        if self._client is not None:
-            await self._client.close()
-            self._client = None
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
 
     def check(self, letter: Letter) -> dict[str, str]:
         check_letter(letter)
@@ -284,29 +274,24 @@ class SendGrid(Channel):
         if len(body) > MAX_BODY_BYTES:
             raise Permanent("the request exceeds 30 MB", where="e-mail")
         try:
-            reply = await self.client.request("POST", "/v3/mail/send", body)
-        except (NotConnected, NoAnswer) as error:
-            raise _transport(error) from error
-        if reply.status != 202 and (meaning := read_answer(reply.status, reply.headers, reply.body, time.time())):
+            async with self.session.post(f"{self._url}/v3/mail/send", data=body, allow_redirects=False) as response:
+                answer = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise broken(error, "SendGrid", "SENDGRID_URL, SENDGRID_API_KEY") from error
+        if response.status != 202 and (meaning := read_answer(response.status, response.headers, answer, time.time())):
             raise meaning
-        return reply.status
+        return response.status
 
     async def lookup(self, argument: str, value: str) -> list[MessageState]:
-        query = urlencode({"query": f"unique_args['{argument}']=\"{value}\"", "limit": MAX_PERSONALIZATIONS})
+        parameters = {"query": f"unique_args['{argument}']=\"{value}\"", "limit": str(MAX_PERSONALIZATIONS)}
         try:
-            reply = await self.client.request("GET", f"/v3/messages?{query}")
-        except (NotConnected, NoAnswer) as error:
+            async with self.session.get(
+                f"{self._url}/v3/messages", params=parameters, allow_redirects=False
+            ) as response:
+                answer = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Retryable("the activity feed did not answer", where="SendGrid") from error
-        return _read_feed(reply.status, reply.headers, reply.body)
-
-
-def _transport(error: NotConnected | NoAnswer) -> DeliveryError | Refused:
-    """What a broken connection means: without one nothing can have been accepted."""
-    if isinstance(error, Untrusted):
-        return Refused(str(error), where="SendGrid", remedy="Check SENDGRID_URL, SENDGRID_API_KEY and the certificate.")
-    if isinstance(error, NotConnected):
-        return Retryable(f"no connection ({error})", where="SendGrid")
-    return OutcomeUnknown(f"no answer ({error})", where="SendGrid")
+        return _read_feed(response.status, response.headers, answer)
 
 
 def _read_feed(status: int, headers: Mapping[str, str], body: bytes) -> list[MessageState]:
