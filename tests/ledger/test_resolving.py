@@ -135,6 +135,16 @@ def test_one_message_is_settled_and_the_others_stay_unknown(ledger: Ledger) -> N
     assert list(left.messages) == [key_of(0), key_of(2)]
 
 
+def test_what_an_event_has_moved_meanwhile_is_left_alone(ledger: Ledger) -> None:
+    held = lose(ledger, range(3), purpose="care")
+    with ledger.begin() as connection:
+        told = [DeliveryEvent("e1", key_of(1), EventKind.DELIVERED, LATER)]
+        record_events(connection, told, received_at=LATER)
+    assert settle(ledger, Target(batch_id=held.batch_id), ruling(NOT_SENT_AGAIN)) == Resolved(planned_again=2)
+    assert states(ledger) == ["planned", "delivered", "planned"]
+    assert audit(ledger)[0]["details"]["messages"] == [key_of(0), key_of(2)]
+
+
 def test_deciding_twice_changes_and_writes_nothing(ledger: Ledger) -> None:
     lose(ledger, range(2), purpose="marketing")
     target = Target(campaign="hello")
@@ -326,8 +336,9 @@ class World:
         return True
 
     def rule(self, some: list[str], pick: int) -> bool:
-        flag, outcome = pick % 3 == 0, (NOT_SENT_AGAIN, ACCEPTED)[pick % 4 == 3]
-        targets = [Target(message_key=key) for key in some[:2]] or [Target(campaign=("care", "marketing")[pick % 2])]
+        flag, outcome = pick % 3 == 0, ACCEPTED if pick // 2 % 3 == 2 else NOT_SENT_AGAIN
+        campaign = Target(campaign=("care", "marketing")[len(some) % 2])
+        targets = [Target(message_key=key) for key in some[:2]] if pick % 2 else [campaign]
         for target in targets:
             try:
                 settle(self.ledger, target, ruling(outcome, send_again=flag and outcome is NOT_SENT_AGAIN), self.now)
