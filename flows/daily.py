@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from prefect import flow, tags
+from prefect import flow
 
-from flows.automations import TAG
 from flows.campaign import campaign
 from flows.evaluate import evaluate
 from flows.identity import begin, moment_name
@@ -21,10 +20,9 @@ def daily(parameters: DailyParameters | None = None) -> dict[str, Any]:
     wanted = parameters or DailyParameters()
     run = begin(wanted)
     step = StepParameters(run_id=run.run_id, daily=wanted)
-    with tags(TAG):  # automations watch what carries it; a sub-flow has no deployment to take tags from
-        snapshot_id = refresh(step)
-        sent = campaign(step)
-        results = evaluate(step)
+    snapshot_id = refresh(step)
+    sent = campaign(step)
+    results = evaluate(step)
     held = f"it started late: send it with 'alongside resume run:{run.run_id}'" if sent["held"] else None
     summary = runs.finish(run.run_id, "held" if held else "completed", held, wanted.project)
     return {

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
@@ -59,8 +60,7 @@ class Stage:
             data=None if body is None else json.dumps(body).encode(),
             headers={"content-type": "application/json"},
         )
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            text = answer.read()
+        text = _answer(request)
         return json.loads(text) if text else None
 
     def start_run(self, deployment: str, parameters: dict[str, Any], **extra: Any) -> str:
@@ -122,6 +122,23 @@ class Stage:
         """Message keys by the stand-in's own log, in order, repeats included."""
         log = self.prefect_home.parent / "stand-in" / "accepted.ndjson"
         return [json.loads(line)["m"] for line in log.read_text().splitlines()] if log.exists() else []
+
+
+def _answer(request: urllib.request.Request, tries: int = 8) -> bytes:
+    """What the server says in the end: while its SQLite is locked it answers 503, and Prefect's clients ask again."""
+    for left in reversed(range(tries)):
+        try:
+            with urllib.request.urlopen(request, timeout=120) as answer:
+                text: bytes = answer.read()
+                return text
+        except urllib.error.HTTPError as error:
+            if error.code != 503 or not left:
+                raise
+        except TimeoutError:
+            if request.method != "GET" or not left:
+                raise
+        time.sleep(1)
+    raise AssertionError("not reached")
 
 
 def free_port() -> int:
