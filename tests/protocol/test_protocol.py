@@ -85,6 +85,7 @@ def _hurried(url: str) -> Ledger:
 
 
 def _follow(ledger: Ledger, histories: int, steps: int) -> None:
+    """Play histories; the machine's invariants assert after every step that ledger and model agree."""
     quiet = settings(
         max_examples=histories, stateful_step_count=steps, deadline=None, suppress_health_check=list(HealthCheck)
     )

@@ -5,18 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
-import selectors
-import subprocess
-import sys
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from aiohttp import web
 
-from alongside.model.errors import Refused, StoreUnavailable
+from alongside.model.errors import Refused
+from alongside.sandbox.common import process
 from alongside.sandbox.sendgrid.clock import StandInClock
 from alongside.sandbox.sendgrid.control import Control
 from alongside.sandbox.sendgrid.events import Signer
@@ -127,20 +123,7 @@ async def run(options: Options, ready: Callable[[Running], None], *, until_stdin
     """Serve until cancelled, or until standard input closes, which happens when the parent process ends."""
     async with serve(options) as running:
         ready(running)
-        ended = asyncio.Event()
-        if until_stdin_closes:
-            loop = asyncio.get_running_loop()
-            watch = threading.Thread(target=_read_to_end, args=(lambda: loop.call_soon_threadsafe(ended.set),))
-            watch.daemon = True
-            watch.start()
-        await ended.wait()
-
-
-def _read_to_end(closed: Callable[[], object]) -> None:
-    # Not through sys.stdin: its lock would be held while the interpreter ends.
-    while os.read(0, 4096):
-        pass
-    closed()
+        await (process.until_stdin_closes() if until_stdin_closes else asyncio.Event().wait())
 
 
 @contextlib.contextmanager
@@ -151,36 +134,8 @@ def start(options: Options, *, patience: float = 30.0) -> Iterator[Running]:
     ------
     StoreUnavailable : it did not come up within `patience` seconds
     """
-    command = [sys.executable, "-m", "alongside.sandbox.sendgrid", "--until-stdin-closes", *options.arguments()]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    try:
-        yield _wait_until_ready(process, patience)
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                pipe.close()
-
-
-def _wait_until_ready(process: subprocess.Popen[bytes], patience: float) -> Running:
-    if process.stdout is None:
-        raise Refused("the stand-in's output is not connected", where="stand-in")
-    with selectors.DefaultSelector() as selector:
-        selector.register(process.stdout, selectors.EVENT_READ)
-        line = process.stdout.readline() if selector.select(patience) else b""
-    if not line:
-        raise StoreUnavailable(
-            "the stand-in of SendGrid did not start",
-            where="alongside.sandbox.sendgrid",
-            remedy="Its error stands above; check that the folder is writable and the port is free.",
-        )
-    ready = json.loads(line)
-    return Running(ready["url"], ready["public_key"], ready["api_key"])
+    with process.started("alongside.sandbox.sendgrid", options.arguments(), patience=patience) as ready:
+        yield Running(ready["url"], ready["public_key"], ready["api_key"])
 
 
 def ready_line(running: Running) -> str:
