@@ -1,16 +1,30 @@
-"""What is the same for every vendor that speaks HTTP: how long to wait, and what a broken connection means."""
+"""What is the same for every vendor that speaks HTTP: the loop, how long to wait, what a broken connection means."""
 
 from __future__ import annotations
 
+import asyncio
 import email.utils
-from collections.abc import Mapping
+import sys
+from collections.abc import Coroutine, Mapping
 from datetime import UTC
+from typing import Any, TypeVar
 
 import aiohttp
 
 from alongside.model.errors import DeliveryError, OutcomeUnknown, Refused, Retryable
 
 SHORTEST_WAIT, LONGEST_WAIT = 0.05, 900.0
+Result = TypeVar("Result")
+
+
+def run_loop(main: Coroutine[Any, Any, Result]) -> Result:
+    """`asyncio.run` on uvloop, whose sockets cost a third less a request; on Windows, which it lacks, asyncio's own."""
+    if sys.platform == "win32":
+        return asyncio.run(main)
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
 
 
 def retry_after(headers: Mapping[str, str], now: float, *, otherwise: float = 1.0) -> float:

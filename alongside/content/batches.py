@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 
 from alongside.content.plan import PARTS, Flat, Slot
 
@@ -68,25 +69,26 @@ class Skeleton:
     left: frozenset[int]
     right: frozenset[int]
 
+    def rows(self, values: Sequence[Sequence[str]]) -> list[dict[str, str] | None]:
+        """`row` of many messages; what no value of any of them could do is looked for once."""
+        joined = "\n".join(chain.from_iterable(values))
+        longest = max(map(len, chain.from_iterable(values)), default=0)
+        # A character has at most four bytes.
+        most = (longest * len(self.tokens) + sum(map(len, self.tokens))) * 4
+        if self.left or self.right or f"-{self.letter}" in joined or most > MAX_SUBSTITUTION_BYTES:
+            return [self.row(one) for one in values]
+        return [dict(zip(self.tokens, one, strict=True)) for one in values]
+
     def row(self, values: Sequence[str]) -> dict[str, str] | None:
         """Token -> value, or None when this message needs a text of its own."""
-        joined = "\n".join(values)
-        if self._accident(values, joined):
+        if self._accident(values):
             return None
-        size = len(joined) + sum(map(len, self.tokens))
-        # A character has at most four bytes: count exactly only where it matters.
-        if size * 4 > MAX_SUBSTITUTION_BYTES:
-            size = sum(len(value.encode()) for value in values) + sum(map(len, self.tokens))
-            if size > MAX_SUBSTITUTION_BYTES:
-                return None
-        return dict(zip(self.tokens, values, strict=True))
+        size = sum(len(value.encode()) for value in values) + sum(map(len, self.tokens))
+        return None if size > MAX_SUBSTITUTION_BYTES else dict(zip(self.tokens, values, strict=True))
 
-    def _accident(self, values: Sequence[str], joined: str) -> bool:
-        marker = f"-{self.letter}"
-        if marker in joined and any(re.search(rf"{marker}\d+-", value) for value in values):
+    def _accident(self, values: Sequence[str]) -> bool:
+        if any(re.search(rf"-{self.letter}\d+-", value) for value in values):
             return True
-        if not (self.left or self.right):
-            return False
         edges = _edges(self.letter)
         return (
             any(edges.tail.match(values[index]) for index in self.left)

@@ -111,37 +111,36 @@ class CompiledMessage:
         A message that cannot be rendered raises `RenderFailed`; with `failures` given it is put there under its index
         and the others go on.
         """
-        shared: dict[_Text, BatchGroup] = {}
-        alone: list[BatchGroup] = []
+        alone: dict[int, BatchGroup] = {}
+        evaluated: dict[_Text, list[tuple[int, tuple[str, ...]]]] = {}
         for index, row in enumerate(values):
             try:
-                own = self._join(index, row, shared)
+                if self._plan is None:
+                    alone[index] = BatchGroup(self._render_plainly(row), [(index, {})])
+                else:
+                    text = self._texts.of(self._plan, row)
+                    evaluated.setdefault(text, []).append((index, text.flat.personal_values.evaluate(row)))
             except Exception as error:
                 failed = error if isinstance(error, RenderFailed) else explain(error, self.where)
                 if failures is None:
                     raise failed from None
                 failures[index] = failed
-            else:
-                if own is not None:
-                    alone.append(own)
-        return [*shared.values(), *alone]
+        together = [self._group(text, found, alone) for text, found in evaluated.items()]
+        return [*(group for group in together if group.rows), *(alone[index] for index in sorted(alone))]
 
-    def _join(self, index: int, values: Mapping[str, Any], shared: dict[_Text, BatchGroup]) -> BatchGroup | None:
-        """Add the message to the group of its text; or a group of its own, when it needs a text of its own."""
-        plan = self._plan
-        if plan is None:
-            return BatchGroup(self._render_plainly(values), [(index, {})])
-        text = self._texts.of(plan, values)
-        printed = text.flat.personal_values(values)
-        row = text.skeleton.row(printed)
-        if row is None or plan.has_loops:
-            origin = None if row is None else BatchGroup(text.skeleton.rendered, [(index, row)])
-            return BatchGroup(text.whole.fill(printed), [(index, {})], origin)
-        group = shared.get(text)
-        if group is None:
-            group = shared[text] = BatchGroup(text.skeleton.rendered, [])
-        group.rows.append((index, row))
-        return None
+    def _group(
+        self, text: _Text, evaluated: Sequence[tuple[int, tuple[str, ...]]], alone: MutableMapping[int, BatchGroup]
+    ) -> BatchGroup:
+        """The messages that can share this text; those that need one of their own go to `alone`."""
+        printed = text.flat.personal_values.finish([raw for _, raw in evaluated])
+        rows: list[tuple[int, dict[str, str]]] = []
+        for (index, _), own, row in zip(evaluated, printed, text.skeleton.rows(printed), strict=True):
+            if row is None or not self.batchable:
+                origin = None if row is None else BatchGroup(text.skeleton.rendered, [(index, row)])
+                alone[index] = BatchGroup(text.whole.fill(own), [(index, {})], origin)
+            else:
+                rows.append((index, row))
+        return BatchGroup(text.skeleton.rendered, rows)
 
 
 @dataclass(eq=False)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from jinja2 import Template, nodes
@@ -75,8 +76,8 @@ class Flat:
     parts: Mapping[str, tuple[str | Slot, ...]]
     shared: tuple[Slot, ...]
     personal: tuple[Slot, ...]
-    shared_values: Callable[[Values], tuple[str, ...]]
-    personal_values: Callable[[Values], tuple[str, ...]]
+    shared_values: Printer
+    personal_values: Printer
 
 
 class Plan:
@@ -109,7 +110,7 @@ class Plan:
         slots = list(dict.fromkeys(piece for row in parts.values() for piece in row if isinstance(piece, Slot)))
         shared = tuple(slot for slot in slots if slot.shared)
         personal = tuple(slot for slot in slots if not slot.shared)
-        return Flat(parts, shared, personal, *(_values(self._environment, chosen) for chosen in (shared, personal)))
+        return Flat(parts, shared, personal, *(Printer.of(self._environment, chosen) for chosen in (shared, personal)))
 
 
 def names_in(expression: nodes.Node) -> set[str]:
@@ -185,28 +186,44 @@ def _merge(pieces: Iterable[str | Slot]) -> tuple[str | Slot, ...]:
     return tuple(merged)
 
 
-def _values(environment: MessageEnvironment, slots: tuple[Slot, ...]) -> Callable[[Values], tuple[str, ...]]:
-    """A function from a message's values to the printed text of each slot, escaped for where it stands.
+@dataclass(frozen=True)
+class Printer:
+    """From a message's values to the printed text of each slot, escaped for where it stands.
 
     Each expression is evaluated once, however many parts show it: values are plain scalars, never mark-up, so that
     escaping afterwards gives what Jinja2's autoescape would.
+
+    Attributes
+    ----------
+    evaluate : values of a message -> text of each expression, not escaped yet
+    slots : of each slot, which expression it shows, and what follows evaluation there
     """
-    if not slots:
-        return lambda values: ()
-    distinct = {slot.evaluation: slot for slot in slots}
-    evaluate = _plainly(
-        [slot.node for slot in distinct.values()], _yields(environment, list(map(_printed, distinct.values())))
-    )
-    order = {evaluation: index for index, evaluation in enumerate(distinct)}
-    finish = [(order[slot.evaluation], slot.finish) for slot in slots]
 
-    def printed(values: Values) -> tuple[str, ...]:
-        raw = evaluate(values)
-        if is_harmless(raw):
-            return tuple([raw[index] for index, _ in finish])
-        return tuple([finisher(raw[index]) if finisher else raw[index] for index, finisher in finish])
+    evaluate: Callable[[Values], tuple[str, ...]]
+    slots: tuple[tuple[int, Callable[[str], str] | None], ...]
 
-    return printed
+    @classmethod
+    def of(cls, environment: MessageEnvironment, slots: Sequence[Slot]) -> Printer:
+        if not slots:
+            return cls(lambda values: (), ())
+        distinct = {slot.evaluation: slot for slot in slots}
+        evaluate = _plainly(
+            [slot.node for slot in distinct.values()], _yields(environment, list(map(_printed, distinct.values())))
+        )
+        order = {evaluation: index for index, evaluation in enumerate(distinct)}
+        return cls(evaluate, tuple((order[slot.evaluation], slot.finish) for slot in slots))
+
+    def __call__(self, values: Values) -> tuple[str, ...]:
+        return self.finish([self.evaluate(values)])[0]
+
+    def finish(self, evaluated: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+        """What `evaluate` gave for many messages, put into its places; mostly none of it has anything to escape."""
+        if is_harmless(chain.from_iterable(evaluated)):
+            places = [index for index, _ in self.slots]
+            return [tuple([raw[index] for index in places]) for raw in evaluated]
+        return [
+            tuple([finish(raw[index]) if finish else raw[index] for index, finish in self.slots]) for raw in evaluated
+        ]
 
 
 def _plainly(
@@ -234,7 +251,7 @@ def _printed(slot: Slot) -> nodes.Node:
     return nodes.Scope([captured, nodes.Output([nodes.Name("_loop", "load")])])
 
 
-def is_harmless(values: Sequence[str]) -> bool:
+def is_harmless(values: Iterable[str]) -> bool:
     """Whether no value has anything to escape or to blank: looked for in all of them at once, which is cheaper."""
     text = "".join(values)
     return text.isprintable() and len(escape(text)) == len(text)

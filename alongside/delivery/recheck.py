@@ -94,18 +94,19 @@ def still_stands(connection: Connection, held: Claim, checked: Checked, patient_
 
     Rendering a batch takes a while, in which a patient may leave and an event may arrive.
     """
-    ready = {one.key for one in checked.ready if one.key not in checked.withheld}
-    channel = held.channel.value
-    waiting = recipients.leaving_recipients(connection, held.batch_id, held.purpose, channel)
-    leaving = [one for one in waiting if one.key in ready]
-    if len(leaving) < len(ready):  # an event has moved one
+    channel, withheld, readdressed = held.channel.value, checked.withheld, checked.readdressed
+    ready = {one.key for one in checked.ready if one.key not in withheld}
+    leaving = recipients.leaving_recipients(connection, held.batch_id, held.purpose, channel)
+    if leaving.count != len(ready) + len(withheld) + len(checked.postponed):  # an event has moved one
         return False
-    doubtful = {one.person_id for one in leaving if one.doubtful}
+    if not (leaving.suppressed & ready) <= readdressed.keys():
+        return False
+    doubtful = {person for key, person in leaving.doubtful.items() if key in ready}
     consent = recipients.by_whole_rule(connection, doubtful, held.purpose, channel, patient_now)
     if not doubtful <= consent.permitted or doubtful & consent.kept_at_home:
         return False
-    blinds = [checked.readdressed.get(one.key, one.address_blind) for one in leaving]
-    return not suppressions.suppressed(connection, blinds, channel, held.purpose)
+    moved = [blind for key, blind in readdressed.items() if key in ready]
+    return not suppressions.suppressed(connection, moved, channel, held.purpose)
 
 
 @dataclass(frozen=True)

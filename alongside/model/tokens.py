@@ -9,12 +9,13 @@ import hmac
 from alongside.model.ids import PreparedHmac
 
 _TAG = 16
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 def sign_token(secret: bytes, use: str, message_key: str) -> str:
     """A URL-safe token that binds a message key (hex) to one use, for example `unsubscribe`."""
     body = bytes.fromhex(message_key)
-    return base64.urlsafe_b64encode(body + _tag(secret, use, body)).rstrip(b"=").decode()
+    return _written(body + _tag(secret, use, body))
 
 
 class TokenSigner:
@@ -26,7 +27,7 @@ class TokenSigner:
     def __call__(self, message_key: str) -> str:
         """The same as `sign_token(secret, use, message_key)`."""
         body = bytes.fromhex(message_key)
-        return base64.urlsafe_b64encode(body + self._hmac.digest(body)[:_TAG]).rstrip(b"=").decode()
+        return _written(body + self._hmac.digest(body)[:_TAG])
 
 
 def read_token(secret: bytes, use: str, token: str) -> str | None:
@@ -41,6 +42,11 @@ def read_token(secret: bytes, use: str, token: str) -> str | None:
         return None
     body, tag = raw[:-_TAG], raw[-_TAG:]
     return body.hex() if hmac.compare_digest(tag, _tag(secret, use, body)) else None
+
+
+def _written(raw: bytes) -> str:
+    """Base64 for URLs without padding (RFC 4648, section 5)."""
+    return binascii.b2a_base64(raw, newline=False).translate(_URL_SAFE, b"=").decode()
 
 
 def _tag(secret: bytes, use: str, body: bytes) -> bytes:

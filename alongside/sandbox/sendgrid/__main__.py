@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from alongside.channels.transport import run_loop
 from alongside.model.errors import AlongsideError
 from alongside.sandbox.sendgrid.faults import parse_fault_text
 from alongside.sandbox.sendgrid.launch import Running, ready_line, run
@@ -65,7 +66,7 @@ def options_from(arguments: argparse.Namespace) -> Options:
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
-        asyncio.run(_serve(options_from(arguments), until_stdin_closes=arguments.until_stdin_closes))
+        run_loop(_serve(options_from(arguments), until_stdin_closes=arguments.until_stdin_closes))
     except AlongsideError as error:
         sys.stderr.write(f"{error}\n")
         return 1

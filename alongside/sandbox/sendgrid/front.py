@@ -10,6 +10,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
+from typing import cast
 
 from aiohttp import web
 
@@ -49,8 +50,7 @@ class Front(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what create_server makes
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # what create_server makes; uvloop's is no subclass
 
     def data_received(self, data: bytes) -> None:
         if self._missing and not self._busy:
