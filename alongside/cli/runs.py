@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from alongside.cli.options import plan_hash
 from alongside.cli.output import AsJson, console, emit, fail, show_table
 
 if TYPE_CHECKING:
@@ -54,7 +55,10 @@ def approve(
     max_audience: Annotated[int | None, typer.Option(help="Largest number of messages of one run.", min=1)] = None,
     max_change: Annotated[float | None, typer.Option(help="Largest growth against the last run, 0.5 is +50 %.")] = None,
     max_cost: Annotated[float | None, typer.Option(help="Largest cost of one run.")] = None,
-    exact_plan: Annotated[str | None, typer.Option(help="Plan hash that a one-off campaign needs approved.")] = None,
+    exact_plan: Annotated[
+        str | None,
+        typer.Option(parser=plan_hash, metavar="HASH", help="The plan that a one-off campaign needs approved."),
+    ] = None,
     by: Annotated[str | None, typer.Option(help="Who approves; default: the user of this machine.")] = None,
 ) -> None:
     """Approve a campaign's configuration within an envelope. Any later edit voids it."""
@@ -80,7 +84,8 @@ def approve(
     with house.ledger.begin() as connection:
         write(connection, approval)
     bounds = ", ".join(f"{name} {value:,}" for name, value in approval.envelope.items() if value is not None)
-    console().print(f"Approved {campaign} at configuration {approval.config_hash[:12]}, within {bounds}.")
+    exactly = f" plan {approval.plan_hash}," if approval.plan_hash else ""
+    console().print(f"Approved {campaign} at configuration {approval.config_hash[:12]},{exactly} within {bounds}.")
 
 
 def run(
@@ -206,6 +211,8 @@ def _dry_plans(house: Services, names: list[str], as_of: datetime) -> list[Campa
 
 
 def _show_plan(item: CampaignPlan, samples: bool) -> None:
+    from alongside.outreach.approval import PRINTED
+
     out = console()
     out.print(f"\n[bold]{item.campaign}[/bold]: {item.state}" + (f" ({item.reason})" if item.reason else ""))
     if not item.funnel:
@@ -216,7 +223,8 @@ def _show_plan(item: CampaignPlan, samples: bool) -> None:
     rows = [(stage, count, also.get(stage, "")) for stage, count in item.funnel.items()]
     show_table("", ("stage", "stopped first here", "closes for"), rows, ("stopped first here", "closes for"))
     out.print("variants: " + ", ".join(f"{name} {count:,}" for name, count in item.variants.items()))
-    out.print(f"configuration {item.config_hash[:12]}  plan {item.plan_hash[:12]}  cost {item.cost:.2f}")
+    short = item.plan_hash[:PRINTED]  # what `approve --exact-plan` takes
+    out.print(f"configuration {item.config_hash[:12]}  plan {short}  cost {item.cost:.2f}")
     for text, count in item.findings.items():
         out.print(f"[yellow]{count:,} x {text}[/yellow]")
     for sample in item.samples if samples else ():

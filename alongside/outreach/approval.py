@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,6 +13,10 @@ from alongside.model.enums import DeliveryMode
 from alongside.outreach.campaigns import Campaign, Envelope
 from alongside.outreach.catalogues import Catalogues
 from alongside.settings import HospitalSettings
+
+#: Digits of a hash that people read and type: 48 bits, so that no other plan of theirs begins alike.
+PRINTED = 12
+_PLAN_HASH = re.compile(rf"[0-9a-f]{{{PRINTED},64}}")
 
 
 def configuration_hash(campaign: Campaign, catalogues: Catalogues, settings: HospitalSettings) -> str:
@@ -53,6 +58,16 @@ class PlanHash:
         return hashlib.sha256(self._count.to_bytes(8, "big") + self._sum.to_bytes(32, "big")).hexdigest()
 
 
+def is_plan_hash(text: str) -> bool:
+    """Whether the text can name one plan: the lower-case hexadecimal hash, or its first digits (`PRINTED` at least)."""
+    return _PLAN_HASH.fullmatch(text) is not None
+
+
+def covers(approved: str | None, plan_hash: str) -> bool:
+    """Whether the approved hash, whole or in part, is that of this plan."""
+    return approved is not None and is_plan_hash(approved) and plan_hash.startswith(approved)
+
+
 def objections(
     campaign: Campaign,
     mode: DeliveryMode,
@@ -73,8 +88,10 @@ def objections(
     else:
         envelope = Envelope.model_validate(dict(approval.envelope))
     found = _outside(envelope, campaign.cost_per_message, planned, previous)
-    if campaign.approve_plan and mode is not DeliveryMode.SANDBOX and (not approval or approval.plan_hash != plan_hash):
-        found.append(f"its exact plan {plan_hash[:12]} is not approved")
+    exact = campaign.approve_plan and mode is not DeliveryMode.SANDBOX
+    if exact and not covers(approval.plan_hash if approval else None, plan_hash):
+        command = f"alongside approve {campaign.name} --exact-plan {plan_hash[:PRINTED]}"
+        found.append(f"its exact plan is not approved: review it, then '{command}'")
     return found
 
 
