@@ -11,7 +11,7 @@ from alongside.channels.base import Addressee, Letter
 from alongside.channels.sendgrid import SendGrid
 from alongside.content import Rendered
 from alongside.content.standard import HospitalWords, built_in_values
-from alongside.delivery.modes import destination, require_mode
+from alongside.delivery.modes import destinations, require_mode
 from alongside.ledger.vault import Contact
 from alongside.model.enums import Channel, Locale
 from alongside.model.errors import Refused
@@ -67,10 +67,10 @@ def send_test(house: Services, name: str, patient: str | None, locale: str | Non
     )
     rendered, chosen = render_for(house, name, patient, locale)
     key = keyed_hash(house.ledger.info.secret, "test", name, to, house.clock().isoformat())
-    goes = destination(settings.delivery.mode, to, key, settings.delivery.staging_allow)
-    if goes.refused:
-        raise Refused(f"the address is refused ({goes.refused})", where="--to", remedy="Give an address that exists.")
-    letter = _letter(house, name, chosen, rendered, Addressee(key, goes.address, {}, f"{_DEAD_LINK}/unsubscribe"))
+    address, refused = destinations(settings.delivery.mode, settings.delivery.staging_allow)(to, key)
+    if refused:
+        raise Refused(f"the address is refused ({refused})", where="--to", remedy="Give an address that exists.")
+    letter = _letter(house, name, chosen, rendered, Addressee(key, address, {}, f"{_DEAD_LINK}/unsubscribe"))
     asyncio.run(_post(house, letter))
     return key
 

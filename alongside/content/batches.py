@@ -70,30 +70,33 @@ class Skeleton:
     right: frozenset[int]
 
     def rows(self, values: Sequence[Sequence[str]]) -> list[dict[str, str] | None]:
-        """`row` of many messages; what no value of any of them could do is looked for once."""
-        joined = "\n".join(chain.from_iterable(values))
+        """`row` of many messages: what none of them does, which is the rule, is looked for once."""
         longest = max(map(len, chain.from_iterable(values)), default=0)
-        # A character has at most four bytes.
-        most = (longest * len(self.tokens) + sum(map(len, self.tokens))) * 4
-        if self.left or self.right or f"-{self.letter}" in joined or most > MAX_SUBSTITUTION_BYTES:
+        most = longest * len(self.tokens) * 4 + self._token_bytes  # a character has at most four bytes
+        if most > MAX_SUBSTITUTION_BYTES or self._accident(values):
             return [self.row(one) for one in values]
         return [dict(zip(self.tokens, one, strict=True)) for one in values]
 
     def row(self, values: Sequence[str]) -> dict[str, str] | None:
         """Token -> value, or None when this message needs a text of its own."""
-        if self._accident(values):
+        size = sum(len(value.encode()) for value in values) + self._token_bytes
+        if size > MAX_SUBSTITUTION_BYTES or self._accident([values]):
             return None
-        size = sum(len(value.encode()) for value in values) + sum(map(len, self.tokens))
-        return None if size > MAX_SUBSTITUTION_BYTES else dict(zip(self.tokens, values, strict=True))
+        return dict(zip(self.tokens, values, strict=True))
 
-    def _accident(self, values: Sequence[str]) -> bool:
-        if any(re.search(rf"-{self.letter}\d+-", value) for value in values):
-            return True
+    @property
+    def _token_bytes(self) -> int:
+        return sum(map(len, self.tokens))
+
+    def _accident(self, rows: Sequence[Sequence[str]]) -> bool:
+        """Whether a token could arise within a value of these messages, or where it meets its neighbours."""
         edges = _edges(self.letter)
+        if edges.token.search("\n".join(chain.from_iterable(rows))):
+            return True
         return (
-            any(edges.tail.match(values[index]) for index in self.left)
-            or any(edges.head.search(values[index]) for index in self.right)
-            or any(edges.middle.fullmatch(values[index]) for index in self.left & self.right)
+            any(edges.tail.match(values[index]) for index in self.left for values in rows)
+            or any(edges.head.search(values[index]) for index in self.right for values in rows)
+            or any(edges.middle.fullmatch(values[index]) for index in self.left & self.right for values in rows)
         )
 
 
@@ -185,8 +188,9 @@ def _exposed(
 
 @dataclass(frozen=True)
 class _Edges:
-    """Which texts could be the end, the beginning or the middle of a token."""
+    """Which texts hold a token, or could be the end, the beginning or the middle of one."""
 
+    token: re.Pattern[str]
     tail: re.Pattern[str]
     tail_or_middle: re.Pattern[str]
     head: re.Pattern[str]
@@ -196,6 +200,7 @@ class _Edges:
 @cache
 def _edges(letter: str) -> _Edges:
     return _Edges(
+        re.compile(rf"-{letter}\d+-"),
         re.compile(rf"{letter}?\d*-"),
         re.compile(rf"{letter}?\d*(?:-|$)"),
         re.compile(rf"-(?:{letter}\d*)?$"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 from alongside.content.surnames import COMPOUND, SINGLE, SPELLINGS, han_surname
 from alongside.model.enums import Locale
@@ -32,7 +33,7 @@ def salutation(name: str | None, gender: str | None, locale: Locale | str) -> st
     Examples: `张女士，您好`, `欧阳先生，您好`, `张伟，您好`, `Dear Ms Zhang`, `Dear Wei Zhang`, `Hello`.
     """
     known = tidy_name(name)
-    if Locale(locale) is Locale.ZH_CN:
+    if locale == Locale.ZH_CN:
         return _chinese(known, _ZH_TITLE.get(gender or "", ""))
     return _english(known, _EN_TITLE.get(gender or "", ""))
 
@@ -90,6 +91,7 @@ def _latin_surname(parts: list[str]) -> str | None:
     return given if first else family
 
 
+@lru_cache(maxsize=4096)
 def _is_surname(part: str) -> bool:
     lowered = part.lower()
     if not lowered.isascii():

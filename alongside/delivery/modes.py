@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from alongside.model.addresses import is_fictional, special_domains
@@ -15,14 +14,6 @@ from alongside.model.errors import Refused
 DEMO_KEYS = frozenset({"SG.stand-in", "SG.demo", "SG.test"})
 #: Domains for documentation (RFC 2606), which `special_domains` leaves out.
 _DOCUMENTATION = ("example", "example.com", "example.net", "example.org")
-
-
-@dataclass(slots=True)
-class Destination:
-    """The address that a message really goes to in this mode, or why it goes nowhere. Made once per message."""
-
-    address: str = ""
-    refused: str = ""
 
 
 def require_mode(mode: DeliveryMode, url: str, api_key: str, staging_allow: Sequence[str]) -> None:
@@ -58,25 +49,26 @@ def is_loopback(url: str) -> bool:
         return False
 
 
-def destination(mode: DeliveryMode, address: str, key: str, staging_allow: Sequence[str]) -> Destination:
-    """Where the message with this key goes.
+#: (address, message key) -> the address that the message really goes to, and why it goes nowhere; one of them is empty.
+Destination = Callable[[str, str], tuple[str, str]]
+
+
+def destinations(mode: DeliveryMode, staging_allow: Sequence[str]) -> Destination:
+    """Where messages go in this mode.
 
     Staging rewrites every address to one of the allow-list, the same one for the same message. Live refuses what can
-    reach nobody.
-
-    Raises
-    ------
-    Refused : a contact that `--fictional-contacts` invented, towards a real provider
+    reach nobody; the function that it answers with raises `Refused` for a contact that `--fictional-contacts` invented.
     """
     if mode is DeliveryMode.STAGING:
-        return Destination(staging_allow[int(key[:8], 16) % len(staging_allow)])
-    if mode is DeliveryMode.LIVE:
-        if is_fictional(address):
-            remedy = "Contacts made by --fictional-contacts work with the stand-in only: run on the hospital's own."
-            raise Refused("the recipient is fictional", where="delivery.mode live", remedy=remedy)
-        if is_reserved(address):
-            return Destination(refused="invalid_address")
-    return Destination(address)
+        return lambda address, key: (staging_allow[int(key[:8], 16) % len(staging_allow)], "")
+    return _live if mode is DeliveryMode.LIVE else lambda address, key: (address, "")
+
+
+def _live(address: str, _key: str) -> tuple[str, str]:
+    if is_fictional(address):
+        remedy = "Contacts made by --fictional-contacts work with the stand-in only: run on the hospital's own."
+        raise Refused("the recipient is fictional", where="delivery.mode live", remedy=remedy)
+    return ("", "invalid_address") if is_reserved(address) else (address, "")
 
 
 def is_reserved(address: str) -> bool:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time
 from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from alongside.delivery.modes import destination
+from alongside.delivery.modes import destinations
 from alongside.ledger import recipients, suppressions
 from alongside.ledger.claims import Claim
 from alongside.ledger.recipients import Recipient, Standing
@@ -70,22 +70,21 @@ def recheck(
     waiting = recipients.waiting_recipients(connection, held.batch_id, held.purpose, held.channel.value, patient_now)
     facts = _facts(connection, held, waiting, vault, patient_now)
     hours = _Hours(settings, held.purpose, patient_now)
-    allowed = settings.delivery.staging_allow
+    route = destinations(mode, settings.delivery.staging_allow)
     checked = Checked([], recipients.planned_for(connection, held.batch_id) or patient_now)
-    for one in waiting:
-        if gate := facts.closed_gate(one.person_id):
+    for one, contact, blind in zip(waiting, facts.contacts, facts.blinds, strict=True):
+        if gate := facts.closed_gate(one, blind):
             checked.withheld[one.key] = gate
         elif later := hours.later(one.variables):
             checked.postponed[one.key] = later
         else:
-            contact, blind = facts.contacts[one.person_id], facts.blinds[one.person_id]
-            goes = destination(mode, contact.email or "", one.key, allowed)
-            if goes.refused:
-                checked.withheld[one.key] = goes.refused
+            address, refused = route(contact.email or "", one.key)
+            if refused:
+                checked.withheld[one.key] = refused
                 continue
             if blind != one.address_blind:
                 checked.readdressed[one.key] = blind
-            checked.ready.append(Ready(one.key, goes.address, contact, one.variables, one.template_hash))
+            checked.ready.append(Ready(one.key, address, contact, one.variables, one.template_hash))
     return checked
 
 
@@ -111,37 +110,44 @@ def still_stands(connection: Connection, held: Claim, checked: Checked, patient_
 
 @dataclass(frozen=True)
 class _Facts:
-    """What the ledger and the vault say of a batch's recipients now."""
+    """What the ledger and the vault say of a batch's recipients now.
+
+    Attributes
+    ----------
+    contacts, blinds : of each waiting message; an empty blind index where no address is known
+    suppressed : blind indexes of addresses other than the planned ones
+    """
 
     consent: Standing
-    contacts: Mapping[str, Contact]
-    blinds: Mapping[str, str]  # person_id -> blind index of the present address
-    suppressed: Mapping[str, str]
+    contacts: Sequence[Contact]
+    blinds: Sequence[str]
+    suppressed: Collection[str]
 
-    def closed_gate(self, person_id: str) -> str | None:
+    def closed_gate(self, one: Recipient, blind: str) -> str | None:
         """The gate that has closed since planning, by its name in lower case."""
-        if person_id not in self.consent.permitted:
+        if one.person_id not in self.consent.permitted:
             return _NO_CONSENT
         # Whether consent for a vendor abroad is needed was decided by planning; a withdrawal since then counts here.
-        if person_id in self.consent.kept_at_home:
+        if one.person_id in self.consent.kept_at_home:
             return _CROSS_BORDER
-        blind = self.blinds.get(person_id)
-        if blind is None:
+        if not blind:
             return _NO_ADDRESS
-        return _SUPPRESSED if blind in self.suppressed else None
+        silent = one.suppressed if blind == one.address_blind else blind in self.suppressed
+        return _SUPPRESSED if silent else None
 
 
 def _facts(
     connection: Connection, held: Claim, waiting: Sequence[Recipient], vault: Vault, patient_now: datetime
 ) -> _Facts:
-    channel = held.channel.value
-    contacts = {one.person_id: vault.unseal_contact(one.person_id, bytes(one.sealed)) for one in waiting if one.sealed}
-    blinds = {person: vault.blind_index("email", one.email) for person, one in contacts.items() if one.email}
+    channel, unseal, blind_index = held.channel.value, vault.unseal_contact, vault.blind_index
+    contacts = [unseal(one.person_id, one.sealed) if one.sealed else Contact() for one in waiting]
+    blinds = [blind_index("email", contact.email) if contact.email else "" for contact in contacts]
+    moved = [blind for one, blind in zip(waiting, blinds, strict=True) if blind and blind != one.address_blind]
     return _Facts(
         consent=recipients.standing_consent(connection, waiting, held.purpose, channel, patient_now),
         contacts=contacts,
         blinds=blinds,
-        suppressed=suppressions.suppressed(connection, blinds.values(), channel, held.purpose),
+        suppressed=suppressions.suppressed(connection, moved, channel, held.purpose),
     )
 
 

@@ -181,7 +181,7 @@ def settle(ledger: Ledger, held: Claim, result: Settlement, *, now: datetime, pa
     What was accepted counts whoever holds the batch now; everything else only while this attempt does.
     """
     with ledger.begin() as connection:
-        _accept(connection, held, result.accepted, now, patient_now)
+        _accept(connection, held, result, now, patient_now)
         if _close(connection, held, result, now):
             for reason, keys in _by_value(result.rejected).items():
                 _move(connection, keys, MessageState.REJECTED, now, reason=reason, attempt_id=held.attempt_id)
@@ -232,33 +232,48 @@ _RETURN = (
 )
 
 
-def _accept(connection: Connection, held: Claim, keys: Sequence[str], now: datetime, patient_now: datetime) -> None:
+def _accept(connection: Connection, held: Claim, result: Settlement, now: datetime, patient_now: datetime) -> None:
     """Forward to `accepted`; a message that an event has moved further meanwhile keeps its state."""
+    keys = result.accepted
     if not keys:
         return
-    values = {
-        "b_keys": key_list(connection, keys),
-        "b_accepted_at": patient_now,
-        "b_attempt": held.attempt_id,
-        "b_now": now,
-    }
-    connection.execute(_accepting(connection.dialect.name == "postgresql"), values)
+    values = {"b_accepted_at": patient_now, "b_attempt": held.attempt_id, "b_now": now}
+    if not (result.rejected or result.unknown or result.retry):
+        whole = connection.execute(_ACCEPTING_ALL, {**values, "b_batch": held.batch_id})
+        if whole.rowcount == len(keys):
+            return
+    accepting = _accepting(connection.dialect.name == "postgresql")
+    connection.execute(accepting, {**values, "b_keys": key_list(connection, keys)})
+
+
+_ACCEPTED_NOW = {
+    "accepted_at": sa.func.coalesce(
+        message.c.accepted_at, sa.bindparam("b_accepted_at", type_=message.c.accepted_at.type)
+    ),
+    "attempt_id": sa.bindparam("b_attempt"),
+    "reason": None,
+    "updated_at": _NOW,
+}
+# While this attempt calls a batch, only what is on the wire is still planned in it; found side by side, not key by key.
+# COALESCE: see `recipients`.
+_ACCEPTING_ALL = (
+    message.update()
+    .where(
+        message.c.batch_id == sa.bindparam("b_batch"),
+        sa.func.coalesce(message.c.state, "") == MessageState.PLANNED.value,
+        sa.exists().where(*_OWN, batch.c.state == BatchState.CALLING.value),
+    )
+    .values(state=MessageState.ACCEPTED.value, **_ACCEPTED_NOW)
+)
 
 
 @cache
 def _accepting(postgresql: bool) -> sa.Update:
     behind = message.c.state.in_(states_before(MessageState.ACCEPTED))
-    accepted_at = sa.bindparam("b_accepted_at", type_=message.c.accepted_at.type)
     return (
         message.update()
         .where(in_bound_keys(postgresql, message.c.message_key, "b_keys"), message.c.accepted_at.is_(None) | behind)
-        .values(
-            state=sa.case((behind, MessageState.ACCEPTED.value), else_=message.c.state),
-            accepted_at=sa.func.coalesce(message.c.accepted_at, accepted_at),
-            attempt_id=sa.bindparam("b_attempt"),
-            reason=None,
-            updated_at=_NOW,
-        )
+        .values(state=sa.case((behind, MessageState.ACCEPTED.value), else_=message.c.state), **_ACCEPTED_NOW)
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 import orjson
@@ -26,6 +27,7 @@ class Recipient:
         else, or is known by several, is `doubtful`: only the whole rule tells
     sealed : the vault's record; None when the vault knows nobody of this id
     address_blind : the address that the message was planned for
+    suppressed : this address may not get a message of this purpose
     """
 
     key: str
@@ -36,6 +38,7 @@ class Recipient:
     sealed: bytes | None = field(repr=False)
     granted: bool
     doubtful: bool
+    suppressed: bool
 
 
 # COALESCE around the state keeps SQLite, which has no statistics, from reading every planned message of the ledger
@@ -44,9 +47,10 @@ _WAITING = """
 SELECT w.message_key, w.living, w.address_blind, w.template_hash, w.variables, v.sealed,
        (SELECT MAX(CASE WHEN e.decision <> 'permit' THEN 2 WHEN e.purpose = :purpose THEN 1 ELSE 0 END)
         FROM consent_event AS e
-        WHERE e.person_id = w.living AND e.purpose IN (:purpose, :abroad) AND e.channel IN (:channel, '*')
-              AND e.decided_at <= :as_of),
-       EXISTS (SELECT 1 FROM person AS other WHERE other.survivor_id = w.living)
+        WHERE e.person_id = w.living AND {said} AND e.decided_at <= :as_of),
+       EXISTS (SELECT 1 FROM person AS other WHERE other.survivor_id = w.living),
+       EXISTS (SELECT 1 FROM suppression AS s
+               WHERE s.blind = w.address_blind AND s.channel = :channel AND s.scope IN ('all', :scope))
 FROM (
     SELECT m.message_key, COALESCE(p.survivor_id, m.person_id) AS living, m.address_blind, m.template_hash,
            CAST(m.variables AS TEXT) AS variables
@@ -55,7 +59,6 @@ FROM (
     WHERE m.batch_id = :batch_id AND COALESCE(m.state, '') = 'planned'
 ) AS w
 LEFT JOIN vault_person AS v ON v.person_id = w.living
-ORDER BY w.message_key
 """
 # What can have changed between recheck and call, in one row: a row a message would let go of the interpreter a thousand
 # times while the next batch is being rendered.
@@ -64,8 +67,7 @@ SELECT COUNT(*), {several}
 FROM (
     SELECT w.message_key, w.living, w.address_blind,
            EXISTS (SELECT 1 FROM consent_event AS e
-                   WHERE e.person_id = w.living AND e.purpose IN (:purpose, :abroad) AND e.channel IN (:channel, '*')
-                         AND e.decision <> 'permit')
+                   WHERE e.person_id = w.living AND {said} AND e.decision <> 'permit')
            OR EXISTS (SELECT 1 FROM person AS other WHERE other.survivor_id = w.living) AS doubtful,
            EXISTS (SELECT 1 FROM suppression AS s
                    WHERE s.blind = w.address_blind AND s.channel = :channel AND s.scope IN ('all', :scope))
@@ -84,9 +86,19 @@ _SEVERAL = {
     "postgresql": "CAST(json_agg(json_build_array(r.message_key, r.living, r.doubtful, r.suppressed)) "
     f"{_REMARKABLE} AS TEXT)",
 }
+# A person says a handful of things: SQLite is kept (by the plus) from looking for each purpose and channel by itself.
+_SAID = {
+    "sqlite": "+e.purpose IN (:purpose, :abroad) AND +e.channel IN (:channel, '*')",
+    "postgresql": "e.purpose IN (:purpose, :abroad) AND e.channel IN (:channel, '*')",
+}
 # Built once: for a batch of a hundred, building a statement again would cost more than running it.
-_QUERY = sa.text(_WAITING).bindparams(sa.bindparam("as_of", type_=schema.Utc()))
-_LEAVING_QUERIES = {store: sa.text(_LEAVING.format(several=several)) for store, several in _SEVERAL.items()}
+_WAITING_QUERIES = {
+    store: sa.text(_WAITING.format(said=said)).bindparams(sa.bindparam("as_of", type_=schema.Utc()))
+    for store, said in _SAID.items()
+}
+_LEAVING_QUERIES = {
+    store: sa.text(_LEAVING.format(said=said, several=_SEVERAL[store])) for store, said in _SAID.items()
+}
 _PLANNED_AT = (
     sa.select(schema.message.c.planned_at).where(schema.message.c.batch_id == sa.bindparam("b_batch")).limit(1)
 )
@@ -102,12 +114,25 @@ def waiting_recipients(
     purpose, channel : for which consent is asked
     as_of : patient time; decisions after it do not count
     """
-    values = {"batch_id": batch_id, "purpose": purpose, "abroad": consent.CROSS_BORDER, "channel": channel}
-    rows = connection.execute(_QUERY, {**values, "as_of": as_of}).tuples().all()
+    query = _WAITING_QUERIES[connection.dialect.name]
+    rows = connection.execute(query, {**_asked(batch_id, purpose, channel), "as_of": as_of}).tuples().all()
     return [
-        Recipient(key, person, blind, template, orjson.loads(variables), sealed, said == 1, said == 2 or bool(merged))
-        for key, person, blind, template, variables, sealed, said, merged in rows
+        Recipient(
+            key, person, blind, template, orjson.loads(text), sealed, said == 1, said == 2 or bool(merged), bool(silent)
+        )
+        for key, person, blind, template, text, sealed, said, merged, silent in sorted(rows, key=itemgetter(0))
     ]
+
+
+def _asked(batch_id: str, purpose: str, channel: str) -> dict[str, str]:
+    scope = suppressions.widest_scope(purpose)
+    return {
+        "batch_id": batch_id,
+        "purpose": purpose,
+        "abroad": consent.CROSS_BORDER,
+        "channel": channel,
+        "scope": scope,
+    }
 
 
 @dataclass(frozen=True)
@@ -128,10 +153,8 @@ class Leaving:
 
 def leaving_recipients(connection: Connection, batch_id: str, purpose: str, channel: str) -> Leaving:
     """What can have changed since the recheck, with as little as can be asked again while a call is begun."""
-    scope = suppressions.widest_scope(purpose)
-    values = {"batch_id": batch_id, "purpose": purpose, "abroad": consent.CROSS_BORDER, "channel": channel}
     query = _LEAVING_QUERIES[connection.dialect.name]
-    count, several = connection.execute(query, {**values, "scope": scope}).tuples().one()
+    count, several = connection.execute(query, _asked(batch_id, purpose, channel)).tuples().one()
     rows = orjson.loads(several) if several else []
     return Leaving(
         count,

@@ -216,7 +216,8 @@ consent_event = Table(
     Column("evidence", String(200), nullable=False, default=""),
     Column("fact", String(32), nullable=False),  # hash of the decision itself: an extract repeats it every night
     UniqueConstraint("fact"),
-    Index(None, "person_id", "purpose", "channel"),
+    # What the last look before a message leaves asks of everybody stands in the index itself.
+    Index(None, "person_id", "purpose", "channel", "decision", "decided_at"),
 )
 
 suppression = Table(

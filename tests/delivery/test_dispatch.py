@@ -350,13 +350,14 @@ def test_a_set_up_that_contradicts_its_mode_is_refused(mode: DeliveryMode, url: 
 
 
 def test_live_reaches_nobody_who_does_not_exist() -> None:
-    from alongside.delivery.modes import destination
+    from alongside.delivery.modes import destinations
 
-    assert destination(DeliveryMode.LIVE, "wei@hospital.cn", key_of(1), []).address == "wei@hospital.cn"
+    live = destinations(DeliveryMode.LIVE, [])
+    assert live("wei@hospital.cn", key_of(1)) == ("wei@hospital.cn", "")
     for address in ("wei@example.com", "wei@mail.example.org", "wei@clinic.example", "wei@x.invalid"):
-        assert destination(DeliveryMode.LIVE, address, key_of(1), []).refused == "invalid_address"
+        assert live(address, key_of(1)) == ("", "invalid_address")
     with pytest.raises(Refused, match="fictional"):
-        destination(DeliveryMode.LIVE, "p1@fictional.example", key_of(1), [])
+        live("p1@fictional.example", key_of(1))
 
 
 # ----------------------------------------------------------------------------------------------------------- workers
