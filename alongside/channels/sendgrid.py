@@ -30,8 +30,6 @@ MAX_BODY_BYTES = 30 * 1024 * 1024
 _ONE_ADDRESS = r"[^\s@<>,;:\"()\[\]\\\x00-\x20\x7f-\uffff]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})+"
 _ADDRESS = re.compile(_ONE_ADDRESS)
 _ADDRESSES = re.compile(rf"{_ONE_ADDRESS}(?:\n{_ONE_ADDRESS})*+")  # possessive: no address holds a line feed
-    rf"{_ONE_ADDRESS}(?:\n{_ONE_ADDRESS})*+"
-)  # nothing to go back for: no address holds a line feed
 _LOOKS_LIKE_ADDRESS = re.compile(r"[^\s@<>\"']+@[^\s@<>\"']+")
 _PLACE = re.compile(r"personalizations\.(\d+)\b")
 _BREAK = re.compile(r"[\r\n\x00]")
