@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from alongside.content import BatchGroup, CompiledMessage, ContentCatalogue, RenderFailed, load, salutation, substitute
-from alongside.content.batches import MAX_SUBSTITUTION_BYTES
+from alongside.content.batches import MAX_SUBSTITUTION_BYTES, Rendered, Skeleton
 from alongside.model.enums import Channel, Locale
 from alongside.settings import Project
 
@@ -194,3 +194,15 @@ def test_no_value_can_add_a_header(catalogue: ContentCatalogue, edit: Callable[.
     (group,) = compiled.batch([values])
     subjects.add(substitute(group.skeleton, group.rows[0][1]).subject)
     assert subjects == {"Hello x  Bcc: a@b.example y z"}
+
+
+@given(
+    st.lists(st.tuples(NASTY, NASTY, NASTY), max_size=5),
+    st.frozensets(st.integers(0, 2)),
+    st.frozensets(st.integers(0, 2)),
+)
+def test_rows_of_many_messages_are_those_of_each(
+    values: list[tuple[str, str, str]], left: frozenset[int], right: frozenset[int]
+) -> None:
+    shared = Skeleton(Rendered("", "-s01--s02-", "-s03-"), ("-s01-", "-s02-", "-s03-"), "s", left, right)
+    assert shared.rows(values) == [shared.row(own) for own in values]
