@@ -10,12 +10,12 @@ from prefect.concurrency.sync import concurrency
 from prefect.futures import wait
 from prefect.settings import PREFECT_API_URL
 
-from flows.identity import begin
+from flows.identity import begin_on_snapshot
 from flows.parameters import StepParameters
 from tasks.context import services
 from tasks.delivery import close_dispatch, dispatch_partition
 from tasks.outreach import plan_campaign
-from tasks.runs import funnels, hold_late_run, is_held
+from tasks.runs import finish, funnels, hold_late_run, is_held
 
 
 @flow(name="campaign", flow_run_name="campaigns", log_prints=False)
@@ -23,7 +23,7 @@ def campaign(parameters: StepParameters | None = None) -> dict[str, Any]:
     """Plan in order of priority, then dispatch what was planned. A late run plans, and waits for a person."""
     wanted = parameters or StepParameters()
     root = wanted.daily.project
-    run = begin(wanted.daily, wanted.run_id)
+    run = begin_on_snapshot(wanted.daily, wanted.run_id)
     house = services(root)
     names = wanted.daily.campaigns or [item.name for item in house.catalogues.campaigns]
     partitions = wanted.daily.partitions or house.settings.warehouse.partitions
@@ -32,7 +32,10 @@ def campaign(parameters: StepParameters | None = None) -> dict[str, Any]:
             hold_late_run(run.run_id, root)
         plans = {name: plan_campaign(run.run_id, name, partitions, root) for name in names}
         _dispatch(run.run_id, partitions, root)
-    return {"plans": plans, "funnels": funnels(run.run_id, root), "held": is_held(run.run_id, root)}
+    held = is_held(run.run_id, root)
+    if wanted.run_id is None:
+        finish(run.run_id, held, root)
+    return {"plans": plans, "funnels": funnels(run.run_id, root), "held": held}
 
 
 def _dispatch(run_id: str, partitions: int, root: str | None) -> None:

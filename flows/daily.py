@@ -23,8 +23,7 @@ def daily(parameters: DailyParameters | None = None) -> dict[str, Any]:
     snapshot_id = refresh(step)
     sent = campaign(step)
     results = evaluate(step)
-    held = f"it started late: send it with 'alongside resume run:{run.run_id}'" if sent["held"] else None
-    summary = runs.finish(run.run_id, "held" if held else "completed", held, wanted.project)
+    summary = runs.finish(run.run_id, sent["held"], wanted.project)
     return {
         "run_id": run.run_id,
         "as_of": run.as_of.isoformat(),
@@ -34,5 +33,5 @@ def daily(parameters: DailyParameters | None = None) -> dict[str, Any]:
         "states": summary["states"],
         "unknown": summary["total"].get("unknown", 0),
         "experiments": results,
-        "held": held,
+        "held": summary["held"],
     }

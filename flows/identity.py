@@ -19,6 +19,12 @@ def begin(daily: DailyParameters, run_id: str | None = None) -> RunPins:
     return runs.start(identity, daily.as_of, scheduled if by_schedule else None, daily.project)
 
 
+def begin_on_snapshot(daily: DailyParameters, run_id: str | None = None) -> RunPins:
+    """The same for what reads the picture of patients: a run that made none of its own takes the current one."""
+    run = begin(daily, run_id)
+    return run if run.snapshot_id is not None else runs.take_snapshot(run.run_id, daily.project)
+
+
 def moment_name() -> str:
     """A run is called after its flow and the moment that it is for."""
     given = (flow_run.parameters or {}).get("parameters")

@@ -25,7 +25,7 @@ class DailyParameters(BaseModel):
 
 
 class StepParameters(BaseModel):
-    """A sub-flow: `run_id` names the daily run that it belongs to; empty makes it a run of its own."""
+    """A part of a daily run: `run_id` names the run that it belongs to; empty makes it a run of its own."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -8,6 +8,7 @@ from prefect import task
 
 from alongside.analysis import evaluate
 from alongside.analysis.report import collect, write_pages
+from alongside.ledger.runs import last_planned_on
 from alongside.model.enums import Locale
 from alongside.model.errors import Refused
 from tasks import artifacts
@@ -17,7 +18,7 @@ from tasks.runs import funnels
 
 @task(name="evaluate experiments")
 def evaluate_experiments(run_id: str, root: str | None = None) -> dict[str, Any]:
-    """Evaluate every launched experiment as of the run; results are stored in the ledger."""
+    """Evaluate every launched experiment as of the run's snapshot; results are stored in the ledger."""
     house = services(root)
     pins = run_pins(run_id, root)
     snapshot = house.warehouse.open(pins.snapshot_id or "")
@@ -25,7 +26,7 @@ def evaluate_experiments(run_id: str, root: str | None = None) -> dict[str, Any]
     for name, definition in sorted(house.catalogues.experiments.items()):
         try:
             result = evaluate(
-                definition, house.ledger, snapshot.path / "tables", pins.as_of, house.warehouse, run_id
+                definition, house.ledger, snapshot.path / "tables", snapshot.as_of, house.warehouse, run_id
             ).to_json()
         except Refused:
             continue  # its campaign has not launched it yet
@@ -36,16 +37,21 @@ def evaluate_experiments(run_id: str, root: str | None = None) -> dict[str, Any]
 
 @task(name="write report")
 def write_report(run_id: str, root: str | None = None) -> str:
-    """Write the HTML report; returns the path of the hospital's language."""
+    """Write the HTML report; returns the path of the hospital's language.
+
+    A run that planned nothing itself (an evaluation by hand) shows the run that planned last on its snapshot.
+    """
     house = services(root)
     pins = run_pins(run_id, root)
-    found = funnels(run_id, root)
+    with house.ledger.begin() as connection:
+        shown = last_planned_on(connection, pins.snapshot_id or "", rather=run_id) or run_id
+    found = funnels(shown, root)
     report = collect(
         house.ledger,
         house.warehouse,
         house.warehouse.open(pins.snapshot_id or ""),
         house.catalogues,
-        run_id,
+        shown,
         found["campaigns"],
         found["states"],
         found["total"],

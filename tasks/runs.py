@@ -12,10 +12,11 @@ from alongside.ledger.messages import count_messages
 from alongside.ledger.pauses import active_pauses, set_pause
 from alongside.ledger.runs import RunPins
 from alongside.model.enums import MessageState
+from alongside.model.errors import Refused
 from alongside.outreach.campaign_plan import funnel_order
 from alongside.outreach.run import RunRequest, start_run
 from tasks import artifacts
-from tasks.context import services
+from tasks.context import run_pins, services
 
 
 @task(name="start run")
@@ -34,6 +35,27 @@ def start(run_id: str, as_of: datetime | None, scheduled_at: datetime | None, ro
         scheduled_at=scheduled_at,
     )
     return start_run(house.ledger, request, house.clock())
+
+
+@task(name="take current snapshot")
+def take_snapshot(run_id: str, root: str | None = None) -> RunPins:
+    """Pin the published snapshot to a run that makes none of its own; a retry finds the same one pinned.
+
+    Raises
+    ------
+    Refused : nothing was ever published
+    """
+    house = services(root)
+    current = house.warehouse.current()
+    if current is None:
+        raise Refused(
+            "there is no snapshot of patients yet",
+            where=str(house.project.var / "snapshots"),
+            remedy="Run the deployment 'daily' or 'refresh' first ('alongside run' on one machine).",
+        )
+    with house.ledger.begin() as connection:
+        run_store.pin_snapshot(connection, run_id, current.id)
+    return run_pins(run_id, root)
 
 
 @task(name="hold late run")
@@ -60,15 +82,17 @@ def is_held(run_id: str, root: str | None = None) -> bool:
 
 
 @task(name="finish run")
-def finish(run_id: str, state: str, because: str | None = None, root: str | None = None) -> dict[str, Any]:
-    """Write the run's end and publish its funnel."""
+def finish(run_id: str, held: bool = False, root: str | None = None) -> dict[str, Any]:
+    """Write the run's end and publish its funnel; `held` says why nothing may leave, or None."""
     house = services(root)
+    because = f"it started late: send it with 'alongside resume run:{run_id}'" if held else None
     with house.ledger.begin() as connection:
-        run_store.finish_run(connection, run_id, state, house.clock(), because)
+        run_store.finish_run(connection, run_id, "held" if held else "completed", house.clock(), because)
     found = funnels(run_id, root)
     rows = [{"campaign": campaign, **stages} for campaign, stages in found["campaigns"].items()]
-    artifacts.table("funnel", rows, "Patients and messages, campaign by campaign")
-    return found
+    if rows:  # a refresh or an evaluation plans nothing, and the funnel that was published last stays in view
+        artifacts.table("funnel", rows, "Patients and messages, campaign by campaign")
+    return {**found, "held": because}
 
 
 def funnels(run_id: str, root: str | None = None) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def collect(
     experiments = []
     for _, definition in sorted(catalogues.experiments.items()):
         try:
-            result = evaluate(definition, ledger, snapshot.path / "tables", pins["as_of"], warehouse)
+            result = evaluate(definition, ledger, snapshot.path / "tables", snapshot.as_of, warehouse)
         except Refused:
             continue  # not launched yet
         experiments.append((definition, {locale: section(result, locale) for locale in Locale}))
@@ -101,7 +101,7 @@ def collect(
 
 
 def _days(connection: sa.Connection, until: datetime) -> tuple[Day, ...]:
-    """Runs up to the moment, oldest first, with what became of their messages."""
+    """Runs that planned up to the moment, oldest first, with what became of their messages."""
     taken = [state.value for state in TAKEN]
     counts = (
         sa.select(
@@ -118,7 +118,7 @@ def _days(connection: sa.Connection, until: datetime) -> tuple[Day, ...]:
     query = (
         sa.select(run.c.run_id, run.c.as_of, counts.c.accepted, counts.c.delivered)
         .join(counts, counts.c.run_id == run.c.run_id, isouter=True)
-        .where(run.c.as_of <= until, run.c.snapshot_id.is_not(None))
+        .where(run.c.as_of <= until, run.c.run_id.in_(sa.select(run_campaign.c.run_id)))
         .order_by(run.c.as_of, run.c.started_at)
     )
     return tuple(

@@ -118,6 +118,17 @@ def last_planned(connection: Connection, campaign: str, before: datetime) -> Map
     return dict(row) if row else None
 
 
+def last_planned_on(connection: Connection, snapshot_id: str, rather: str) -> str | None:
+    """The run that planned last on this snapshot: `rather` when it has planned itself, None when nobody has."""
+    query = (
+        sa.select(run.c.run_id)
+        .where(run.c.snapshot_id == snapshot_id, run.c.run_id.in_(sa.select(run_campaign.c.run_id)))
+        .order_by(sa.case((run.c.run_id == rather, 0), else_=1), run.c.as_of.desc(), run.c.started_at.desc())
+        .limit(1)
+    )
+    return connection.execute(query).scalar()
+
+
 def write_audit(
     connection: Connection, at: datetime, actor: str, action: str, subject: str, details: Mapping[str, Any]
 ) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import shutil
+from datetime import datetime
+from pathlib import Path
 
 import duckdb
 import pytest
@@ -16,8 +18,8 @@ from alongside.model.errors import Refused
 from alongside.outreach.approval import configuration_hash, objections
 from alongside.outreach.campaigns import find_campaign
 from alongside.outreach.why import find_person, why
-from tasks import context
-from tests.end_to_end.conftest import Played, edit
+from tasks import analysis, context, runs
+from tests.end_to_end.conftest import AS_OF, Played, edit
 
 IDENTITY = ("message_key", "person_id", "campaign", "template", "template_hash", "locale", "variant", "variables")
 
@@ -151,6 +153,25 @@ def test_any_edit_voids_an_approval(played: Played) -> None:
     edit(played, "templates/prevention/flu_vaccine/email.en.txt.j2", "{% endblock %}", "Bring a friend. {% endblock %}")
     house = played.house
     assert configuration_hash(campaign, house.catalogues, house.settings) != before
+
+
+def _start(played: Played, run_id: str) -> None:
+    runs.start.fn(run_id, datetime.fromisoformat(AS_OF), None, played.root)
+
+
+def test_a_part_of_a_run_without_any_snapshot_names_the_remedy(played: Played) -> None:
+    _start(played, "r1")
+    with pytest.raises(Refused, match=r"no snapshot of patients yet.*'daily' or 'refresh'"):
+        runs.take_snapshot.fn("r1", played.root)
+
+
+def test_an_evaluation_by_itself_reports_the_run_that_planned_last_on_its_picture(refreshed: Played) -> None:
+    _start(refreshed, "evaluation")
+    assert runs.take_snapshot.fn("evaluation", refreshed.root).snapshot_id == "snapshot-r1"
+    row = "<td>flu_vaccine<"
+    assert row not in Path(analysis.write_report.fn("evaluation", refreshed.root)).read_text("utf-8")
+    refreshed.plan("r1", "flu_vaccine")
+    assert row in Path(analysis.write_report.fn("evaluation", refreshed.root)).read_text("utf-8")
 
 
 def test_why_names_the_gate_and_the_facts(planned: Played) -> None:

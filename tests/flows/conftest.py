@@ -66,7 +66,9 @@ class Stage:
     def start_run(self, deployment: str, parameters: dict[str, Any], **extra: Any) -> str:
         """Create a flow run of a deployment, as the UI's button does; returns its id."""
         found = self.call("GET", f"/deployments/name/{deployment}/alongside")
-        body = {"parameters": {"parameters": {"project": str(self.project.root), **parameters}}, **extra}
+        given = {"project": str(self.project.root), **parameters}
+        given = given if deployment in ("daily", "deliver") else {"daily": given}
+        body = {"parameters": {"parameters": given}, **extra}
         return str(self.call("POST", f"/deployments/{found['id']}/create_flow_run", body)["id"])
 
     def retry(self, run_id: str) -> None:

@@ -19,7 +19,9 @@ import pytest
 import sqlalchemy as sa
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from alongside.ledger.experiments import results
 from alongside.ledger.messages import count_states
+from alongside.ledger.runs import read_run
 from alongside.ledger.schema import message, person
 from alongside.sandbox.hospital import advance
 from alongside.sandbox.sendgrid.faults import Fault, FaultKind
@@ -131,6 +133,28 @@ def _wait_until_calling(stage: Stage, run_id: str, patience: float = 240.0) -> N
         assert stage.state(run_id) not in ("COMPLETED", "FAILED"), "nothing was left to send on that day"
         time.sleep(0.1)
     pytest.fail("no call began")
+
+
+def test_each_part_of_a_daily_run_can_be_started_by_itself(stage: Stage) -> None:
+    """Refresh; then, on the picture that it made, campaign and evaluate side by side, each by its own deployment."""
+    moment, before = _day(stage, 4), len(stage.accepted())
+    refreshed = stage.start_run("refresh", moment)
+    assert stage.carry_out(refreshed) == "COMPLETED"
+    assert len(stage.accepted()) == before
+    sent, judged = stage.start_run("campaign", moment), stage.start_run("evaluate", {})
+    assert [stage.carry_out(run_id) for run_id in (sent, judged)] == ["COMPLETED", "COMPLETED"]
+    _sent_exactly_once(stage)
+    house, snapshot = stage.house, stage.house.warehouse.current()
+    assert snapshot is not None
+    with house.ledger.begin() as connection:
+        pins = [read_run(connection, run_id) for run_id in (refreshed, sent, judged)]
+        taken = [count_states(connection, run_id=run_id)["taken"] for run_id in (refreshed, sent, judged)]
+        latest = results(connection, "hypertension_review_wording")[-1]
+    assert {(pin.snapshot_id, pin.state) for pin in pins if pin} == {(snapshot.id, "completed")}
+    assert taken[1] == len(stage.accepted()) - before > 0
+    assert taken[0] == taken[2] == 0
+    # what happened after the snapshot was taken is not in its tables
+    assert (latest.run_id, latest.as_of) == (judged, snapshot.as_of)
 
 
 def test_a_run_without_heartbeat_becomes_crashed_and_can_be_retried(stage: Stage, silent_runs: tuple[str, str]) -> None:
