@@ -10,6 +10,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from alongside.model.enums import MessageState
 from alongside.model.errors import DeliveryError, OutcomeUnknown, Permanent, Refused, Retryable, Throttled
@@ -63,6 +64,7 @@ class Answer:
     retry_after : seconds the vendor asked to wait
     trouble : the error behind `retry` and `unknown`; what the channel's breaker counts
     burn : whether the vendor looked at the letter and it counts as a try
+    rest : seconds for which nothing more may be sent, although this was accepted: the allowance is used up
     """
 
     accepted: tuple[str, ...] = ()
@@ -74,6 +76,7 @@ class Answer:
     burn: bool = False
     requests: int = 0
     http_status: int | None = None
+    rest: float = 0.0
 
     def __add__(self, other: Answer) -> Answer:
         waits = [wait for wait in (self.retry_after, other.retry_after) if wait is not None]
@@ -87,7 +90,15 @@ class Answer:
             self.burn or other.burn,
             self.requests + other.requests,
             self.http_status if other.http_status is None else other.http_status,
+            max(self.rest, other.rest),
         )
+
+
+class Posted(NamedTuple):
+    """A request that was accepted: its status, and `Answer.rest`."""
+
+    status: int
+    rest: float = 0.0
 
 
 class LetterRefused(Permanent):
@@ -130,8 +141,8 @@ class Channel(ABC):
         """The request's body."""
 
     @abstractmethod
-    async def post(self, body: bytes) -> int:
-        """Send it; returns the status of acceptance, or raises what the caller should do.
+    async def post(self, body: bytes) -> Posted:
+        """Send it; returns how it was accepted, or raises what the caller should do.
 
         Raises
         ------
@@ -205,14 +216,14 @@ class Channel(ABC):
             late = Retryable("the lease ended before the request could begin", where=self.name)
             return Answer(retry=keys, trouble=late)
         try:
-            status = await self.post(self.build(letter))
+            posted = await self.post(self.build(letter))
         except RecipientsRefused as error:
             return await self._without(letter, error, deadline, gate)
         except (DeliveryError, Refused) as error:
             if isinstance(error, Permanent) and not isinstance(error, LetterRefused):
                 return await self._halve(letter, error, deadline, gate)
             return _meaning(error, keys)
-        return Answer(accepted=keys, requests=1, http_status=status)
+        return Answer(accepted=keys, requests=1, http_status=posted.status, rest=posted.rest)
 
     async def _without(self, letter: Letter, error: RecipientsRefused, deadline: float, gate: Gate) -> Answer:
         """A refused request accepted nothing, so the others may be sent at once."""

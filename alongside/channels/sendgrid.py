@@ -18,7 +18,7 @@ from typing import Any
 import aiohttp
 import orjson
 
-from alongside.channels.base import Addressee, Channel, Letter, LetterRefused, RecipientsRefused
+from alongside.channels.base import Addressee, Channel, Letter, LetterRefused, Posted, RecipientsRefused
 from alongside.channels.transport import LONGEST_WAIT, SHORTEST_WAIT, broken, retry_after
 from alongside.model.enums import MessageState
 from alongside.model.errors import DeliveryError, OutcomeUnknown, Permanent, Refused, Retryable, Throttled
@@ -230,6 +230,13 @@ def _plain(message: object) -> str:
     return _LOOKS_LIKE_ADDRESS.sub("<address>", str(message or "no reason given"))[:200]
 
 
+def rest_of(headers: Mapping[str, str]) -> float:
+    """Seconds until the account's allowance is renewed, when this request used the last of it; otherwise 0."""
+    if headers.get("X-RateLimit-Remaining") != "0":
+        return 0.0
+    return _wait(headers, time.time()) if "X-RateLimit-Reset" in headers else 0.0
+
+
 def _wait(headers: Mapping[str, str], now: float) -> float:
     """Seconds to wait, from `Retry-After` or `X-RateLimit-Reset` (epoch seconds)."""
     lowered = {name.lower(): value for name, value in headers.items()}
@@ -293,7 +300,7 @@ class SendGrid(Channel):
     def build(self, letter: Letter) -> bytes:
         return orjson.dumps(build_payload(letter))
 
-    async def post(self, body: bytes) -> int:
+    async def post(self, body: bytes) -> Posted:
         if len(body) > MAX_BODY_BYTES:
             raise Permanent("the request exceeds 30 MB", where="e-mail")
         try:
@@ -303,7 +310,7 @@ class SendGrid(Channel):
             raise broken(error, "SendGrid", "SENDGRID_URL, SENDGRID_API_KEY") from error
         if response.status != 202 and (meaning := read_answer(response.status, response.headers, answer, time.time())):
             raise meaning
-        return response.status
+        return Posted(response.status, rest_of(response.headers))
 
     async def lookup(self, argument: str, value: str) -> list[MessageState]:
         parameters = {"query": f"unique_args['{argument}']=\"{value}\"", "limit": str(MAX_PERSONALIZATIONS)}

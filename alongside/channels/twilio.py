@@ -17,7 +17,7 @@ from urllib.parse import urlencode, urlsplit
 import aiohttp
 import orjson
 
-from alongside.channels.base import Addressee, Letter, LetterRefused
+from alongside.channels.base import Addressee, Letter, LetterRefused, Posted
 from alongside.channels.one_by_one import OneByOne
 from alongside.channels.transport import LONGEST_WAIT, broken, retry_after
 from alongside.channels.twilio_codes import FAULTS, Blame, Fault
@@ -251,7 +251,7 @@ class Twilio(OneByOne):
     def build(self, letter: Letter) -> bytes:
         return urlencode(build_form(letter, self._callback, self._validity)).encode()
 
-    async def post(self, body: bytes) -> int:
+    async def post(self, body: bytes) -> Posted:
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         try:
             async with self.session.post(
@@ -262,7 +262,7 @@ class Twilio(OneByOne):
             raise broken(error, "Twilio", "TWILIO_URL") from error
         if (meaning := read_answer(response.status, response.headers, answer, time.time())) is not None:
             raise meaning
-        return response.status
+        return Posted(response.status)
 
     async def lookup(self, argument: str, value: str) -> list[MessageState]:
         """The state of the message with the vendor's own id (`sid`), which its callbacks and answers carry.

@@ -40,7 +40,8 @@ class Breaker:
     """Leaves a failing channel alone: for a while after each failure, for good after `limit` failures in a row.
 
     What it knows comes from answers only; any success closes it again. A vendor that says how long to wait is obeyed
-    and not counted as failing, unless it says so `patience_limit` times in a row.
+    and not counted as failing, unless it says so `throttle_limit` times in a row. One that accepts and says that this
+    was the last of an allowance is left alone until it is renewed.
     """
 
     limit: int = 6
@@ -59,6 +60,8 @@ class Breaker:
         trouble = answer.trouble
         if trouble is None or answer.burn:  # a letter that was refused says that the vendor is well
             self.failures = self.throttles = 0
+            if answer.rest:
+                self._rest(answer.rest)
             return
         if isinstance(trouble, Throttled):
             self.throttles += 1
