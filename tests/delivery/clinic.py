@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -103,7 +104,6 @@ class Clinic:
     settings: HospitalSettings
     environment: Environment
     vault: Vault
-    content: ContentCatalogue
     as_of: datetime = NOON
 
     @classmethod
@@ -121,7 +121,12 @@ class Clinic:
         )
         ledger = Ledger.open(url)
         settings = read_model(HospitalSettings, project.config / "alongside.yaml")
-        return cls(ledger, project, settings, environment, Vault.open(ledger, environment), load_content(project))
+        return cls(ledger, project, settings, environment, Vault.open(ledger, environment))
+
+    @cached_property
+    def content(self) -> ContentCatalogue:
+        """Read when something is planned: processes that only send read their own."""
+        return load_content(self.project)
 
     @property
     def clock(self) -> RunClock:
