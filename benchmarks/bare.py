@@ -1,4 +1,4 @@
-"""A bare aiohttp loop: builds each body, posts it over 32 kept connections, and looks at the status only.
+"""A bare aiohttp loop on uvloop: builds each body, posts it over 32 kept connections, and looks at the status only.
 
 `python -m benchmarks.bare LETTER URL KEY FIRST COUNT EACH`; EACH is 1000 (the vendor substitutes) or 1 (filled here).
 """
@@ -15,6 +15,8 @@ from typing import Any
 
 import aiohttp
 import orjson
+
+from alongside.channels.transport import run_loop
 
 CONNECTIONS = 32
 
@@ -78,7 +80,7 @@ def main() -> None:
     path, url, key, *numbers = sys.argv[1:]
     letter = json.loads(Path(path).read_text("utf-8"))
     first, count, each = map(int, numbers)
-    sys.stdout.write(json.dumps(asyncio.run(send(letter, url, key, first, count, each))))
+    sys.stdout.write(json.dumps(run_loop(send(letter, url, key, first, count, each))))
 
 
 if __name__ == "__main__":

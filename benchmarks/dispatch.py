@@ -118,7 +118,8 @@ def ours(clinic: Clinic, run_id: str, size: int, batched: bool) -> Speed:
     for low in range(0, size, PORTION):
         numbers = range(low, min(low + PORTION, size))
         keys = {"message_key": [keyed_hash(b"benchmark", run_id, str(number)) for number in numbers]}
-        template, batch = (SHARED, 1000) if batched else (PERSONAL, 100)
+        email = clinic.settings.channels.email
+        template, batch = (SHARED, email.batch_size) if batched else (PERSONAL, email.chunk_size)
         clinic.plan(numbers, template=template, batch_size=batch, run_id=run_id, **keys)
     laps: list[tuple[float, int]] = []
 

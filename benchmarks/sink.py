@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import re
 import sys
+from typing import cast
+
+from alongside.channels.transport import run_loop
 
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
 _ANSWER = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
@@ -18,8 +21,7 @@ class Sink(asyncio.Protocol):
         self._missing = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         while data:
@@ -49,4 +51,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    run_loop(main())

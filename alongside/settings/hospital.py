@@ -56,7 +56,7 @@ class EmailChannel(Strict):
     senders: dict[str, Sender]
     batch_size: int = Field(1000, ge=1, le=1000, description="personalizations in one request")
     chunk_size: int = Field(
-        100,
+        250,
         ge=1,
         le=1000,
         description="messages of one claim when each is its own request",
