@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from alongside.bootstrap import Services
 from alongside.checking import check_project
+from alongside.ledger import consent
 from alongside.model.enums import DeliveryMode
 from alongside.model.errors import AlongsideError
 
@@ -69,6 +70,17 @@ def _repository(root: Path) -> Path:
     return next((folder for folder in (here, *here.parents) if (folder / ".git").exists()), here)
 
 
+def _consents(house: Services) -> tuple[str, str]:
+    with house.ledger.reading() as connection:
+        invented = consent.holds_invented(connection)
+    if not invented:
+        return "ok", "none invented"
+    found = "--fictional-contacts invented some in this ledger"
+    if house.mode is DeliveryMode.SANDBOX:
+        return "warning", f"{found}: it stays in the sandbox, and staging or live need a new one"
+    return "failed", f"{found}: {house.mode.value} is refused until ALONGSIDE_LEDGER_URL names a new one"
+
+
 def _snapshot(house: Services) -> tuple[str, str]:
     current = house.warehouse.current()
     if current is None:
@@ -115,6 +127,7 @@ _CHECKS: dict[str, Callable[[Services], tuple[str, str]]] = {
     "configuration": _configuration,
     "ledger": _ledger,
     "vault key": _vault,
+    "consents": _consents,
     "snapshot": _snapshot,
     "disk": _disk,
     "clock": _clock,

@@ -16,7 +16,8 @@ def begin(daily: DailyParameters, run_id: str | None = None) -> RunPins:
     scheduled: datetime | None = flow_run.scheduled_start_time
     by_schedule = bool(flow_run.get_parent_flow_run_id() is None and _was_scheduled())
     identity = run_id or str(flow_run.root_flow_run_id or flow_run.id)
-    return runs.start(identity, daily.as_of, scheduled if by_schedule else None, daily.project)
+    moment = scheduled if by_schedule else None
+    return runs.start(identity, daily.as_of, moment, daily.project, daily.fictional_contacts)
 
 
 def begin_on_snapshot(daily: DailyParameters, run_id: str | None = None) -> RunPins:

@@ -20,7 +20,13 @@ from tasks.context import run_pins, services
 
 
 @task(name="start run")
-def start(run_id: str, as_of: datetime | None, scheduled_at: datetime | None, root: str | None = None) -> RunPins:
+def start(
+    run_id: str,
+    as_of: datetime | None,
+    scheduled_at: datetime | None,
+    root: str | None = None,
+    fictional_contacts: bool = False,
+) -> RunPins:
     """Pin as_of, configuration and mode in the ledger, or find what an earlier try pinned."""
     house = services(root)
     house.catalogues  # noqa: B018  # a fault in the configuration shows now, not after an hour of reading extracts
@@ -33,6 +39,7 @@ def start(run_id: str, as_of: datetime | None, scheduled_at: datetime | None, ro
         max_lateness=timedelta(hours=house.settings.delivery.max_lateness_hours),
         as_of=as_of.replace(tzinfo=house.zone) if as_of is not None and as_of.tzinfo is None else as_of,
         scheduled_at=scheduled_at,
+        fictional_contacts=fictional_contacts,
     )
     return start_run(house.ledger, request, house.clock())
 

@@ -28,6 +28,7 @@ from alongside.ledger.messages import count_states
 from alongside.model.clock import RunClock
 from alongside.model.enums import Channel, DeliveryMode
 from alongside.model.errors import Retryable
+from alongside.outreach.run import require_real_consents
 from alongside.settings import Environment, HospitalSettings, Project
 
 #: How often one place among the workers is filled again after its process has died.
@@ -123,11 +124,12 @@ def dispatch(
 
     Raises
     ------
-    Refused : the set-up contradicts the delivery mode
+    Refused : the set-up contradicts the delivery mode, or the ledger holds invented consents
     StoreUnavailable : the ledger does not answer
     """
     mode = mode or settings.delivery.mode
     require_mode(mode, environment.sendgrid_url, environment.sendgrid_api_key, settings.delivery.staging_allow)
+    require_real_consents(ledger, mode)
     email = settings.channels.email
     scope = Scope(
         Channel.EMAIL,

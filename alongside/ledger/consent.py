@@ -36,6 +36,7 @@ from sqlalchemy.engine import Connection
 from alongside.ledger import schema
 from alongside.ledger.copying import copy
 from alongside.ledger.groups import PORTION, in_keys_sql, key_list, members, portions, survivors
+from alongside.ledger.runs import write_audit
 from alongside.model.enums import Decision
 from alongside.model.ids import keyed_hash
 
@@ -49,6 +50,9 @@ CROSS_BORDER = "cross_border"
 ANY_CHANNEL = "*"
 #: Public: it names a decision, it hides nothing. The same key in SQL gives the same facts.
 FACT_KEY = b"alongside consent fact"
+#: Evidence of a grant that nobody gave: `--fictional-contacts` invents it for synthetic patients.
+FICTIONAL = "fictional"
+_INVENTED = "consent.invented"
 _END_OF_TIME = datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -102,6 +106,18 @@ def record(connection: Connection, events: Iterable[ConsentEvent], now: datetime
         fresh = insert.values(portion).on_conflict_do_nothing().returning(table.c.seq)
         new += len(connection.execute(fresh).all())
     return new
+
+
+def mark_invented(connection: Connection, now: datetime) -> None:
+    """Note in the audit trail, before the first invented grant is recorded, that this log is no real one."""
+    if not holds_invented(connection):
+        write_audit(connection, now, "--fictional-contacts", _INVENTED, "consent_event", {"evidence": FICTIONAL})
+
+
+def holds_invented(connection: Connection) -> bool:
+    """Whether an invented grant was ever recorded. The audit trail tells; the log would have to be read as a whole."""
+    query = sa.select(sa.exists().where(schema.audit.c.action == _INVENTED))
+    return bool(connection.execute(query).scalar_one())
 
 
 def standing(events: Sequence[ConsentEvent], channel: str) -> Decision | None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from alongside.ledger import Ledger, schema
-from alongside.ledger.consent import FACT_KEY
+from alongside.ledger.consent import FACT_KEY, FICTIONAL, mark_invented
 from alongside.ledger.copying import copy
 from alongside.model.clock import require_utc
 from alongside.patients import keyed, scripts
@@ -48,6 +48,10 @@ def record_consents(
             "ON m.source = c.source AND m.patient_source_id = c.patient_source_id"
         ).fetchall()[0]
         unreadable = duck.execute("SELECT count(*) FROM unread").fetchall()[0][0]
+        invented = f"SELECT count(*) FROM decision WHERE evidence = '{FICTIONAL}'"
+        if duck.execute(invented).fetchall()[0][0]:
+            with ledger.begin() as connection:
+                mark_invented(connection, now)
         reader = duck.sql("FROM decision ORDER BY decided_at, fact").to_arrow_reader(_ROWS)
         recorded = ledger.insert_arrow(schema.consent_event, reader, on_conflict="ignore")
     return ConsentReport(rows, recorded, ahead, unknown, unreadable)

@@ -1,14 +1,15 @@
 """`--fictional-contacts`: addresses and consents for hospitals of synthetic patients that have none.
 
 Every address stands in a reserved domain and is recognised by `model.addresses.is_fictional`, so that a real provider
-can refuse it; every consent names its evidence as fictional.
+can refuse it. Every consent names its evidence as fictional, also that of a patient with a real address: a run refuses to
+invent any outside the sandbox, and a ledger that holds one never leaves the sandbox (`outreach.run`).
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from alongside.ledger.consent import CROSS_BORDER
+from alongside.ledger.consent import CROSS_BORDER, FICTIONAL
 from alongside.model.addresses import FICTIONAL_DOMAIN
 from alongside.model.canonical import CONSENT
 from alongside.model.enums import Purpose
@@ -16,7 +17,6 @@ from alongside.patients import keyed, scripts
 from alongside.warehouse import Warehouse
 from alongside.warehouse.duck import quoted
 
-EVIDENCE = "fictional"
 #: Before any decision that a patient of these extracts really took: a real one always comes later.
 DECIDED_AT = "2000-01-01"
 
@@ -58,7 +58,7 @@ def _invented_consents() -> str:
         "channel": "'*'",
         "decision": "'permit'",
         "decided_at": f"TIMESTAMP '{DECIDED_AT}'",
-        "evidence": f"'{EVIDENCE}'",
+        "evidence": f"'{FICTIONAL}'",
     }
     columns = ", ".join(f"{values.get(name, 'NULL')} AS {name}" for name in CONSENT.column_names)
     return (

@@ -156,7 +156,7 @@ def test_opt_outs_of_the_old_tool_are_taken_over(own: Path, tmp_path: Path) -> N
 def test_doctor_says_what_is_missing(own: Path, tmp_path: Path) -> None:
     done = alongside("doctor", "--json", cwd=own, ALONGSIDE_KEY_DIR=str(tmp_path / "keys"))
     states = {item["name"]: item["state"] for item in json.loads(done.stdout)["checks"]}
-    assert states["configuration"] == states["ledger"] == states["vault key"] == "ok"
+    assert states["configuration"] == states["ledger"] == states["vault key"] == states["consents"] == "ok"
     assert states["e-mail vendor"] == "warning"
 
 

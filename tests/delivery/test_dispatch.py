@@ -331,6 +331,23 @@ def test_staging_writes_to_its_own_people_only(
     assert all(str(record["subject"]).startswith("[staging] ") for record in accepted())
 
 
+def test_invented_consents_send_nothing_outside_the_sandbox(
+    ledger_url: str, tmp_path: Path, vendor: Running, accepted: AcceptedLog
+) -> None:
+    """What was planned in the sandbox does not leave when somebody changes the mode."""
+    clinic = Clinic.open(
+        ledger_url, tmp_path / "staging", vendor.url, delivery={"staging_allow": ["qa@hospital.example"]}
+    )
+    clinic.admit(range(3))
+    clinic.plan(range(3))
+    with clinic.ledger.begin() as connection:
+        consent.mark_invented(connection, NOON)
+    with pytest.raises(Refused, match="--fictional-contacts invented"):
+        clinic.dispatch(mode=DeliveryMode.STAGING)
+    assert accepted() == []
+    assert clinic.dispatch().progress.accepted == 3
+
+
 @pytest.mark.parametrize(
     ("mode", "url", "key", "word"),
     [

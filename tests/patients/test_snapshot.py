@@ -10,7 +10,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from alongside.ledger import people
+from alongside.ledger import consent, people
 from alongside.model.canonical import TABLES
 from alongside.model.errors import StoreUnavailable
 from alongside.patients import fictional_contacts, snapshot
@@ -352,6 +352,14 @@ def test_patients_without_addresses_get_marked_ones_and_consents(world: World, t
     emails = sorted(str(contact.email) for contact in book.values())
     assert emails[1] == "real@example.org"
     assert emails[0].endswith("@fictional.example")
+    assert not _invented(world)
     report = world.record_consents()
     assert (report.rows, report.recorded, report.ahead, report.unknown_people) == (12, 12, 0, 0)
     assert world.record_consents().recorded == 0
+    assert _invented(world)
+
+
+def _invented(world: World) -> bool:
+    """Whether the ledger says of itself that it holds invented consents, and may not leave the sandbox."""
+    with world.ledger.reading() as connection:
+        return consent.holds_invented(connection)
