@@ -1,8 +1,8 @@
 """`--fictional-contacts`: addresses and consents for hospitals of synthetic patients that have none.
 
 Every address stands in a reserved domain and is recognised by `model.addresses.is_fictional`, so that a real provider
-can refuse it. Every consent names its evidence as fictional, also that of a patient with a real address: a run refuses to
-invent any outside the sandbox, and a ledger that holds one never leaves the sandbox (`outreach.run`).
+can refuse it. Every consent names its evidence as fictional, also that of a patient with a real address: a run refuses
+to invent any outside the sandbox, and a ledger that holds one never leaves the sandbox (`outreach.run`).
 """
 
 from __future__ import annotations

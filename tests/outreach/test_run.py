@@ -1,4 +1,4 @@
-"""Invented contacts and consents are for the stand-in: refused elsewhere at a run's first step, and nothing is written."""
+"""Invented contacts and consents are for the stand-in: elsewhere a run is refused before it writes anything."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _runs(ledger: Ledger) -> int:
     ],
 )
 def test_contacts_are_invented_towards_the_stand_in_only(ledger: Ledger, mode: DeliveryMode, url: str) -> None:
-    with pytest.raises(Refused, match="for the stand-in only.*delivery.mode to sandbox"):
+    with pytest.raises(Refused, match=r"for the stand-in only.*delivery.mode to sandbox"):
         start_run(ledger, replace(INVENTING, mode=mode, vendor_url=url), NOW)
     assert _runs(ledger) == 0
     assert start_run(ledger, INVENTING, NOW).run_id == "r1"
@@ -47,7 +47,7 @@ def test_a_ledger_with_invented_consents_stays_in_the_sandbox(ledger: Ledger, mo
     start_run(ledger, real, NOW)
     with ledger.begin() as connection:
         consent.mark_invented(connection, NOW)
-    with pytest.raises(Refused, match="--fictional-contacts invented.*ALONGSIDE_LEDGER_URL"):
+    with pytest.raises(Refused, match=r"--fictional-contacts invented.*ALONGSIDE_LEDGER_URL"):
         start_run(ledger, replace(real, run_id="r2"), NOW)
     assert _runs(ledger) == 1
     start_run(ledger, replace(PLAIN, run_id="r3"), NOW)
