@@ -147,7 +147,7 @@ class Clinic:
         events = [
             ConsentEvent(person, purpose, "email", Decision.PERMIT, LONG_AGO, "extract:crm", "form")
             for person in people
-            for purpose in ("education", "marketing", "care")
+            for purpose in ("education", "marketing", "care", "survey")
         ]
         rows = [
             {

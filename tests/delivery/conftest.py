@@ -9,16 +9,30 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from alongside.sandbox.sendgrid.launch import Running, serve
 from alongside.sandbox.sendgrid.log import read_ndjson
 from alongside.sandbox.sendgrid.options import Options
+from tests.channels.sendgrid_contract import contract_of, kept_bodies, violations
 from tests.delivery.clinic import Clinic
 
 
+@pytest.fixture(scope="session")
+def contract(request: pytest.FixtureRequest) -> Draft202012Validator | None:
+    """The vendor's description of request bodies; None where it is absent, which tests of its own skip and say."""
+    try:
+        return contract_of(request.getfixturevalue("peer_data"))
+    except pytest.skip.Exception:
+        return None
+
+
 @pytest.fixture
-def vendor(tmp_path: Path) -> Iterator[Running]:
-    """SendGrid's stand-in, without simulated patients, in a thread of its own."""
+def vendor(tmp_path: Path, contract: Draft202012Validator | None) -> Iterator[Running]:
+    """SendGrid's stand-in, without simulated patients, in a thread of its own.
+
+    Whatever a test made it take is held against the vendor's description afterwards.
+    """
     folder = tmp_path / "vendor"
     folder.mkdir()
     ready: Future[Running] = Future()
@@ -36,6 +50,12 @@ def vendor(tmp_path: Path) -> Iterator[Running]:
     loop.call_soon_threadsafe(ended.set)
     thread.join(30)
     loop.close()
+    require_valid_bodies(contract, folder)
+
+
+def require_valid_bodies(contract: Draft202012Validator | None, folder: Path) -> None:
+    if contract is not None:
+        assert violations(contract, kept_bodies(folder)) == []
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from jsonschema import Draft202012Validator
 
 from alongside.ledger import Ledger, schema
 from alongside.ledger.failpoints import FAILPOINTS
@@ -26,6 +27,7 @@ from alongside.sandbox.sendgrid.log import read_ndjson
 from alongside.sandbox.sendgrid.options import Options
 from tests.conftest import STORES
 from tests.delivery.clinic import PERSONAL, SHARED, Clinic
+from tests.delivery.conftest import require_valid_bodies
 from tests.delivery.crash_steps import step, take
 from tests.fakes import key_of
 from tests.ledgers import PostgresLedgers, SqliteLedgers, require
@@ -44,10 +46,13 @@ STEP_OF = {"plan": "plan", "ingest": "ingest", "reconcile": "reconcile"}
 
 
 @pytest.fixture(scope="module")
-def vendor(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, Path]]:
+def vendor(
+    tmp_path_factory: pytest.TempPathFactory, contract: Draft202012Validator | None
+) -> Iterator[tuple[Running, Path]]:
     folder = tmp_path_factory.mktemp("vendor")
-    with start(Options(folder, patients=False)) as running:
+    with start(Options(folder, patients=False, keep_bodies=True)) as running:
         yield running, folder / "accepted.ndjson"
+    require_valid_bodies(contract, folder)
 
 
 @pytest.fixture(scope="module", params=STORES)
