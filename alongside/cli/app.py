@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import os
 import sys
 
@@ -62,6 +63,10 @@ def _silence_bindings() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
+#: Of the machine, and for its operator to mend; any other OSError is a fault of ours and shows where.
+_OF_THE_MACHINE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT})
+
+
 def run_app() -> None:
     """Run the command; a refusal or failure that a person can act on is one message, not a traceback."""
     from alongside.model.errors import AlongsideError
@@ -71,6 +76,11 @@ def run_app() -> None:
         app()
     except AlongsideError as error:
         typer.secho(str(error), fg="red", err=True)
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in _OF_THE_MACHINE:
+            raise
+        typer.secho(f"{error.filename or 'the disk'}: {error.strerror}. Make it writable and try again.", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
         typer.secho("Stopped. Nothing is lost: start the same command again and it carries on.", err=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from alongside.cli import options
 from alongside.cli.output import AsJson, console, emit, fail, show_table
 from alongside.model.enums import BatchState, Channel, MessageState, Ruled
 
@@ -213,7 +214,7 @@ def resolve(
     campaign: Annotated[str | None, typer.Option(help="All of this campaign.")] = None,
     ruled: Annotated[Ruled | None, typer.Option("--as", help="What you have found out.")] = None,
     because: Annotated[str | None, typer.Option(help="How you know; no names or addresses of patients.")] = None,
-    by: Annotated[str | None, typer.Option(help="Who decides.")] = None,
+    by: Annotated[str | None, typer.Option(parser=options.person, metavar="NAME", help="Who decides.")] = None,
     send_again: Annotated[
         bool, typer.Option("--send-again", help="Plan what was not sent again, whatever its purpose; care always is.")
     ] = False,

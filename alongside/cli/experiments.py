@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from alongside.cli import options
 from alongside.cli.output import AsJson, console, emit, fail, show_table
 
 if TYPE_CHECKING:
@@ -23,9 +24,12 @@ Name = Annotated[str, typer.Argument(help="A file of config/experiments/.")]
 def design_command(
     name: Name,
     audience: Annotated[
-        int | None, typer.Option(help="People at launch; default: those who take part, before it the campaign's plan.")
+        int | None,
+        typer.Option(
+            help="People at launch; default: those who take part, before it the campaign's plan.", min=0, max=10**9
+        ),
     ] = None,
-    per_day: Annotated[float, typer.Option(help="New people a day.")] = 0.0,
+    per_day: Annotated[float, typer.Option(help="New people a day.", min=0, max=1e9)] = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """What the experiment can detect, how many people and days it needs; exit 1 when it is underpowered."""
@@ -105,7 +109,12 @@ def analyse(
         list[str] | None, typer.Option(help="ARM=SHARE for every arm, when they were not planned equal.")
     ] = None,
     kind: Annotated[list[str] | None, typer.Option(help="METRIC=binary or continuous, when not obvious.")] = None,
-    delimiter: Annotated[str | None, typer.Option(help="Column separator, when it is not found by itself.")] = None,
+    delimiter: Annotated[
+        str | None,
+        typer.Option(
+            parser=options.character, metavar="CHARACTER", help="Column separator, when it is not found by itself."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Analyse anybody's CSV with the same engine and verdict."""

@@ -7,10 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
+from alongside.cli import options
 from alongside.cli.output import AsJson, console, emit
+from alongside.model.enums import Locale
 
 Name = Annotated[str, typer.Argument(help="<stage>/<topic>, for example prevention/flu_vaccine.")]
-LocaleOption = Annotated[str | None, typer.Option("--locale", help="zh_CN or en; default: the patient's or zh_CN.")]
+LocaleOption = Annotated[Locale | None, typer.Option("--locale", help="Default: the patient's or zh_CN.")]
 Patient = Annotated[str | None, typer.Option(help="person_id or SOURCE:ID; default: a fictional patient.")]
 
 
@@ -18,7 +20,9 @@ def preview(
     name: Name,
     patient: Patient = None,
     locale: LocaleOption = None,
-    html: Annotated[Path | None, typer.Option(help="Write the HTML body to this file.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(parser=options.new_file, metavar="FILE", help="Write the HTML body to this file.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Render a message for a patient, or for a fictional one."""
@@ -43,7 +47,10 @@ def preview(
 
 def send_test(
     name: Name,
-    to: Annotated[str, typer.Option("--to", help="Address that gets the message.")],
+    to: Annotated[
+        str,
+        typer.Option("--to", parser=options.email_address, metavar="ADDRESS", help="Address that gets the message."),
+    ],
     patient: Patient = None,
     locale: LocaleOption = None,
 ) -> None:

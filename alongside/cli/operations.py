@@ -4,32 +4,53 @@ from __future__ import annotations
 
 import getpass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from alongside.cli import options
 from alongside.cli.output import AsJson, console, emit, fail, show_table
+from alongside.model.enums import Channel
+
+if TYPE_CHECKING:
+    from alongside.bootstrap import Services
 
 suppressions = typer.Typer(help="Addresses that must not be written to.", no_args_is_help=True)
 ledger = typer.Typer(help="The transactional store.", no_args_is_help=True)
-Scope = Annotated[str, typer.Argument(help="all, channel:NAME, campaign:NAME or run:ID.")]
+Scope = Annotated[
+    str, typer.Argument(parser=options.scope, metavar="SCOPE", help="all, channel:NAME, campaign:NAME or run:ID.")
+]
 
 
 def pause(scope: Scope, reason: Annotated[str, typer.Option(help="Shown in every plan.")] = "by hand") -> None:
-    """Stop sending at once: everything, a channel or a campaign. What is planned waits."""
+    """Stop sending at once: everything, a channel, a campaign or a run. What is planned waits."""
     from alongside.bootstrap import build
     from alongside.ledger.pauses import set_pause
     from alongside.ledger.runs import write_audit
-    from alongside.outreach.campaigns import find_campaign
 
     house = build()
-    kind, _, name = scope.partition(":")
-    if kind == "campaign":  # a pause of a mistyped name would stop nothing, and look as if it did
-        find_campaign(house.catalogues.campaigns, name)
+    _require_known(house, scope)
     with house.ledger.begin() as connection:
         fresh = set_pause(connection, scope, by=getpass.getuser(), reason=reason, now=house.clock())
         write_audit(connection, house.clock(), getpass.getuser(), "pause", scope, {"reason": reason})
     console().print(f"Paused {scope}." if fresh else f"{scope} was paused already; the reason is updated.")
+
+
+def _require_known(house: Services, scope: str) -> None:
+    """A pause of a mistyped name would stop nothing, and look as if it did."""
+    from alongside.ledger.runs import read_run
+    from alongside.outreach.campaigns import find_campaign
+
+    kind, _, name = scope.partition(":")
+    if kind == "campaign":
+        find_campaign(house.catalogues.campaigns, name)
+    if kind == "channel" and name not in set(Channel):
+        raise fail(f"unknown channel '{name}'. There are: {', '.join(Channel)}.")
+    if kind == "run":
+        with house.ledger.reading() as connection:
+            known = read_run(connection, name)
+        if known is None:
+            raise fail(f"the ledger knows no run '{name}'. 'alongside run --json' and Prefect's pages show its id.")
 
 
 def resume(scope: Scope) -> None:

@@ -2,7 +2,39 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated
+
 import typer
+
+#: Beyond these years arithmetic with zones and ages overflows; nobody was or will be a patient then.
+_YEARS = range(1900, 2200)
+#: What the ledger's columns for names of people hold.
+_LONGEST_NAME = 120
+_SCOPES = "all, channel:NAME, campaign:NAME or run:ID"
+
+
+def moment(text: str) -> datetime:
+    """A moment in ISO 8601; without a zone it stays naive, and is the hospital's."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.year not in _YEARS:
+        raise typer.BadParameter(f"'{text}' is no moment. Write it as 2026-03-01T08:00.")
+    return found
+
+
+def day(text: str) -> date:
+    """A day in ISO 8601."""
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.year not in _YEARS:
+        raise typer.BadParameter(f"'{text}' is no day. Write it as 2026-02-28.")
+    return found
 
 
 def plan_hash(text: str) -> str:
@@ -13,3 +45,78 @@ def plan_hash(text: str) -> str:
     if not is_plan_hash(found):
         raise typer.BadParameter(f"'{text}' is no hash of a plan: give {PRINTED} to 64 of its hexadecimal digits.")
     return found
+
+
+def scope(text: str) -> str:
+    """What can be paused, by its form; whether it exists is for the command to find out."""
+    kind, _, name = text.partition(":")
+    if text != "all" and not (kind in ("channel", "campaign", "run") and name):
+        raise typer.BadParameter(f"'{text}' is nothing that can be paused. Name one of: {_SCOPES}.")
+    return text
+
+
+def person(text: str) -> str:
+    """The name of whoever decides, as the audit trail keeps it."""
+    found = text.strip()
+    if not 0 < len(found) <= _LONGEST_NAME:
+        raise typer.BadParameter(f"give a name of 1 to {_LONGEST_NAME} characters.")
+    return found
+
+
+def email_address(text: str) -> str:
+    """An address that mail could be sent to, as it was written."""
+    from alongside.model.addresses import normalise_email
+
+    if normalise_email(text) is None:
+        raise typer.BadParameter(f"'{text}' is no e-mail address.")
+    return text.strip()
+
+
+def character(text: str) -> str:
+    """One character, such as the separator of a CSV's columns; `\\t` is a tab, which a shell hardly lets one type."""
+    found = "\t" if text == r"\t" else text
+    if len(found) != 1:
+        raise typer.BadParameter(f"'{text}' is not one character.")
+    return found
+
+
+def new_file(text: str) -> Path:
+    """A file that can be written where the path says."""
+    found = Path(text)
+    if found.is_dir():
+        raise typer.BadParameter(f"'{text}' is a folder. Name a file.")
+    if not found.parent.is_dir():
+        raise typer.BadParameter(f"there is no folder '{found.parent}'. Create it, or name another file.")
+    return found
+
+
+def folder(text: str) -> Path:
+    """A folder that is there or can be made; nothing on its way is a file."""
+    found = Path(text)
+    standing = next(path for path in (found, *found.absolute().parents) if path.exists())
+    if not text or not standing.is_dir():
+        raise typer.BadParameter(f"'{text}' cannot be a folder: {standing} is a file.")
+    return found
+
+
+def pool(text: str) -> str:
+    """A name that Prefect takes for a work pool."""
+    if not text.strip() or set(text) & set("/%&<>"):
+        raise typer.BadParameter(f"'{text}' is no name of a work pool: letters, digits and hyphens are.")
+    return text
+
+
+def fault(text: str) -> str:
+    """A fault of the stand-in, as docs/sandbox.md lists them."""
+    from alongside.model.errors import Refused
+    from alongside.sandbox.sendgrid.faults import parse_fault_text
+
+    try:
+        parse_fault_text(text)
+    except Refused as error:
+        raise typer.BadParameter(str(error)) from None
+    return text
+
+
+#: A port to listen on.
+Port = Annotated[int, typer.Option(min=0, max=65_535, help="Port to listen on; 0 picks a free one.")]

@@ -9,18 +9,21 @@ from typing import Annotated
 
 import typer
 
+from alongside.cli import options
 from alongside.cli.output import AsJson, console, emit, fail
 from alongside.cli.skeletons import KINDS, skeleton
 
 FOLDERS = ("config", "templates", "expectations")
 
 
-def init(directory: Annotated[Path, typer.Argument(help="Folder to create.")]) -> None:
+def init(
+    directory: Annotated[Path, typer.Argument(parser=options.folder, metavar="DIR", help="Folder to create.")],
+) -> None:
     """Give a hospital its own config/, templates/ and expectations/."""
     if directory.exists() and any(directory.iterdir()):
         raise fail(f"{directory} is not empty. Choose a new folder; nothing was changed.")
-    for folder in FOLDERS:
-        shutil.copytree(_shipped() / folder, directory / folder)
+    for name in FOLDERS:
+        shutil.copytree(_shipped() / name, directory / name)
     (directory / ".gitignore").write_text("var/\n", "utf-8")
     out = console()
     out.print(f"Created {directory}/ with config/, templates/ and expectations/.")

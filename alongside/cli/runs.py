@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from alongside.cli.options import plan_hash
+from alongside.cli import options
 from alongside.cli.output import AsJson, console, emit, fail, show_table
 
 if TYPE_CHECKING:
@@ -24,7 +24,10 @@ Campaigns = Annotated[list[str] | None, typer.Argument(help="Campaigns; all enab
 
 def plan(
     campaigns: Campaigns = None,
-    as_of: Annotated[str | None, typer.Option(help="Plan as of this moment, 2026-03-01T08:00.")] = None,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(parser=options.moment, metavar="MOMENT", help="Plan as of this moment, 2026-03-01T08:00."),
+    ] = None,
     samples: Annotated[bool, typer.Option(help="Print sample renders.")] = True,
     as_json: AsJson = False,
 ) -> None:
@@ -32,19 +35,20 @@ def plan(
     from alongside.bootstrap import build
 
     house = build()
-    plans = _dry_plans(house, campaigns or [], _moment(house, as_of))
+    at = _in_zone(house, as_of) or house.clock()
+    plans = _dry_plans(house, campaigns or [], at)
     if as_json:
         emit([item.to_json() for item in plans])
         return
-    _warn_of_age(house, _moment(house, as_of))
+    _warn_of_age(house, at)
     for item in plans:
         _show_plan(item, samples)
 
 
-def _warn_of_age(house: Services, moment: datetime) -> None:
+def _warn_of_age(house: Services, at: datetime) -> None:
     """A plan is as good as its snapshot: appointments and visits since then are not in it."""
     snapshot = house.warehouse.current()
-    age = None if snapshot is None else moment - snapshot.as_of
+    age = None if snapshot is None else at - snapshot.as_of
     if age is not None and snapshot is not None and abs(age) > timedelta(days=2):
         text = f"The snapshot is of {snapshot.as_of:%Y-%m-%d}, {abs(age.days)} days off the moment planned for."
         console().print(f"[yellow]{text} Give --as-of, or start a run for a fresh one.[/yellow]")
@@ -52,14 +56,19 @@ def _warn_of_age(house: Services, moment: datetime) -> None:
 
 def approve(
     campaign: Annotated[str, typer.Argument(help="Campaign whose configuration is approved as it stands.")],
-    max_audience: Annotated[int | None, typer.Option(help="Largest number of messages of one run.", min=1)] = None,
-    max_change: Annotated[float | None, typer.Option(help="Largest growth against the last run, 0.5 is +50 %.")] = None,
-    max_cost: Annotated[float | None, typer.Option(help="Largest cost of one run.")] = None,
+    max_audience: Annotated[int | None, typer.Option(help="Most messages of one run.", min=1, max=10**9)] = None,
+    max_change: Annotated[
+        float | None, typer.Option(help="Largest growth against the last run, 0.5 is +50 %.", min=0.001, max=1000)
+    ] = None,
+    max_cost: Annotated[float | None, typer.Option(help="Largest cost of one run.", min=0, max=1e12)] = None,
     exact_plan: Annotated[
         str | None,
-        typer.Option(parser=plan_hash, metavar="HASH", help="The plan that a one-off campaign needs approved."),
+        typer.Option(parser=options.plan_hash, metavar="HASH", help="The plan that a one-off campaign needs approved."),
     ] = None,
-    by: Annotated[str | None, typer.Option(help="Who approves; default: the user of this machine.")] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(parser=options.person, metavar="NAME", help="Who approves; default: the user of this machine."),
+    ] = None,
 ) -> None:
     """Approve a campaign's configuration within an envelope. Any later edit voids it."""
     from alongside.bootstrap import build
@@ -89,7 +98,10 @@ def approve(
 
 
 def run(
-    as_of: Annotated[str | None, typer.Option(help="Play the run as of this moment (stand-in only).")] = None,
+    as_of: Annotated[
+        datetime | None,
+        typer.Option(parser=options.moment, metavar="MOMENT", help="Play the run as of this moment (stand-in only)."),
+    ] = None,
     source: Annotated[list[str] | None, typer.Option(help="NAME=PATH, repeatable: read this extract.")] = None,
     campaign: Annotated[list[str] | None, typer.Option(help="Only this campaign, repeatable.")] = None,
     partitions: Annotated[int | None, typer.Option(min=1, max=1024, help="Delivery partitions.")] = None,
@@ -109,13 +121,14 @@ def run(
 
     house = build()
     parameters: dict[str, Any] = {
-        "as_of": _moment(house, as_of) if as_of else None,
+        "as_of": _in_zone(house, as_of),
         "sources": dict(_source(entry) for entry in source or []),
         "campaigns": campaign or [],
         "partitions": partitions,
         "fictional_contacts": fictional_contacts,
         "project": str(house.project.root),
     }
+    _require_known(house, parameters)
     opening(parameters["project"])
     with stand_in_if_needed(house, parameters["as_of"]) as stage:
         summary = run_flow(parameters)
@@ -166,14 +179,18 @@ def run_flow(parameters: dict[str, Any], *, only_waiting: bool = False) -> dict[
     return summary
 
 
-def _moment(house: Services, text: str | None) -> datetime:
-    if text is None:
-        return house.clock()
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise fail(f"'{text}' is no moment. Write it as 2026-03-01T08:00.", code=2) from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=house.zone)
+def _require_known(house: Services, parameters: dict[str, Any]) -> None:
+    """What the flow would refuse after its retries is refused at once, before Prefect starts."""
+    from alongside.outreach.campaigns import find_campaign
+
+    for name in parameters["campaigns"]:
+        find_campaign(house.catalogues.campaigns, name)
+    house.source_roots(parameters["sources"])
+
+
+def _in_zone(house: Services, moment: datetime | None) -> datetime | None:
+    """A moment without a zone is the hospital's."""
+    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=house.zone)
 
 
 def _source(entry: str) -> tuple[str, str]:

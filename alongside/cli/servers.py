@@ -9,18 +9,28 @@ from typing import Annotated
 
 import typer
 
+from alongside.cli import options
 from alongside.cli.output import console
+from alongside.model.errors import StoreUnavailable
 
+#: The day before the demo's first run.
+FIRST = date(2026, 2, 28)
 hospital = typer.Typer(help="Demo data of a hospital that does not exist.", no_args_is_help=True)
 
 
 def sandbox(
-    port: Annotated[int, typer.Option(help="Port on 127.0.0.1; 0 picks a free one.")] = 8025,
-    directory: Annotated[Path | None, typer.Option("--dir", help="Where its log lies; default var/sandbox.")] = None,
+    port: options.Port = 8025,
+    directory: Annotated[
+        Path | None,
+        typer.Option("--dir", parser=options.folder, metavar="DIR", help="Where its log lies; default var/sandbox."),
+    ] = None,
     webhook: Annotated[str | None, typer.Option(help="Where events go, on this machine.")] = None,
     seed: Annotated[int, typer.Option(help="Of the simulated patients.")] = 0,
     fault: Annotated[
-        list[str] | None, typer.Option(help="KIND:name=value,... such as throttle:rate=0.1; repeatable.")
+        list[str] | None,
+        typer.Option(
+            parser=options.fault, metavar="FAULT", help="KIND:name=value,... such as throttle:rate=0.1; repeatable."
+        ),
     ] = None,
 ) -> None:
     """Start the stand-in of SendGrid with its simulated patients."""
@@ -37,7 +47,7 @@ def sandbox(
 
 
 def web(
-    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8021,
+    port: options.Port = 8021,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     stand_in: Annotated[
         Path | None, typer.Option(help="Folder of a running stand-in: its key and simulated clock are used.")
@@ -52,24 +62,40 @@ def web(
 
 
 def deploy(
-    pool: Annotated[str, typer.Option(help="Prefect work pool of the workers.")] = "alongside",
+    pool: Annotated[
+        str, typer.Option(parser=options.pool, metavar="NAME", help="Prefect work pool of the workers.")
+    ] = "alongside",
 ) -> None:
     """Register the flows as Prefect deployments with their schedules, and the automations that watch their runs."""
+    from httpx import HTTPError
+    from prefect.settings import PREFECT_API_URL
+
     from alongside.settings import Project
     from flows import automations
     from flows.deployments import register
 
-    for name in [*register(Project.find().root, pool), *automations.register()]:
+    root = Project.find().root
+    try:
+        registered = [*register(root, pool), *automations.register()]
+    except HTTPError as error:
+        what = f"Prefect's server does not answer: {error}"
+        remedy = "Start it ('prefect server start') and set PREFECT_API_URL to it; deploying again is safe."
+        raise StoreUnavailable(what, where=PREFECT_API_URL.value(), remedy=remedy) from error
+    for name in registered:
         console().print(f"Registered {name}")
     console().print(f"Start a worker with: prefect worker start --pool {pool}")
 
 
 @hospital.command("generate")
 def generate(
-    directory: Annotated[Path | None, typer.Option("--dir", help="Default: var/hospital.")] = None,
+    directory: Annotated[
+        Path | None, typer.Option("--dir", parser=options.folder, metavar="DIR", help="Default: var/hospital.")
+    ] = None,
     patients: Annotated[int, typer.Option(min=10, max=10_000_000)] = 5000,
     seed: Annotated[int, typer.Option()] = 20260228,
-    start: Annotated[str, typer.Option(help="Day of the first extract.")] = "2026-02-28",
+    start: Annotated[
+        date | None, typer.Option(parser=options.day, metavar="DAY", help=f"Day of the first extract; default {FIRST}.")
+    ] = None,
 ) -> None:
     """Write the extracts of a plausible hospital, of any size."""
     from alongside.cli.output import show_pairs
@@ -77,5 +103,5 @@ def generate(
     from alongside.settings import Project
 
     root = directory or Project.find().var / "hospital"
-    report = write(root, patients=patients, seed=seed, start=date.fromisoformat(start))
+    report = write(root, patients=patients, seed=seed, start=start or FIRST)
     show_pairs(f"Written to {root}", report.rows)

@@ -140,7 +140,7 @@ def test_pause_and_resume(own: Path, tmp_path: Path) -> None:
     assert alongside("resume", "campaign:flu_vaccine", cwd=own, **keys).returncode == 0
     again = alongside("resume", "campaign:flu_vaccine", cwd=own, **keys)
     assert again.returncode == 1
-    assert alongside("pause", "everything", cwd=own, **keys).returncode == 1
+    assert alongside("pause", "everything", cwd=own, **keys).returncode == 2
 
 
 def test_opt_outs_of_the_old_tool_are_taken_over(own: Path, tmp_path: Path) -> None:
