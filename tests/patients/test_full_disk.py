@@ -28,7 +28,7 @@ PEOPLE = 40
 _WORDS = "{zh_CN: 说明, en: words}"
 _TAG = f'elder: {{level: basic, when: "age >= 60", description: {_WORDS}}}\n'
 _SEGMENT = (
-    f"name: reachable\nlabel: {_WORDS}\ndescription: {_WORDS}\nstage: prevention\nwhere: email_state = 'missing'\n"
+    f"name: unreachable\nlabel: {_WORDS}\ndescription: {_WORDS}\nstage: prevention\nwhere: email_state = 'missing'\n"
 )
 
 
