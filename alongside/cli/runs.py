@@ -38,7 +38,7 @@ def plan(
     at = _in_zone(house, as_of) or house.clock()
     plans = _dry_plans(house, campaigns or [], at)
     if as_json:
-        emit([item.to_json() for item in plans])
+        emit([_plan_json(item) for item in plans])
         return
     _warn_of_age(house, at)
     for item in plans:
@@ -227,6 +227,13 @@ def _dry_plans(house: Services, names: list[str], as_of: datetime) -> list[Campa
         return [planner.plan(item, now, commit=False) for item in chosen]
 
 
+def _plan_json(item: CampaignPlan) -> dict[str, Any]:
+    """The plan, with the reason of every gate that closes for somebody."""
+    from alongside.outreach.why import meaning_of
+
+    return {**item.to_json(), "reasons": {gate: meaning_of(gate) for gate in item.gates}}
+
+
 def _show_plan(item: CampaignPlan, samples: bool) -> None:
     from alongside.outreach.approval import PRINTED
 
@@ -236,9 +243,7 @@ def _show_plan(item: CampaignPlan, samples: bool) -> None:
         return
     before = "" if item.previous is None else f", last run {item.previous:,}"
     out.print(f"segment: {item.entered:+,} entered, {-item.left:+,} left{before}")
-    also = {f"gate:{name}": count for name, count in item.gates.items()}
-    rows = [(stage, count, also.get(stage, "")) for stage, count in item.funnel.items()]
-    show_table("", ("stage", "stopped first here", "closes for"), rows, ("stopped first here", "closes for"))
+    _show_funnel(item)
     out.print("variants: " + ", ".join(f"{name} {count:,}" for name, count in item.variants.items()))
     short = item.plan_hash[:PRINTED]  # what `approve --exact-plan` takes
     out.print(f"configuration {item.config_hash[:12]}  plan {short}  cost {item.cost:.2f}")
@@ -247,3 +252,16 @@ def _show_plan(item: CampaignPlan, samples: bool) -> None:
     for sample in item.samples if samples else ():
         out.rule(f"{sample.message} ({sample.locale}): {sample.subject}", align="left")
         out.print(sample.text, markup=False)
+
+
+def _show_funnel(item: CampaignPlan) -> None:
+    """Everybody once, at the first gate that stopped them; and how many each gate closes for, with its reason."""
+    from alongside.outreach.why import meaning_of
+
+    rows = []
+    for stage, count in item.funnel.items():
+        gate = stage.removeprefix("gate:")
+        closes = stage != gate and gate in item.gates
+        rows.append((stage, count, item.gates[gate] if closes else "", meaning_of(gate) if closes else ""))
+    counts = ("stopped first here", "closes for")
+    show_table("", ("stage", *counts, "because"), rows, counts)

@@ -75,6 +75,12 @@ class Answer:
         return asdict(self)
 
 
+def meaning_of(gate: str) -> str:
+    """Why the gate of this name holds a message back, in half a sentence."""
+    found = _MEANING.get(Gate[gate.upper()])
+    return found[0] if found else gate.lower().replace("_", " ")
+
+
 def find_person(ledger: Ledger, patient: str) -> str:
     """The person_id behind `p0123...` or `<source>:<patient's id in that source>`.
 
@@ -157,8 +163,8 @@ def _answer(
 def _gate_answers(mask: Gate, facts: Mapping[str, Any]) -> Iterator[GateAnswer]:
     for gate in Gate:
         if gate and gate in mask and gate.name:
-            meaning, columns = _MEANING.get(gate, (gate.name.lower().replace("_", " "), ()))
-            yield GateAnswer(gate.name.lower(), meaning, {name: facts[name] for name in columns})
+            columns = _MEANING[gate][1] if gate in _MEANING else ()
+            yield GateAnswer(gate.name.lower(), meaning_of(gate.name), {name: facts[name] for name in columns})
 
 
 def _decision(duck: duckdb.DuckDBPyConnection, path: Path, ids: list[str]) -> dict[str, Any] | None:

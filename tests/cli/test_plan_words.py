@@ -1,0 +1,42 @@
+"""How a plan reads: every gate that closes for somebody with its counts and its reason."""
+
+from __future__ import annotations
+
+import pytest
+
+from alongside.cli.runs import _plan_json, _show_plan
+from alongside.model.enums import Gate
+from alongside.outreach.campaign_plan import CampaignPlan
+from alongside.outreach.why import meaning_of
+
+PLAN = CampaignPlan(
+    "flu_vaccine",
+    "planned",
+    funnel={"audience": 9, "eligible": 8, "gate:deceased": 1, "gate:no_consent": 3, "rendered": 5, "planned": 5},
+    gates={"deceased": 1, "no_consent": 4},
+    variants={"all": 5},
+    config_hash="c" * 64,
+    plan_hash="0123456789abcdef" * 4,
+)
+
+
+def test_every_gate_says_why(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
+    _show_plan(PLAN, samples=False)
+    lines = capsys.readouterr().out.splitlines()
+    deceased, consent = (next(line for line in lines if f"gate:{name}" in line) for name in PLAN.gates)
+    assert "the patient has died" in deceased
+    assert "no consent for this purpose and channel" in consent
+    assert [cell.strip() for cell in consent.split("│")[2:4]] == ["3", "4"]
+    assert PLAN.plan_hash[:12] in lines[-1]
+
+
+def test_a_program_reads_the_reasons_too() -> None:
+    found = _plan_json(PLAN)
+    assert found["gates"] == PLAN.gates
+    assert found["reasons"] == {name: meaning_of(name) for name in PLAN.gates}
+
+
+@pytest.mark.parametrize("gate", [gate.name for gate in Gate if gate.name and gate <= Gate.CLAIMS_LINT])
+def test_no_gate_of_a_plan_is_without_words(gate: str) -> None:
+    assert meaning_of(gate) != gate.lower().replace("_", " ")
