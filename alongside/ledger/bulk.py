@@ -21,8 +21,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
 
-from alongside.ledger import schema
-from alongside.model.errors import Refused, StoreUnavailable
+from alongside.ledger import schema, sessions
+from alongside.model.errors import Refused
 
 OnConflict = Literal["error", "ignore"]
 _ROWS = 50_000  # rows that are Python objects at any moment
@@ -30,6 +30,8 @@ _MOMENT = pa.timestamp("us")
 _MOMENT_TEXT = "%Y-%m-%d %H:%M:%S.%f"  # as SQLAlchemy writes DateTime into SQLite
 _PG = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
 _LITE = sqlite.dialect(paramstyle="qmark")
+#: Classes of SQLSTATE that another try may not meet: connection, rollback, resources, locks, intervention, system.
+_PASSING = ("08", "40", "53", "55", "57", "58")
 _LOOKS_LIKE_MOMENT = r"^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}\.\d{6}$"
 
 
@@ -206,16 +208,20 @@ def _sqlite_values(column: pa.Array) -> list[Any]:
 
 
 # -------------------------------------------------------------------------------------------------------- PostgreSQL
-def _adbc(engine: Engine) -> Any:
-    url = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
-    return adbc.connect(url)
+def connect_adbc(engine: Engine, *, autocommit: bool = False) -> Any:
+    """An ADBC connection to the PostgreSQL of this engine, with the settings that the engine's own have."""
+    connection = adbc.connect(sessions.for_libpq(engine.url), autocommit=autocommit)
+    with connection.cursor() as cursor:
+        for statement in sessions.postgres_settings(engine.url):
+            cursor.execute(statement)
+    return connection
 
 
 def _read_postgres(engine: Engine, sql: str, values: Mapping[str, Any]) -> pa.Table:
     text, bound = _compile(sql, values, _PG)
     record = pa.record_batch({str(i): pa.array([value]) for i, value in enumerate(bound)}) if bound else None
     try:
-        with closing(_adbc(engine)) as connection, connection.cursor() as cursor:
+        with closing(connect_adbc(engine)) as connection, connection.cursor() as cursor:
             cursor.execute(text, record)
             return cursor.fetch_arrow_table()
     except adbc.Error as error:
@@ -234,7 +240,7 @@ def _insert_postgres(
     columns = ", ".join(quote(name) for name in names)
     staged = ", ".join(f"CAST({quote(n)} AS {table.c[n].type.compile(_PG)})" for n in names)
     tail = " ON CONFLICT DO NOTHING" if on_conflict == "ignore" else ""
-    with closing(_adbc(engine)) as connection, connection.cursor() as cursor:
+    with closing(connect_adbc(engine)) as connection, connection.cursor() as cursor:
         cursor.adbc_ingest("alongside_staged", reader, mode="create", temporary=True)
         cursor.execute(f"INSERT INTO {quote(table.name)} ({columns}) SELECT {staged} FROM alongside_staged{tail}")
         count: int = cursor.rowcount
@@ -312,14 +318,12 @@ def _rule(error: Exception) -> str:
 def _failure(engine: Engine, error: Exception) -> Exception:
     """A store that does not answer, or a query that is wrong: the one is retried, the other is a fault of ours."""
     text = str(error).splitlines()[0]
+    # The driver calls whatever fails while a statement is prepared an error of programming, a lock that is held too.
+    passing = str(getattr(error, "sqlstate", None) or "")[:2] in _PASSING
     ours = isinstance(error, adbc.ProgrammingError) or re.search("no such|syntax error|ambiguous|mismatch", text)
-    if ours:
+    if ours and not passing:
         return ValueError(f"the ledger refused the query: {text}")
-    return StoreUnavailable(
-        f"the ledger did not answer: {text}",
-        where=engine.url.render_as_string(hide_password=True),
-        remedy="Check that it runs and that no other process holds it locked, then run again.",
-    )
+    return sessions.unavailable(text, engine.url.render_as_string(hide_password=True))
 
 
 # ------------------------------------------------------------------------------------------------------------- stage

@@ -19,7 +19,7 @@ from sqlalchemy.engine import URL, Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.pool import QueuePool
 
-from alongside.ledger import migrations, schema
+from alongside.ledger import migrations, schema, sessions
 from alongside.model.errors import StoreUnavailable
 
 if TYPE_CHECKING:  # delivery workers open a ledger and must stay small
@@ -89,7 +89,7 @@ class Ledger:
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """One transaction; on SQLite it takes the write lock at once (waiting up to 30 s)."""
+        """One transaction; on SQLite it takes the write lock at once (waiting up to 30 s, or as the URL says)."""
         with self._transaction(self.engine) as connection:
             yield connection
 
@@ -107,11 +107,7 @@ class Ledger:
         except DBAPIError as error:
             if not _is_unavailable(error):
                 raise
-            raise StoreUnavailable(
-                f"the ledger did not answer: {str(error.orig).splitlines()[0]}",
-                where=self.where,
-                remedy="Check that it runs and that no other process holds it locked, then run again.",
-            ) from error
+            raise sessions.unavailable(str(error.orig).splitlines()[0], self.where) from error
 
     def read_arrow(self, sql: str, parameters: Mapping[str, Any] | None = None) -> pa.Table:
         """A query's result as Arrow; `:name` binds, and a list binds behind `IN`.
@@ -186,10 +182,13 @@ def _sqlite_engine(url: URL) -> Engine:
                 where=url.database,
                 remedy="Give ALONGSIDE_LEDGER_URL a place that may be written to.",
             ) from error
-    wait = {} if "timeout" in url.query else {"timeout": 30}
     # Kept connections: closing the last one of a WAL database checkpoints it, which every transaction would pay for.
     engine = sa.create_engine(
-        url, poolclass=QueuePool, connect_args=wait, json_deserializer=orjson.loads, hide_parameters=True
+        url,
+        poolclass=QueuePool,
+        connect_args={"timeout": sessions.patience(url)},
+        json_deserializer=orjson.loads,
+        hide_parameters=True,
     )
 
     @event.listens_for(engine, "connect")
@@ -221,6 +220,7 @@ def _use_wal(connection: Any) -> None:
 
 
 def _postgres_engine(url: URL) -> Engine:
+    settings = sessions.postgres_settings(url)
     engine = sa.create_engine(
         url.set(drivername="postgresql+psycopg"),
         pool_pre_ping=True,
@@ -228,11 +228,14 @@ def _postgres_engine(url: URL) -> Engine:
         hide_parameters=True,
     )
 
+    @event.listens_for(engine, "do_connect")
+    def _before(_dialect: Any, _record: Any, _arguments: Any, options: dict[str, Any]) -> None:
+        options.pop(sessions.TIMEOUT, None)  # the driver knows no such word
+
     @event.listens_for(engine, "connect")
     def _connect(connection: Any, _record: Any) -> None:
-        # A commit that a server's default would let go before it is on disk is no memory of what was sent.
-        connection.execute("SET synchronous_commit = on")
-        connection.execute("SET lock_timeout = '30s'")
+        for statement in settings:
+            connection.execute(statement)
         connection.commit()
 
     return engine

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -64,20 +63,6 @@ def test_upgrade_leaves_a_newer_ledger_alone(bare_url: str) -> None:
     ledger.engine.dispose()
     with pytest.raises(Refused, match="newer"):
         upgrade(bare_url)
-
-
-def test_a_locked_ledger_says_so(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.db"
-    Ledger.open(f"sqlite:///{path}").engine.dispose()
-    ledger = Ledger.open(f"sqlite:///{path}?timeout=0.1")
-    holder = sqlite3.connect(path, isolation_level=None)
-    holder.execute("BEGIN IMMEDIATE")
-    with pytest.raises(StoreUnavailable, match=r"locked.*run again"), ledger.begin():
-        pass
-    with ledger.reading() as connection:  # readers do not wait for a writer
-        assert connection.scalar(sa.text("SELECT count(*) FROM ledger_info")) == 1
-    holder.execute("ROLLBACK")
-    holder.close()
 
 
 def test_a_file_that_is_no_ledger_says_so(tmp_path: Path) -> None:

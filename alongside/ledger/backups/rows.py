@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import Any
 
-import adbc_driver_postgresql.dbapi as adbc  # type: ignore[import-untyped]  # it publishes no types
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as csv
@@ -16,6 +15,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine import Connection
 from sqlalchemy.types import TypeDecorator
 
+from alongside.ledger.bulk import connect_adbc
 from alongside.ledger.engine import Ledger
 
 #: Kept by Alembic, set by whoever creates the tables.
@@ -61,10 +61,9 @@ def snapshot(ledger: Ledger) -> Iterator[tuple[Connection, Read]]:
             yield connection, lambda table: _read_sqlite(connection, table)
         return
     options = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-    url = ledger.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
     with Ledger(ledger.engine.execution_options(**options)).reading() as connection:
         token = connection.scalar(sa.text("SELECT pg_export_snapshot()"))
-        with closing(adbc.connect(url, autocommit=True)) as other, other.cursor() as cursor:
+        with closing(connect_adbc(ledger.engine, autocommit=True)) as other, other.cursor() as cursor:
             cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             cursor.execute(f"SET TRANSACTION SNAPSHOT '{token}'")
             yield connection, lambda table: _read_postgres(cursor, table)
