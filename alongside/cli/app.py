@@ -17,6 +17,7 @@ from alongside.cli import (
     messages,
     operations,
     people,
+    plans,
     projects,
     runs,
     servers,
@@ -34,8 +35,8 @@ app.command("demo")(demo.demo)
 app.command("init")(projects.init)
 app.command("new")(projects.new)
 app.command("check")(projects.check)
-app.command("plan")(runs.plan)
-app.command("approve")(runs.approve)
+app.command("plan")(plans.plan)
+app.command("approve")(plans.approve)
 app.command("run")(runs.run)
 app.command("preview")(messages.preview)
 app.command("send-test")(messages.send_test)

@@ -166,9 +166,9 @@ def _effect(value: float, binary: bool) -> str:
 
 
 def _planned_audience(house: Services, campaign: str) -> int:
-    from alongside.cli.runs import _dry_plans
+    from alongside.cli.plans import dry_plans
 
-    return _dry_plans(house, [campaign], house.clock())[0].funnel.get("planned", 0)
+    return dry_plans(house, [campaign], house.clock())[0].funnel.get("planned", 0)
 
 
 def _show(result: dict[str, Any]) -> None:

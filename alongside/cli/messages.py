@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from alongside.cli import options
-from alongside.cli.output import AsJson, console, emit
+from alongside.cli.output import AsJson, console, emit, tell
 from alongside.model.enums import Locale
 
 Name = Annotated[str, typer.Argument(help="<stage>/<topic>, for example prevention/flu_vaccine.")]
@@ -53,6 +53,7 @@ def send_test(
     ],
     patient: Patient = None,
     locale: LocaleOption = None,
+    as_json: AsJson = False,
 ) -> None:
     """Send one message to an address of yours, marked as a test. The ledger's patients are not touched."""
     from alongside.bootstrap import build
@@ -61,4 +62,6 @@ def send_test(
 
     with stand_in_if_needed(build(), None):
         key = send(build(), name, patient, locale, to)
-    console().print(f"The vendor accepted the test (message {key[:12]}).")
+    tell(
+        {"message": name, "key": key, "accepted": True}, as_json, f"The vendor accepted the test (message {key[:12]})."
+    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from alongside.cli import options
-from alongside.cli.output import AsJson, console, emit, fail, show_table
+from alongside.cli.output import AsJson, console, emit, fail, show_table, tell
 from alongside.model.enums import Channel
 
 if TYPE_CHECKING:
@@ -22,18 +22,25 @@ Scope = Annotated[
 ]
 
 
-def pause(scope: Scope, reason: Annotated[str, typer.Option(help="Shown in every plan.")] = "by hand") -> None:
+def pause(
+    scope: Scope,
+    reason: Annotated[str, typer.Option(help="Shown in every plan.")] = "by hand",
+    as_json: AsJson = False,
+) -> None:
     """Stop sending at once: everything, a channel, a campaign or a run. What is planned waits."""
     from alongside.bootstrap import build
-    from alongside.ledger.pauses import set_pause
+    from alongside.ledger.pauses import active_pauses, set_pause
     from alongside.ledger.runs import write_audit
 
     house = build()
     _require_known(house, scope)
     with house.ledger.begin() as connection:
         fresh = set_pause(connection, scope, by=getpass.getuser(), reason=reason, now=house.clock())
+        standing = active_pauses(connection)[scope]
         write_audit(connection, house.clock(), getpass.getuser(), "pause", scope, {"reason": reason})
-    console().print(f"Paused {scope}." if fresh else f"{scope} was paused already; the reason is updated.")
+    found = {"scope": scope, "paused": True, "reason": standing, "was_paused": not fresh}
+    said = f"Paused {scope}." if fresh else f"{scope} was paused already; its first reason stands."
+    tell(found, as_json, said)
 
 
 def _require_known(house: Services, scope: str) -> None:
@@ -53,7 +60,7 @@ def _require_known(house: Services, scope: str) -> None:
             raise fail(f"the ledger knows no run '{name}'. 'alongside run --json' and Prefect's pages show its id.")
 
 
-def resume(scope: Scope) -> None:
+def resume(scope: Scope, as_json: AsJson = False) -> None:
     """Lift a pause."""
     from alongside.bootstrap import build
     from alongside.ledger.pauses import active_pauses, lift_pause
@@ -67,7 +74,9 @@ def resume(scope: Scope) -> None:
         standing = active_pauses(connection)
     if not lifted:
         raise fail(f"{scope} is not paused. Paused now: {', '.join(standing) or 'nothing'}.")
-    console().print(f"Resumed {scope}.")
+    found = {"scope": scope, "paused": False, "still_paused": standing}
+    still = f" Still paused: {', '.join(standing)}." if standing else ""
+    tell(found, as_json, f"Resumed {scope}.{still}")
 
 
 @suppressions.command("import")
@@ -94,14 +103,14 @@ def import_suppressions(
 
 
 @ledger.command("upgrade")
-def upgrade_ledger() -> None:
+def upgrade_ledger(as_json: AsJson = False) -> None:
     """Bring the ledger's tables to this release."""
     from alongside.bootstrap import build
     from alongside.ledger.upgrading import upgrade
 
     house = build()
-    upgrade(house.ledger_url)
-    console().print("The ledger's tables are those of this release.")
+    before, after = upgrade(house.ledger_url)
+    tell({"before": before, "schema": after}, as_json, "The ledger's tables are those of this release.")
 
 
 def doctor(as_json: AsJson = False) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -24,6 +25,11 @@ def moment(text: str) -> datetime:
     if found is None or found.year not in _YEARS:
         raise typer.BadParameter(f"'{text}' is no moment. Write it as 2026-03-01T08:00.")
     return found
+
+
+def in_zone(moment: datetime | None, zone: ZoneInfo) -> datetime | None:
+    """A moment that was written without a zone is the hospital's."""
+    return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=zone)
 
 
 def day(text: str) -> date:

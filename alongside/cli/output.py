@@ -27,6 +27,16 @@ def emit(content: Any) -> None:
     sys.stdout.write(json.dumps(content, ensure_ascii=False, indent=2, default=str) + "\n")
 
 
+def tell(content: Mapping[str, Any], as_json: bool, *lines: str) -> None:
+    """The result of a command that changed something: as JSON, or in sentences."""
+    if as_json:
+        emit(content)
+        return
+    out = console()
+    for line in lines:
+        out.print(line, markup=False, soft_wrap=True)
+
+
 def fail(message: str, code: int = 1) -> typer.Exit:
     """Say on standard error why nothing was done; `raise fail(...)`."""
     typer.secho(message, fg="red", err=True)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from alongside.cli import options
-from alongside.cli.output import AsJson, console, emit, fail
+from alongside.cli.output import AsJson, console, emit, fail, tell
 from alongside.cli.skeletons import KINDS, skeleton
 
 FOLDERS = ("config", "templates", "expectations")
@@ -18,6 +18,7 @@ FOLDERS = ("config", "templates", "expectations")
 
 def init(
     directory: Annotated[Path, typer.Argument(parser=options.folder, metavar="DIR", help="Folder to create.")],
+    as_json: AsJson = False,
 ) -> None:
     """Give a hospital its own config/, templates/ and expectations/."""
     if directory.exists() and any(directory.iterdir()):
@@ -25,14 +26,18 @@ def init(
     for name in FOLDERS:
         shutil.copytree(_shipped() / name, directory / name)
     (directory / ".gitignore").write_text("var/\n", "utf-8")
-    out = console()
-    out.print(f"Created {directory}/ with config/, templates/ and expectations/.")
-    out.print(f"Next: edit {directory}/config/alongside.yaml, then run 'alongside check' in that folder.")
+    tell(
+        {"directory": str(directory), "created": list(FOLDERS)},
+        as_json,
+        f"Created {directory}/ with config/, templates/ and expectations/.",
+        f"Next: edit {directory}/config/alongside.yaml, then run 'alongside check' in that folder.",
+    )
 
 
 def new(
     kind: Annotated[str, typer.Argument(help=f"One of: {', '.join(KINDS)}.")],
     name: Annotated[str, typer.Argument(help="Name; for a message <stage>/<topic>.")],
+    as_json: AsJson = False,
 ) -> None:
     """Start a segment, campaign, experiment or message from a commented skeleton."""
     from alongside.settings import Project
@@ -48,8 +53,8 @@ def new(
         target = project.root / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, "utf-8")
-        console().print(f"Created {path}")
-    console().print("Edit it, then run 'alongside check'.")
+    said = [*(f"Created {path}" for path in files), "Edit it, then run 'alongside check'."]
+    tell({"kind": kind, "name": name, "created": list(files)}, as_json, *said)
 
 
 def check(as_json: AsJson = False) -> None:

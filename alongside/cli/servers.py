@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from alongside.cli import options
-from alongside.cli.output import console
+from alongside.cli.output import AsJson, emit, show_pairs, tell
 from alongside.model.errors import StoreUnavailable
 
 #: The day before the demo's first run.
@@ -65,6 +65,7 @@ def deploy(
     pool: Annotated[
         str, typer.Option(parser=options.pool, metavar="NAME", help="Prefect work pool of the workers.")
     ] = "alongside",
+    as_json: AsJson = False,
 ) -> None:
     """Register the flows as Prefect deployments with their schedules, and the automations that watch their runs."""
     from httpx import HTTPError
@@ -81,9 +82,8 @@ def deploy(
         what = f"Prefect's server does not answer: {error}"
         remedy = "Start it ('prefect server start') and set PREFECT_API_URL to it; deploying again is safe."
         raise StoreUnavailable(what, where=PREFECT_API_URL.value(), remedy=remedy) from error
-    for name in registered:
-        console().print(f"Registered {name}")
-    console().print(f"Start a worker with: prefect worker start --pool {pool}")
+    said = [f"Registered {name}" for name in registered]
+    tell({"pool": pool, "registered": registered}, as_json, *said, f"Next: prefect worker start --pool {pool}")
 
 
 @hospital.command("generate")
@@ -96,12 +96,15 @@ def generate(
     start: Annotated[
         date | None, typer.Option(parser=options.day, metavar="DAY", help=f"Day of the first extract; default {FIRST}.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write the extracts of a plausible hospital, of any size."""
-    from alongside.cli.output import show_pairs
     from alongside.sandbox.hospital import generate as write
     from alongside.settings import Project
 
     root = directory or Project.find().var / "hospital"
     report = write(root, patients=patients, seed=seed, start=start or FIRST)
-    show_pairs(f"Written to {root}", report.rows)
+    if as_json:
+        emit({"directory": str(root), "patients": report.patients, "day": report.day, "rows": report.rows})
+    else:
+        show_pairs(f"Written to {root}", report.rows)

@@ -124,10 +124,11 @@ def test_preview_reads_like_a_letter_in_both_languages(own: Path) -> None:
 
 def test_a_test_message_reaches_the_stand_in(own: Path, tmp_path: Path) -> None:
     done = alongside(
-        "send-test", "prevention/flu_vaccine", "--to", "me@example.com", "--locale", "en",
+        "send-test", "prevention/flu_vaccine", "--to", "me@example.com", "--locale", "en", "--json",
         cwd=own, ALONGSIDE_KEY_DIR=str(tmp_path / "keys"),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["accepted"] is True
     log = next((own / "var/sandbox").rglob("accepted.ndjson")).read_text("utf-8")
     entry = json.loads(log.splitlines()[0])
     assert entry["to"] == "me@example.com"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from alongside.cli.runs import _plan_json, _show_plan
+from alongside.cli.plans import _plan_json, _show_plan
 from alongside.model.enums import Gate
 from alongside.outreach.campaign_plan import CampaignPlan
 from alongside.outreach.why import meaning_of
