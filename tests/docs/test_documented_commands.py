@@ -6,6 +6,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -38,6 +39,28 @@ def test_documented_commands_exist_with_their_options(page: str, command: str) -
     known = {option for parameter in group.params for option in (*parameter.opts, *parameter.secondary_opts)}
     used = {word.split("=")[0] for word in words if word.startswith("--")}
     assert used <= known | {"--help"}, f"{page}: {command}: {used - known}"
+
+
+def _leaves(group: Any, above: str = "") -> Iterator[str]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from _leaves(command, f"{above}{name} ")
+        else:
+            yield above + name
+
+
+def _shown_in_the_table() -> list[str]:
+    """What the first column of README's table of commands says, without `alongside`."""
+    section = (ROOT / "README.md").read_text("utf-8").partition("\n## Commands\n")[2].partition("\n## ")[0]
+    cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    return [span.removeprefix("alongside ") for cell in cells for span in re.findall(r"`([^`]+)`", cell)]
+
+
+def test_readme_has_a_table_of_all_commands() -> None:
+    leaves = set(_leaves(typer.main.get_command(app)))
+    named = {leaf for text in _shown_in_the_table() for leaf in leaves if f"{text} ".startswith(f"{leaf} ")}
+    assert named == leaves
+    assert len(_shown_in_the_table()) == len(leaves)  # each once, and nothing else
 
 
 def test_pages_show_commands() -> None:
