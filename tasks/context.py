@@ -7,10 +7,21 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from prefect import State, Task
+from prefect.client.schemas.objects import TaskRun
+
 from alongside.bootstrap import Services, build
 from alongside.ledger.runs import RunPins, read_run
-from alongside.model.errors import StoreUnavailable
+from alongside.model.errors import ConfigurationInvalid, DataInvalid, Refused, StoreUnavailable, VaultUnavailable
 from alongside.settings import Project
+
+#: What only a person can mend: trying again would keep them waiting for the same answer.
+_FINAL = (ConfigurationInvalid, DataInvalid, Refused, VaultUnavailable)
+
+
+def may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Whether a task that failed is tried again by itself: a disk or a store may come back, a missing extract not."""
+    return not isinstance(state.data, _FINAL)
 
 
 @lru_cache(maxsize=4)

@@ -7,10 +7,10 @@ from typing import Any
 from prefect import task
 
 from alongside import patients
-from tasks.context import keep, run_pins, services
+from tasks.context import keep, may_pass, run_pins, services
 
 
-@task(name="identify people", retries=1, retry_delay_seconds=10)
+@task(name="identify people", retries=1, retry_delay_seconds=10, retry_condition_fn=may_pass)
 def identify(run_id: str, fictional_contacts: bool, root: str | None = None) -> dict[str, Any]:
     """Resolve records to persons, seal identifiers in the vault, append consent decisions to the log."""
     house = services(root)
@@ -26,7 +26,7 @@ def identify(run_id: str, fictional_contacts: bool, root: str | None = None) -> 
     return keep(run_id, "identity", {"identity": report.to_json(), "consents": consents.to_json()}, root)
 
 
-@task(name="build patient 360", retries=1, retry_delay_seconds=10)
+@task(name="build patient 360", retries=1, retry_delay_seconds=10, retry_condition_fn=may_pass)
 def build_360(run_id: str, snapshot_id: str, root: str | None = None) -> dict[str, Any]:
     """Write the pseudonymous tables of a snapshot that nobody reads yet."""
     house = services(root)
