@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,7 @@ from alongside.ledger.schema import assignment, message
 from alongside.model.enums import DeliveryMode
 from alongside.model.errors import Refused
 from alongside.outreach.approval import configuration_hash, objections
+from alongside.outreach.campaign_plan import CampaignPlan
 from alongside.outreach.campaigns import find_campaign
 from alongside.outreach.why import find_person, why
 from tasks import analysis, context, runs
@@ -100,20 +102,68 @@ def _words_for_numbers(played: Played) -> None:
     )
 
 
-def test_one_failed_field_stops_what_reads_it_and_nothing_else(refreshed: Played) -> None:
-    """observation.value fails its expectation: what reads it stops, by lineage; vaccination goes on."""
+#: Read off config/ and templates/ by hand: what asks for a measured value, by itself or through a tag or a segment.
+READS_A_VALUE = {
+    "tag": {
+        *("bp_uncontrolled", "bp_emergency", "glucose_uncontrolled", "glucose_emergency", "heart_risk"),
+        *("kidney_watch", "needs_kidney_care", "measures_at_home"),
+    },
+    "segment": {
+        *("blood_pressure_check_due", "hypertension_follow_up_due", "hypertension_urgent_review"),
+        *("diabetes_review_due", "prediabetes_lifestyle", "kidney_review_due", "older_people_heart_health"),
+        *("knee_replacement_candidates", "lapsed_patients"),
+    },
+    "campaign": {"hypertension_follow_up", "diabetes_follow_up", "heart_health_talk", "knee_replacement_guide"},
+    "message": {
+        *("follow_up/hypertension_review", "follow_up/hypertension_review_personal", "follow_up/diabetes_review"),
+        *("prevention/heart_health_talk", "decision/knee_replacement_guide"),
+    },
+}
+
+
+def test_one_failed_field_stops_exactly_what_reads_it(refreshed: Played) -> None:
+    """observation.value fails its expectation: what reads it stops, by lineage; everything else runs."""
     _words_for_numbers(refreshed)
     refreshed.refresh("r2", "2026-03-02T08:00+08:00")
-    report = context.kept("r2", "segments", refreshed.root) or {}
-    stopped = {item["name"] for item in report["stopped"] if item["kind"] == "segment"}
-    assert {"hypertension_follow_up_due", "diabetes_review_due"} <= stopped
-    assert not {"flu_vaccine_due", "satisfaction_survey_due", "knee_rehab_month_1"} & stopped
-    plans = refreshed.plan("r2", commit=False)
-    blocked = {name for name, plan in plans.items() if plan.state == "blocked"}
-    assert {"hypertension_follow_up", "diabetes_follow_up"} <= blocked
-    assert "observation-value-null-drift" in plans["hypertension_follow_up"].reason
-    assert plans["flu_vaccine"].state == "planned"
-    assert plans["flu_vaccine"].funnel["audience"] > 0
+    report, catalogues = context.kept("r2", "segments", refreshed.root) or {}, refreshed.house.catalogues
+    for kind, defined in (("tag", catalogues.segments.tags), ("segment", catalogues.segments.segments)):
+        assert {item["name"] for item in report["stopped"] if item["kind"] == kind} == READS_A_VALUE[kind]
+        assert set(report[f"{kind}s"]) == set(defined) - READS_A_VALUE[kind]
+    plans = refreshed.plan("r2")
+    assert {name for name, plan in plans.items() if plan.state == "blocked"} == READS_A_VALUE["campaign"]
+    assert {plans[name].state for name in plans.keys() - READS_A_VALUE["campaign"]} == {"planned"}
+    assert all("observation-value-null-drift" in plans[name].reason for name in READS_A_VALUE["campaign"])
+    _require_only_other_messages(refreshed, plans)
+
+
+def _require_only_other_messages(played: Played, plans: dict[str, CampaignPlan]) -> None:
+    """What a stopped campaign could send is written to nobody, what any other one has to send is."""
+    catalogues = played.house.catalogues
+    sent = {(name, template) for _, _, name, template, *_ in _messages(played)}
+    stopped = [item for item in catalogues.campaigns if item.name in READS_A_VALUE["campaign"]]
+    assert {message for item in stopped for message in catalogues.messages_of(item)} == READS_A_VALUE["message"]
+    assert {name for name, _ in sent} == {name for name, plan in plans.items() if plan.funnel.get("planned")}
+    assert not {template for _, template in sent} & READS_A_VALUE["message"]
+    assert len(sent) >= 4
+
+
+def test_a_message_that_reads_a_failed_field_stops_though_its_audience_does_not(refreshed: Played) -> None:
+    catalogues = refreshed.house.catalogues
+    campaign = find_campaign(catalogues.campaigns, "colorectal_screening")
+    assert "observation.value" not in catalogues.reads(campaign)
+    variable = "{value: \"latest('hba1c')\", example: 6, description: last value, optional: true}"
+    edit(
+        refreshed,
+        "templates/prevention/colorectal_screening/message.yaml",
+        "reviewers:",
+        f"variables: {{hba1c: {variable}}}\nreviewers:",
+    )
+    manifest = refreshed.project.var / "snapshots" / "snapshot-r1" / "manifest.json"
+    facts = json.loads(manifest.read_text("utf-8"))
+    facts["quality"]["failed_fields"] = {"observation.value": "observation-value-null-drift"}
+    manifest.write_text(json.dumps(facts), "utf-8")
+    states = {name: plan.state for name, plan in refreshed.plan("r1", "flu_vaccine", campaign.name).items()}
+    assert states == {"flu_vaccine": "planned", "colorectal_screening": "blocked"}
 
 
 def test_a_plan_outside_its_envelope_is_held_and_approval_lets_it_go(refreshed: Played) -> None:
