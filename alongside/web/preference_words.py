@@ -79,8 +79,8 @@ PREFERENCE_WORDS: dict[Locale, PreferenceWords] = {
         nothing_yet="Nothing changes until you press a button.",
         not_here="What this page cannot switch on",
         stopped="E-mails to this address are stopped. If you would like them again, please call us:",
-        stopped_abroad="Our e-mails are sent by a service abroad. You have not agreed to that, so they may not reach you. "
-        "If you would like to agree, please call us:",
+        stopped_abroad="Our e-mail service keeps e-mails in another country. You have not agreed to that, so e-mails may "
+        "not reach you. If you would like to agree, please call us:",
         stopped_note="At present none are sent to this address. Please call us if you would like them again.",
         fixed_title="What cannot be switched off here",
         fixed_reason="We have to be able to reach you when your health is at stake. That is why there is no switch for "
@@ -132,7 +132,7 @@ PREFERENCE_WORDS: dict[Locale, PreferenceWords] = {
         nothing_yet="按下按钮之前，一切不变。",
         not_here="本页无法开启的内容",
         stopped="发往这个地址的此类邮件已停止。想重新接收，请致电：",
-        stopped_abroad="我们的邮件由一家境外公司发出，您尚未同意这样做，因此邮件可能无法送达。如愿意同意，请致电：",
+        stopped_abroad="我们的邮件服务把邮件存储在境外，您尚未同意这样做，因此邮件可能无法送达。如愿意同意，请致电：",
         stopped_note="目前不会向这个地址发送此类邮件。想重新接收，请致电我们。",
         fixed_title="本页无法关闭的内容",
         fixed_reason="事关您的健康时，我们必须能够联系到您，因此与治疗有关的电话和信件没有开关。",
