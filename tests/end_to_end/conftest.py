@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -45,12 +44,19 @@ class Played:
     def house(self) -> Services:
         return context.services(self.root)
 
-    def refresh(self, run_id: str, as_of: str = AS_OF, roots: dict[str, str] | None = None, **more: Any) -> str:
+    def refresh(
+        self,
+        run_id: str,
+        as_of: str = AS_OF,
+        roots: dict[str, str] | None = None,
+        *,
+        fictional_contacts: bool = False,
+    ) -> str:
         """Extracts to a published snapshot; returns its id."""
-        runs.start.fn(run_id, datetime.fromisoformat(as_of), None, self.root)
+        runs.start.fn(run_id, datetime.fromisoformat(as_of), None, self.root, fictional_contacts)
         sources.ingest_extracts.fn(run_id, roots or {}, self.root)
         quality.validate_data.fn(run_id, self.root)
-        patients.identify.fn(run_id, more.get("fictional_contacts", False), self.root)
+        patients.identify.fn(run_id, fictional_contacts, self.root)
         snapshot_id = f"snapshot-{run_id}"
         patients.build_360.fn(run_id, snapshot_id, self.root)
         segments.refresh_segments.fn(run_id, snapshot_id, self.root)
@@ -113,13 +119,14 @@ def _environment(keys: Path) -> Iterator[None]:
         yield
 
 
-def new_project(root: Path, extracts: Path) -> Played:
+def new_project(root: Path, extracts: Path | None = None) -> Played:
     project = Project.at(root)
     for folder in ("config", "templates", "expectations"):
         shutil.copytree(ROOT / folder, project.root / folder)
     small_enough(project.root)
     project.var.mkdir()
-    (project.var / "hospital").symlink_to(extracts)
+    if extracts is not None:
+        (project.var / "hospital").symlink_to(extracts)
     return Played(project)
 
 
