@@ -79,8 +79,8 @@ PREFERENCE_WORDS: dict[Locale, PreferenceWords] = {
         nothing_yet="Nothing changes until you press a button.",
         not_here="What this page cannot switch on",
         stopped="E-mails to this address are stopped. If you would like them again, please call us:",
-        stopped_abroad="Our e-mail service keeps e-mails in another country. You have not agreed to that, so e-mails may "
-        "not reach you. If you would like to agree, please call us:",
+        stopped_abroad="Our e-mail service keeps e-mails in another country. You have not agreed to that, so e-mails "
+        "may not reach you. If you would like to agree, please call us:",
         stopped_note="At present none are sent to this address. Please call us if you would like them again.",
         fixed_title="What cannot be switched off here",
         fixed_reason="We have to be able to reach you when your health is at stake. That is why there is no switch for "
