@@ -1,20 +1,23 @@
-"""`alongside run` as a program calls it: documented JSON, failures, and a second run that sends nothing again."""
+"""`alongside run` as a program calls it, a second run that sends nothing again, and what commands say after it."""
 
 from __future__ import annotations
 
 import json
-import shutil
-import subprocess
-import sys
+import re
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import Result
 
-from alongside.cli import prefect_server
-from alongside.model.errors import StoreUnavailable
+from alongside.ledger import Ledger
+from alongside.model.errors import Refused
+from alongside.outreach.approval import covers
 from alongside.sandbox.sendgrid.log import read_ndjson
+from tests.cli.conftest import here
 from tests.cli.test_commands import alongside
 from tests.conftest import ROOT
 
@@ -22,87 +25,154 @@ pytestmark = pytest.mark.timeout(400)
 FIELDS = {
     "run_id", "as_of", "snapshot_id", "funnel", "campaigns", "states", "unknown", "experiments", "held",
 }  # fmt: skip
+CAMPAIGNS = ("flu_vaccine", "colorectal_screening", "hypertension_follow_up")
+EXPERIMENT = "hypertension_review_wording"
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A hospital's own project with extracts; nothing has run yet."""
-    root = tmp_path_factory.mktemp("own") / "hospital"
-    assert alongside("init", str(root)).returncode == 0
-    assert alongside("hospital", "generate", "--patients", "120", cwd=root).returncode == 0
-    return root
+@dataclass(frozen=True)
+class Played:
+    """A project after two runs of the same moment, and what they printed; to be read, not to be run again."""
+
+    root: Path
+    keys: Path
+    first: dict[str, Any]
+    second: dict[str, Any]
 
 
-def _alongside_run(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    keys = str(project.parent / "keys")
-    return alongside("run", "--as-of", "2026-03-01T10:00", *words, cwd=project, ALONGSIDE_KEY_DIR=keys)
-
-
-def _run(project: Path) -> dict[str, Any]:
-    done = _alongside_run(project, "--campaign", "flu_vaccine", "--campaign", "colorectal_screening", "--json")
+def _run(project: Path, keys: Path) -> dict[str, Any]:
+    only = [word for name in CAMPAIGNS for word in ("--campaign", name)]
+    done = alongside("run", "--as-of", "2026-03-01T10:00", *only, "--json", cwd=project, ALONGSIDE_KEY_DIR=str(keys))
     assert done.returncode == 0, done.stderr
     summary: dict[str, Any] = json.loads(done.stdout)
     return summary
 
 
-def test_a_run_tells_what_it_did_and_another_of_the_same_moment_sends_nothing_twice(project: Path) -> None:
-    first, second = (_run(project) for _ in range(2))
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
+    root = tmp_path_factory.mktemp("played") / "hospital"
+    keys = root.with_name("keys")
+    assert here("init", str(root)).exit_code == 0
+    experiment = root / "config" / "experiments" / f"{EXPERIMENT}.yaml"  # two dozen people can show a large effect only
+    experiment.write_text(experiment.read_text("utf-8").replace("minimum_effect: 0.08", "minimum_effect: 0.6"), "utf-8")
+    made = here("hospital", "generate", "--patients", "120", "--dir", str(root / "var" / "hospital"))
+    assert made.exit_code == 0, made.output
+    return Played(root, keys, _run(root, keys), _run(root, keys))
+
+
+@pytest.fixture
+def command(played: Played, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """A command within that project; its exit code is part of what is asked for."""
+    monkeypatch.setenv("ALONGSIDE_HOME", str(played.root))
+    monkeypatch.setenv("ALONGSIDE_KEY_DIR", str(played.keys))
+    monkeypatch.setenv("COLUMNS", "160")
+    for name in ("ALONGSIDE_VAR", "ALONGSIDE_LEDGER_URL", "SENDGRID_URL"):
+        monkeypatch.delenv(name, raising=False)
+
+    def call(*words: str, code: int = 0) -> Result:
+        done = here(*words)
+        assert done.exit_code == code, done.output
+        return done
+
+    return call
+
+
+def documented(page: str) -> set[str]:
+    return set(re.findall(r"`(\w+)`", (ROOT / "docs" / page).read_text("utf-8")))
+
+
+# ----------------------------------------------------------------------------------------------------------------- run
+def test_a_run_tells_what_it_did_and_another_of_the_same_moment_sends_nothing_twice(played: Played) -> None:
+    first, second = played.first, played.second
     for summary in (first, second):
         assert set(summary) == FIELDS
         assert all(isinstance(count, int) for count in summary["funnel"].values())
         assert summary["unknown"] == 0
-        assert set(summary["campaigns"]) == {"flu_vaccine", "colorectal_screening"}
+        assert set(summary["campaigns"]) == set(CAMPAIGNS)
     assert first["funnel"]["accepted"] == first["funnel"]["planned"] > 0
     assert second["run_id"] != first["run_id"]
     assert second["funnel"].get("planned", 0) == 0
-    logs = (project / "var" / "sandbox").rglob("accepted.ndjson")
+    logs = (played.root / "var" / "sandbox").rglob("accepted.ndjson")
     sent = Counter(str(record["m"]) for log in logs for record in read_ndjson(log))
     assert set(sent.values()) == {1}
     assert len(sent) == first["funnel"]["accepted"]
 
 
-def _cut_off(project: Path, target: Path) -> None:
-    """The extract of HIS, whose patients did not arrive whole."""
-    shutil.copytree(project / "var" / "hospital" / "his", target)
-    for file in target.glob("*/patients.csv"):
-        file.write_bytes(file.read_bytes()[:40])
-
-
-@pytest.mark.parametrize(
-    ("folder", "what", "words"),
-    [
-        ("nowhere", "nowhere: source 'his' has no extract", "Give its folder with --source his=PATH"),
-        ("cut_off", "patients.csv: column", "is missing from the header"),
-    ],
-)
-def test_a_run_that_fails_says_why_in_one_sentence(
-    project: Path, tmp_path: Path, folder: str, what: str, words: str
-) -> None:
-    _cut_off(project, tmp_path / "cut_off")
-    done = _alongside_run(project, "--source", f"his={tmp_path / folder}")
-    assert done.returncode == 1
-    assert what in done.stderr
-    assert words in done.stderr
-    assert len(done.stderr.splitlines()) == 1
-    assert "Traceback" not in done.stdout
-
-
-def test_a_server_of_prefect_that_cannot_start_ends_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As with a broken database in var/prefect: each server ends at once, and Prefect would start another for ever."""
-    from prefect.server.api.server import SubprocessASGIServer
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
-    command = [sys.executable, "-c", "raise SystemExit(3)"]
-    monkeypatch.setattr(SubprocessASGIServer, "_run_uvicorn_command", lambda self: subprocess.Popen(command))
-    monkeypatch.setattr(SubprocessASGIServer, "_instances", {})
-    with (
-        temporary_settings(restore_defaults={PREFECT_API_URL}),
-        pytest.raises(StoreUnavailable, match="has ended 3 times"),
-    ):
-        prefect_server._open()
-    SubprocessASGIServer().stop()
-
-
 def test_every_field_of_the_json_is_documented() -> None:
-    text = (ROOT / "docs" / "operator.md").read_text("utf-8")
-    assert {field for field in FIELDS if f"`{field}`" not in text} == set()
+    assert FIELDS - documented("operator.md") == set()
+
+
+# ---------------------------------------------------------------------------------------------------- plan and approve
+def test_the_next_plan_is_told_with_its_reasons(command: Callable[..., Result]) -> None:
+    words = ("plan", "flu_vaccine", "--as-of", "2026-03-02T08:00")
+    [plan] = json.loads(command(*words, "--json").stdout)
+    assert plan.keys() - documented("operator.md") - {"decisions"} == set()
+    assert (plan["campaign"], plan["state"]) == ("flu_vaccine", "planned")
+    assert plan["gates"]["already_sent"] > 0
+    assert plan["reasons"]["already_sent"] == "the patient has had this message"
+    table = command(*words, "--no-samples").stdout
+    assert "the patient has had this message" in table
+    assert plan["plan_hash"][:12] in table
+
+
+def test_what_plan_prints_is_what_approve_takes(command: Callable[..., Result]) -> None:
+    day = ("diabetes_follow_up", "--as-of", "2026-03-02T08:00")
+    printed = re.search(r"plan ([0-9a-f]{12}) ", command("plan", *day, "--no-samples").stdout)
+    assert printed is not None
+    approved = json.loads(command("approve", day[0], "--exact-plan", printed[1], "--json").stdout)
+    [same] = json.loads(command("plan", *day, "--json").stdout)
+    assert approved["config_hash"] == same["config_hash"]
+    assert covers(approved["plan_hash"], same["plan_hash"])
+    assert same["funnel"]["planned"] > 0
+    [other] = json.loads(command("plan", day[0], "--as-of", "2026-03-09T08:00", "--json").stdout)
+    assert not covers(approved["plan_hash"], other["plan_hash"])
+
+
+def test_a_mistyped_campaign_is_named(command: Callable[..., Result]) -> None:
+    for words in (("plan", "flu_vacine"), ("approve", "flu_vacine")):
+        assert "did you mean 'flu_vaccine'?" in str(command(*words, code=1).exception)
+
+
+# ----------------------------------------------------------------------------------------------------------------- why
+def test_why_answers_for_whoever_was_written_to(played: Played, command: Callable[..., Result]) -> None:
+    ledger = Ledger.open(f"sqlite:///{played.root / 'var' / 'ledger.db'}")
+    sent = ledger.read_arrow("SELECT message_key, person_id FROM message WHERE state = 'delivered'").to_pylist()[0]
+    ledger.engine.dispose()
+    told = json.loads(command("why", sent["person_id"], "--runs", "2", "--json").stdout)
+    assert told["person_id"] == sent["person_id"]
+    assert told.keys() | told["answers"][0].keys() <= documented("operator.md")
+    messages = [answer["message"] for answer in told["answers"] if answer["message"]]
+    assert sent["message_key"] in {message["message_key"] for message in messages}
+    text = command("why", sent["person_id"], "--runs", "2").stdout
+    assert sent["message_key"][:12] in text
+    assert told["answers"][0]["configuration"]["snapshot_id"] in text
+
+
+def test_why_refuses_whom_nobody_knows(command: Callable[..., Result]) -> None:
+    assert isinstance(command("why", "his:nobody", code=1).exception, Refused)
+
+
+# ---------------------------------------------------------------------------------------------------------- experiment
+def test_a_design_is_told(command: Callable[..., Result]) -> None:
+    told = json.loads(command("experiment", "design", EXPERIMENT, "--json").stdout)
+    assert told["powered"] is True
+    assert told["people_expected"] >= told["people_needed"] > 0
+    assert "people needed" in command("experiment", "design", EXPERIMENT).stdout
+    small = command("experiment", "design", EXPERIMENT, "--audience", "4", "--json", code=1)
+    assert json.loads(small.stdout)["powered"] is False
+    assert "underpowered" in str(small.exception)
+
+
+@pytest.mark.parametrize("what", ["status", "evaluate"])
+def test_results_are_told_as_documented(what: str, command: Callable[..., Result]) -> None:
+    told = json.loads(command("experiment", what, EXPERIMENT, "--json").stdout)
+    assert told.keys() - documented("experiments.md") - {"experiment", "as_of", "control", "alpha"} == set()
+    assert told["verdict"] == "not_mature"
+    assert f"Experiment {EXPERIMENT}" in command("experiment", what, EXPERIMENT).stdout
+    assert f"did you mean '{EXPERIMENT}'?" in command("experiment", what, EXPERIMENT[:-1], code=1).stderr
+
+
+# -------------------------------------------------------------------------------------------------------------- ledger
+def test_a_ledger_of_this_release_stays_as_it_is(command: Callable[..., Result]) -> None:
+    told = json.loads(command("ledger", "upgrade", "--json").stdout)
+    assert told["before"] == told["schema"]
+    assert "this release" in command("ledger", "upgrade").stdout
