@@ -130,8 +130,9 @@ def merge(connection: Connection, merges: Iterable[Merge], at: datetime) -> list
 def split(connection: Connection, survivor_id: str, leaving: Collection[str], rule: str, at: datetime) -> str:
     """Let these ids of a person's group become a person of their own; returns who speaks for them.
 
-    What was recorded under the leaving ids goes with them. A withdrawal that was made while all were one (a page, a
-    reply, a nurse) counts for both sides afterwards; a grant stays with the survivor.
+    It is the one who spoke for them before they were merged, so that keys are made of the same id again; where nobody
+    did, the one minted first. What was recorded under the leaving ids goes with them. A withdrawal that was made while
+    all were one (a page, a reply, a nurse) counts for both sides afterwards; a grant stays with the survivor.
     """
     group = members(connection, [survivor_id])
     strangers = sorted(set(leaving) - set(group))
@@ -142,8 +143,7 @@ def split(connection: Connection, survivor_id: str, leaving: Collection[str], ru
             remedy="Name ids whose survivor is this person, and not the survivor itself.",
         )
     table = schema.person
-    order = sa.select(table.c.person_id).where(table.c.person_id.in_(sorted(leaving)))
-    fresh = str(connection.execute(order.order_by(table.c.minted_at, table.c.person_id)).scalars().first())
+    fresh = _spokesman(connection, survivor_id, leaving)
     connection.execute(table.update().where(table.c.person_id.in_(sorted(leaving))).values(survivor_id=fresh))
     connection.execute(table.update().where(table.c.person_id == fresh).values(survivor_id=None))
     consent.copy_withdrawals(connection, set(group) - set(leaving), fresh, at)
@@ -238,11 +238,23 @@ def _party(connection: Connection, survivor_id: str, own_id: str) -> set[str]:
     return ({head, own_id} | set(followers)) & (set(members(connection, [survivor_id])) - {survivor_id})
 
 
+def _spokesman(connection: Connection, survivor_id: str, leaving: Collection[str]) -> str:
+    event, ids = schema.person_event, sorted(leaving)
+    merged = sa.and_(event.c.kind == "merge", event.c.person_id == survivor_id, event.c.other_id.in_(ids))
+    spoke = sa.select(event.c.other_id).where(merged, ~event.c.rule.startswith(_WITH))
+    return _minted(connection, connection.execute(spoke).scalars().all() or ids)[0]
+
+
 def _elder(connection: Connection, one: str, two: str) -> tuple[str, str]:
-    table = schema.person
-    query = sa.select(table.c.person_id).where(table.c.person_id.in_([one, two]))
-    ordered = list(connection.execute(query.order_by(table.c.minted_at, table.c.person_id)).scalars())
+    ordered = _minted(connection, [one, two])
     return ordered[0], ordered[-1]
+
+
+def _minted(connection: Connection, people: Collection[str]) -> list[str]:
+    """These people in the order in which they were minted."""
+    table = schema.person
+    query = sa.select(table.c.person_id).where(table.c.person_id.in_(sorted(people)))
+    return list(connection.execute(query.order_by(table.c.minted_at, table.c.person_id)).scalars())
 
 
 def _remember(connection: Connection, kind: str, step: Merge, at: datetime) -> None:

@@ -5,24 +5,36 @@ from __future__ import annotations
 import csv
 import json
 import shutil
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 import duckdb
 import pytest
 import sqlalchemy as sa
 
+from alongside.ledger import consent, people, suppressions
 from alongside.ledger.approvals import Approval, approve
-from alongside.ledger.schema import assignment, message
-from alongside.model.enums import DeliveryMode
+from alongside.ledger.consent import ConsentEvent
+from alongside.ledger.experiments import assignments
+from alongside.ledger.schema import assignment, message, person_alias
+from alongside.ledger.suppressions import Suppression
+from alongside.model.enums import Decision, DeliveryMode, Gate
 from alongside.model.errors import Refused
 from alongside.outreach.approval import configuration_hash, objections
 from alongside.outreach.campaign_plan import CampaignPlan
 from alongside.outreach.campaigns import find_campaign
+from alongside.outreach.experiments import assign
 from alongside.outreach.why import find_person, why
-from tasks import analysis, context, runs
+from tasks import analysis, context, patients, quality, runs, segments, sources
 from tests.end_to_end.conftest import AS_OF, Played, edit
 
+CAMPAIGNS = ("flu_vaccine", "colorectal_screening", "hypertension_follow_up")
+DENIED = "SELECT person_id FROM read_parquet('{run}/consent-email.parquet') WHERE decision <> 'permit'"
+#: Nothing in their own history keeps anybody who is merged with them from being due for a review.
+QUIET = """SELECT person_id FROM read_parquet('{snapshot}/person.parquet')
+    WHERE age BETWEEN 60 AND 80 AND next_appointment_at IS NULL AND last_encounter_at < TIMESTAMP '2025-09-01'"""
 IDENTITY = ("message_key", "person_id", "campaign", "template", "template_hash", "locale", "variant", "variables")
 
 
@@ -62,12 +74,135 @@ def test_partitions_change_no_message(refreshed: Played, planned: Played) -> Non
     assert _partitions(planned) == {0}
 
 
-def test_another_run_of_the_same_moment_sends_nothing_new(planned: Played) -> None:
+@dataclass(frozen=True)
+class Pairs:
+    """People of the first plan who turn out to be one; of each pair the first will speak for both.
+
+    Attributes
+    ----------
+    heard : only the second was written to by the campaign with an experiment; the first would be, with their illness
+    withdrew : both were written to, then the second withdrew their consent
+    bounced : both were written to, then both addresses were suppressed
+    """
+
+    heard: tuple[str, str]
+    withdrew: tuple[str, str]
+    bounced: tuple[str, str]
+
+    @property
+    def all(self) -> tuple[tuple[str, str], ...]:
+        return self.heard, self.withdrew, self.bounced
+
+
+def _choose(planned: Played) -> Pairs:
+    """Who speaks for both is whose id comes first. By themselves both would get another arm."""
+    told = {name: {who for _, who, campaign, *_ in _messages(planned) if campaign == name} for name in CAMPAIGNS}
+    review = told["hypertension_follow_up"] - _asked(planned, DENIED)
+    twice = sorted((told["flu_vaccine"] & told["colorectal_screening"]) - told["hypertension_follow_up"])
+    quiet = sorted((set(twice) & _asked(planned, QUIET)) - _asked(planned, DENIED))
+    experiment = planned.house.catalogues.experiment_of("hypertension_follow_up")
+    assert experiment is not None
+    by_chance = dict(zip(quiet, assign(planned.house.ledger.info.secret, experiment, quiet).to_pylist(), strict=True))
+    arms = _arms(planned)
+    heard = next((one, two) for one in quiet for two in sorted(review) if one < two and arms[two] != by_chance[one])
+    others = [who for who in twice if who not in heard]
+    return Pairs(heard, (others[0], others[1]), (others[2], others[3]))
+
+
+def _asked(planned: Played, question: str) -> set[str]:
+    snapshot = planned.project.var / "snapshots/snapshot-r1/tables"
+    with duckdb.connect() as duck:
+        rows = duck.sql(question.format(run=planned.project.var / "runs/r1", snapshot=snapshot)).fetchall()
+    return {who for (who,) in rows}
+
+
+def _meanwhile(planned: Played, pairs: Pairs) -> None:
+    """Between two runs somebody withdraws, and two addresses are complained about."""
+    now, ledger = datetime.fromisoformat(AS_OF), planned.house.ledger
+    left = ConsentEvent(pairs.withdrew[1], "education", "email", Decision.DENY, now - timedelta(hours=1), "staff:x")
+    addresses = sa.select(message.c.address_blind).where(message.c.person_id.in_(pairs.bounced)).distinct()
+    with ledger.begin() as connection:
+        consent.record(connection, [left], now)
+        blinds = connection.execute(addresses).scalars().all()
+        suppressions.add(connection, [Suppression(one, "email", "all", "complaint", now, "event:x") for one in blinds])
+
+
+def _decide(planned: Played, pairs: Pairs, word: Literal["same", "different"]) -> None:
+    with planned.house.ledger.begin() as connection:
+        for pair in pairs.all:
+            own = [sa.select(person_alias.c.alias).where(person_alias.c.person_id == one).limit(1) for one in pair]
+            one, two = (connection.execute(query).scalar_one() for query in own)
+            people.decide_review(connection, (one, two), word, "clerk", datetime.fromisoformat(AS_OF))
+
+
+def _clean_tables(played: Played) -> Path:
+    """What every night reads whose extracts are those of the first."""
+    _start(played, "extracts")
+    sources.ingest_extracts.fn("extracts", {}, played.root)
+    quality.validate_data.fn("extracts", played.root)
+    return played.house.warehouse.staging("extracts") / "clean"
+
+
+def _refresh_from(clean: Path, played: Played, run_id: str) -> None:
+    """A refresh of the same moment that need not read and validate the extracts again."""
+    _start(played, run_id)
+    shutil.copytree(clean, played.house.warehouse.staging(run_id) / "clean")
+    patients.identify.fn(run_id, False, played.root)
+    patients.build_360.fn(run_id, f"snapshot-{run_id}", played.root)
+    segments.refresh_segments.fn(run_id, f"snapshot-{run_id}", played.root)
+    segments.publish.fn(run_id, f"snapshot-{run_id}", played.root)
+
+
+def _gates(played: Played, run_id: str, campaign: str) -> dict[str, Gate]:
+    """What stopped each member of the campaign's audience in this run."""
+    file = played.project.var / f"runs/{run_id}/decisions/{campaign}.parquet"
+    rows = duckdb.sql(f"SELECT person_id, mask FROM read_parquet('{file}')").fetchall()
+    return {who: Gate(mask) for who, mask in rows}
+
+
+def _arms(played: Played) -> dict[str, str]:
+    rows = assignments(played.house.ledger, "hypertension_review_wording").to_pylist()
+    return {row["person_id"]: row["variant"] for row in rows}
+
+
+def _next_variant(played: Played, person_id: str) -> str:
+    """The variant that this person gets when the campaign with an experiment comes round again."""
+    runs.start.fn("next", datetime.fromisoformat(AS_OF) + timedelta(days=61), None, played.root)
+    runs.take_snapshot.fn("next", played.root)
+    played.plan("next", "hypertension_follow_up")
+    query = sa.select(message.c.variant).where(message.c.run_id == "next", message.c.person_id == person_id)
+    with played.house.ledger.begin() as connection:
+        return str(connection.execute(query).scalar_one())
+
+
+def test_another_run_of_the_same_moment_sends_nothing_new_whoever_was_merged_or_split(planned: Played) -> None:
+    """Merges and splits change no key, arm, consent or suppression."""
+    pairs, before, arms, clean = _choose(planned), _messages(planned), _arms(planned), _clean_tables(planned)
+    (one, other), (kept, left), (first, second) = pairs.all
+    _meanwhile(planned, pairs)
+
+    _decide(planned, pairs, "same")
+    _refresh_from(clean, planned, "r2")
+    planned.plan("r2")
+    assert _messages(planned) == before  # nothing new, for nobody
+    flu, review = _gates(planned, "r2", "flu_vaccine"), _gates(planned, "r2", "hypertension_follow_up")
+    assert not {other, left, second} & (flu.keys() | review.keys())
+    assert review[one] & Gate.ALREADY_SENT  # what the other was told
+    assert not review[one] & (Gate.NO_CONSENT | Gate.NO_ADDRESS | Gate.SUPPRESSED)
+    assert _arms(planned) == {one if who == other else who: arm for who, arm in arms.items()}
+    assert _next_variant(planned, one) == arms[other]
     before = _messages(planned)
-    planned.refresh("r2")
-    plans = planned.plan("r2")
+    assert flu[kept] & Gate.NO_CONSENT
+    assert flu[first] & Gate.SUPPRESSED
+
+    _decide(planned, pairs, "different")
+    _refresh_from(clean, planned, "r3")
+    planned.plan("r3", *CAMPAIGNS)
     assert _messages(planned) == before
-    assert all(plan.funnel["planned"] == 0 for plan in plans.values() if plan.campaign != "visit_survey")
+    assert _arms(planned) == arms
+    flu = _gates(planned, "r3", "flu_vaccine")
+    assert (flu[kept] & Gate.NO_CONSENT, flu[left] & Gate.NO_CONSENT) == (Gate.NONE, Gate.NO_CONSENT)
+    assert flu[first] & flu[second] & Gate.SUPPRESSED
 
 
 def test_assignment_follows_the_plan_and_is_remembered(planned: Played) -> None:

@@ -139,6 +139,14 @@ def test_who_came_together_leaves_together(known: Ledger) -> None:
     }  # fmt: skip
 
 
+def test_who_spoke_for_them_before_speaks_for_them_again(known: Ledger) -> None:
+    """Keys and fresh assignments are made of the living id: it must be the one that they were made of before."""
+    _merge(known, ("p3", "p2"), ("p1", "p3"))
+    with known.begin() as connection:
+        people.decide_review(connection, ("ap1", "ap2"), "different", "desk", NOW)
+    assert (_living(known)["p2"], _living(known)["p3"], _living(known)["p1"]) == ("p3", "p3", "p1")
+
+
 def test_a_split_of_strangers_or_of_the_survivor_is_refused(known: Ledger) -> None:
     _merge(known, ("p1", "p2"))
     for leaving in (["p3"], ["p1"], []):
