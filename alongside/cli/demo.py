@@ -24,7 +24,7 @@ EXPERIMENT = "hypertension_review_wording"
 
 
 def demo(
-    patients: Annotated[int, typer.Option(min=500, max=200_000, help="Size of the hospital.")] = 5000,
+    patients: Annotated[int, typer.Option(min=100, max=200_000, help="Size of the hospital.")] = 5000,
     days: Annotated[int, typer.Option(min=1, max=120, help="Simulated days.")] = 21,
     every: Annotated[int, typer.Option(min=1, max=7, help="Days from run to run; 1 runs daily.")] = 5,
     seed: Annotated[int, typer.Option(help="Seed of the hospital and its simulated patients.")] = 20260228,
@@ -86,7 +86,7 @@ class Play:
         played = self._played()
         left = [moment for moment in self._moments() if moment not in played]
         again = not left
-        moments = left or [max(played)]
+        moments = left or [max(played).astimezone(self.house.zone)]
         summary: dict[str, Any] = {}
         if again:
             self._say("Every day was played before. Playing the last one again:")

@@ -1,9 +1,12 @@
-"""`alongside run` as a program calls it, a second run that sends nothing again, and what commands say after it."""
+"""`alongside run` and `alongside demo`, each called twice and sending nothing twice; what commands say after a run."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,25 +16,26 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from alongside.cli.demo import _show
 from alongside.ledger import Ledger
 from alongside.model.errors import Refused
 from alongside.outreach.approval import covers
 from alongside.sandbox.sendgrid.log import read_ndjson
 from tests.cli.conftest import here
-from tests.cli.test_commands import alongside
 from tests.conftest import ROOT
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = pytest.mark.timeout(600)
 FIELDS = {
     "run_id", "as_of", "snapshot_id", "funnel", "campaigns", "states", "unknown", "experiments", "held",
 }  # fmt: skip
 CAMPAIGNS = ("flu_vaccine", "colorectal_screening", "hypertension_follow_up")
+DEMO_FIELDS = {"days", "played_again", "messages", "stand_in", "report", "quality", "next"}
 EXPERIMENT = "hypertension_review_wording"
 
 
 @dataclass(frozen=True)
 class Played:
-    """A project after two runs of the same moment, and what they printed; to be read, not to be run again."""
+    """A project in which a command was called twice, and what it printed; to be read, not to be run again."""
 
     root: Path
     keys: Path
@@ -39,24 +43,47 @@ class Played:
     second: dict[str, Any]
 
 
-def _run(project: Path, keys: Path) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Both:
+    run: Played
+    demo: Played
+
+
+def _once(folder: Path) -> list[dict[str, Any]]:
+    """One run and one demo, each in its project, in a process that ends with them."""
     only = [word for name in CAMPAIGNS for word in ("--campaign", name)]
-    done = alongside("run", "--as-of", "2026-03-01T10:00", *only, "--json", cwd=project, ALONGSIDE_KEY_DIR=str(keys))
-    assert done.returncode == 0, done.stderr
-    summary: dict[str, Any] = json.loads(done.stdout)
-    return summary
+    calls = [
+        {"home": str(folder / "run"), "words": ["run", "--as-of", "2026-03-01T10:00", *only, "--json"]},
+        {"home": str(folder / "demo"), "words": ["demo", "--patients", "120", "--days", "1", "--json"]},
+    ]
+    file = folder / "calls.json"
+    file.write_text(json.dumps(calls), "utf-8")
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("ALONGSIDE_", "SENDGRID_"))}
+    environment = {**clean, "ALONGSIDE_KEY_DIR": str(folder / "keys")}
+    subprocess.run([sys.executable, "-m", "tests.cli.calls", file], cwd=ROOT, env=environment, check=True, timeout=280)
+    done = json.loads(file.read_text("utf-8"))
+    assert [call["code"] for call in done] == [0, 0], done
+    return [json.loads(call["out"]) for call in done]
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> Played:
-    root = tmp_path_factory.mktemp("played") / "hospital"
-    keys = root.with_name("keys")
-    assert here("init", str(root)).exit_code == 0
+def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
+    folder = tmp_path_factory.mktemp("played")
+    for name in ("run", "demo"):
+        assert here("init", str(folder / name)).exit_code == 0
+    root = folder / "run"
     experiment = root / "config" / "experiments" / f"{EXPERIMENT}.yaml"  # two dozen people can show a large effect only
     experiment.write_text(experiment.read_text("utf-8").replace("minimum_effect: 0.08", "minimum_effect: 0.6"), "utf-8")
     made = here("hospital", "generate", "--patients", "120", "--dir", str(root / "var" / "hospital"))
     assert made.exit_code == 0, made.output
-    return Played(root, keys, _run(root, keys), _run(root, keys))
+    first, second = _once(folder), _once(folder)
+    run, demo = zip(first, second, strict=True)
+    return Both(Played(root, folder / "keys", *run), Played(folder / "demo", folder / "keys", *demo))
+
+
+@pytest.fixture
+def played(both: Both) -> Played:
+    return both.run
 
 
 @pytest.fixture
@@ -76,6 +103,12 @@ def command(played: Played, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Re
     return call
 
 
+def sendings(root: Path) -> Counter[str]:
+    """Message key -> how often a stand-in of this project accepted it."""
+    logs = (root / "var" / "sandbox").rglob("accepted.ndjson")
+    return Counter(str(record["m"]) for log in logs for record in read_ndjson(log))
+
+
 def documented(page: str) -> set[str]:
     return set(re.findall(r"`(\w+)`", (ROOT / "docs" / page).read_text("utf-8")))
 
@@ -91,14 +124,40 @@ def test_a_run_tells_what_it_did_and_another_of_the_same_moment_sends_nothing_tw
     assert first["funnel"]["accepted"] == first["funnel"]["planned"] > 0
     assert second["run_id"] != first["run_id"]
     assert second["funnel"].get("planned", 0) == 0
-    logs = (played.root / "var" / "sandbox").rglob("accepted.ndjson")
-    sent = Counter(str(record["m"]) for log in logs for record in read_ndjson(log))
+    sent = sendings(played.root)
     assert set(sent.values()) == {1}
     assert len(sent) == first["funnel"]["accepted"]
 
 
 def test_every_field_of_the_json_is_documented() -> None:
     assert FIELDS - documented("operator.md") == set()
+
+
+# ---------------------------------------------------------------------------------------------------------------- demo
+def test_a_demo_plays_its_days_and_says_what_came_of_them(both: Both) -> None:
+    told = both.demo.first
+    assert told.keys() == FIELDS | DEMO_FIELDS
+    assert (told["played_again"], told["unknown"], told["held"]) == (False, 0, None)
+    assert told["messages"]["taken"] == told["stand_in"]["accepted_now"] == len(sendings(both.demo.root)) > 20
+    assert {card["source"] for card in told["quality"]} >= {"his", "lis", "crm"}
+    assert Path(told["report"]).stat().st_size > 10_000
+
+
+def test_a_demo_that_was_played_is_played_again_and_sends_nothing_twice(both: Both) -> None:
+    first, second = both.demo.first, both.demo.second
+    assert second["played_again"] is True
+    assert second["run_id"] != first["run_id"]
+    assert second["as_of"] == first["as_of"]
+    assert second["funnel"]["accepted"] == second["stand_in"]["accepted_now"] == 0
+    assert second["messages"] == first["messages"]
+    assert set(sendings(both.demo.root).values()) == {1}
+
+
+def test_the_second_demo_says_so(both: Both, capsys: pytest.CaptureFixture[str]) -> None:
+    _show(both.demo.first)
+    assert "Nothing was sent twice" not in capsys.readouterr().out
+    _show(both.demo.second)
+    assert "Nothing was sent twice: this run planned again and sent 0 messages." in capsys.readouterr().out
 
 
 # ---------------------------------------------------------------------------------------------------- plan and approve
