@@ -8,7 +8,7 @@ import shutil
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import duckdb
 import pytest
@@ -27,7 +27,10 @@ from alongside.outreach.campaign_plan import CampaignPlan
 from alongside.outreach.campaigns import find_campaign
 from alongside.outreach.experiments import assign
 from alongside.outreach.why import find_person, why
-from tasks import analysis, context, patients, quality, runs, segments, sources
+from alongside.sandbox.sendgrid.launch import start
+from alongside.sandbox.sendgrid.log import read_ndjson
+from alongside.sandbox.sendgrid.options import Options
+from tasks import analysis, context, delivery, patients, quality, runs, segments, sources
 from tests.end_to_end.conftest import AS_OF, Played, edit
 
 CAMPAIGNS = ("flu_vaccine", "colorectal_screening", "hypertension_follow_up")
@@ -35,6 +38,9 @@ DENIED = "SELECT person_id FROM read_parquet('{run}/consent-email.parquet') WHER
 #: Nothing in their own history keeps anybody who is merged with them from being due for a review.
 QUIET = """SELECT person_id FROM read_parquet('{snapshot}/person.parquet')
     WHERE age BETWEEN 60 AND 80 AND next_appointment_at IS NULL AND last_encounter_at < TIMESTAMP '2025-09-01'"""
+#: Of the vendor's log; the batch, the request and its moment may differ.
+LOGGED = ("to", "from", "subject", "html_sha256", "link", "unsubscribe")
+Letter = tuple[list[str], list[str]]
 IDENTITY = ("message_key", "person_id", "campaign", "template", "template_hash", "locale", "variant", "variables")
 
 
@@ -67,11 +73,44 @@ def test_the_funnel_counts_everybody_once(planned: Played) -> None:
         assert sum(plan.variants.values()) == plan.funnel["planned"]
 
 
-def test_partitions_change_no_message(refreshed: Played, planned: Played) -> None:
+def _received(vendor: Path, after: int) -> dict[str, Letter]:
+    """What the vendor got, by message key: the fields of its log, and the texts as each recipient reads them."""
+    log = list(read_ndjson(vendor / "accepted.ndjson"))[after:]
+    requests = {record["request_id"] for record in log}
+    kept = [record for record in read_ndjson(vendor / "bodies.ndjson") if record["request_id"] in requests]
+    texts = {
+        item["custom_args"]["m"]: _texts(record["body"], item)
+        for record in kept
+        for item in record["body"]["personalizations"]
+    }
+    letters = {record["m"]: ([record[name] for name in LOGGED], texts[record["m"]]) for record in log}
+    assert len(letters) == len(log) > 100
+    return letters
+
+
+def _texts(body: dict[str, Any], recipient: dict[str, Any]) -> list[str]:
+    found = [block["value"] for block in body["content"]]
+    for token, value in recipient.get("substitutions", {}).items():
+        found = [text.replace(token, value) for text in found]
+    return found
+
+
+def test_partitions_change_no_message(
+    refreshed: Played, planned: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     refreshed.plan("r1", partitions=4)
     assert _messages(refreshed) == _messages(planned)
     assert _partitions(refreshed) == {0, 1, 2, 3}
     assert _partitions(planned) == {0}
+    with start(Options(tmp_path / "vendor", patients=False, keep_bodies=True)) as running:
+        monkeypatch.setenv("SENDGRID_URL", running.url)
+        monkeypatch.setenv("SENDGRID_API_KEY", running.api_key)
+        context.services.cache_clear()
+        for partition in range(4):
+            delivery.dispatch_partition.fn("r1", partition, 4, refreshed.root)
+        four = _received(tmp_path / "vendor", 0)
+        delivery.dispatch_partition.fn("r1", 0, 1, planned.root)
+    assert _received(tmp_path / "vendor", len(four)) == four
 
 
 @dataclass(frozen=True)
