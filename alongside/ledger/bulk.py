@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any, Literal
+from weakref import WeakKeyDictionary, finalize
 
 import adbc_driver_postgresql.dbapi as adbc  # type: ignore[import-untyped]  # it publishes no types
 import pyarrow as pa
@@ -20,6 +21,7 @@ import pyarrow.compute as pc
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.pool import Pool
 
 from alongside.ledger import schema, sessions
 from alongside.model.errors import Refused
@@ -210,11 +212,29 @@ def _sqlite_values(column: pa.Array) -> list[Any]:
 # -------------------------------------------------------------------------------------------------------- PostgreSQL
 def connect_adbc(engine: Engine, *, autocommit: bool = False) -> Any:
     """An ADBC connection to the PostgreSQL of this engine, with the settings that the engine's own have."""
-    connection = adbc.connect(sessions.for_libpq(engine.url), autocommit=autocommit)
+    url = sessions.for_libpq(engine.url)
+    connection = adbc.connect(url, autocommit=True) if autocommit else _pattern(engine).adbc_clone()
     with connection.cursor() as cursor:
         for statement in sessions.postgres_settings(engine.url):
             cursor.execute(statement)
     return connection
+
+
+#: By the pool that an engine and its copies share, for as long as anybody uses it.
+_PATTERNS: WeakKeyDictionary[Pool, Any] = WeakKeyDictionary()
+
+
+def _pattern(engine: Engine) -> Any:
+    """What connections are cloned from. To make one, the driver reads the server's types, ten times a clone's cost.
+
+    It holds no session with the server.
+    """
+    found = _PATTERNS.get(engine.pool)
+    if found is None:
+        found = _PATTERNS[engine.pool] = adbc.connect(sessions.for_libpq(engine.url), autocommit=True)
+        found.adbc_connection.close()
+        finalize(engine.pool, found.close)
+    return found
 
 
 def _read_postgres(engine: Engine, sql: str, values: Mapping[str, Any]) -> pa.Table:
