@@ -45,13 +45,19 @@ def suppressed(ledger: Ledger) -> set[tuple[str, str, str]]:
     return {(row["blind"], row["scope"], row["reason"]) for row in rows}
 
 
-def withdrawn(ledger: Ledger, number: int = 0) -> set[str]:
-    found = set()
+def withdrawn(ledger: Ledger) -> set[str]:
+    return withdrawn_by(ledger, [0])[0]
+
+
+def withdrawn_by(ledger: Ledger, numbers: Sequence[int]) -> list[set[str]]:
+    """Purposes that each of these patients has withdrawn from."""
+    people = [f"p{number:016x}" for number in numbers]
+    found: dict[str, set[str]] = {person: set() for person in people}
     with ledger.reading() as connection:
         for purpose in ("education", "marketing", "care"):
-            decisions = consent.decide(connection, [f"p{number:016x}"], purpose, "email")
-            found |= {purpose for decision, _ in decisions.values() if decision is Decision.DENY}
-    return found
+            for person, (decision, _) in consent.decide(connection, people, purpose, "email").items():
+                found[person] |= {purpose} if decision is Decision.DENY else set()
+    return [found[person] for person in people]
 
 
 @pytest.mark.parametrize(("name", "kind"), KIND_OF.items())
@@ -202,4 +208,4 @@ def _end(ledger: Ledger, portions: Sequence[Sequence[dict[str, Any]]]) -> tuple[
         (int(blind, 16) - first, scope) for blind, scope, _ in suppressed(ledger) if 0 <= int(blind, 16) - first < 3
     }
     own_states = [(state, accepted_at) for _, state, accepted_at in states]
-    return own_states, stopped, [withdrawn(ledger, first + number) for number in range(3)]
+    return own_states, stopped, withdrawn_by(ledger, range(first, first + 3))
