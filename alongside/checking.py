@@ -12,18 +12,33 @@ from alongside.settings import HospitalSettings, Project, read_model
 
 def check_project(project: Project) -> list[Finding]:
     """All findings, sorted by file and line, each once; paths relative to the project."""
-    from alongside import content, quality, segments, sources
-    from alongside.outreach import catalogues
+    from alongside import quality, sources
 
     findings: list[Finding] = []
-    try:
-        read_model(HospitalSettings, project.config / "alongside.yaml")
-    except ConfigurationInvalid as error:
-        findings += error.findings
-    for capability in (sources.check, quality.check, segments.check, content.check, catalogues.check):
+    for capability in (_settings, sources.check, quality.check, _outreach):
         try:
             findings += capability(project)
         except ConfigurationInvalid as error:
             findings += error.findings
     short = {replace(item, path=relative(Path(item.path), project.root)) for item in findings}
     return sorted(short)
+
+
+def _settings(project: Project) -> list[Finding]:
+    read_model(HospitalSettings, project.config / "alongside.yaml")
+    return []
+
+
+def _outreach(project: Project) -> list[Finding]:
+    """Segments and messages, each read once: for faults of their own, and for what campaigns say of them."""
+    from alongside import content, segments
+    from alongside.outreach import catalogues
+
+    known, faults = segments.read(project)
+    try:
+        messages, unreadable = content.load_leniently(project)
+    except ConfigurationInvalid:  # config/alongside.yaml itself, which has its own check
+        return [*faults, *catalogues.check(project, None, None)]
+    sound = not any(fault.severity == "error" for fault in faults)
+    referred = (known if sound else None, None if unreadable else messages)
+    return [*faults, *unreadable, *content.faults_of(messages), *catalogues.check(project, *referred)]

@@ -4,8 +4,8 @@ Light to import (no DuckDB, Arrow or pandas), because every delivery worker does
 """
 
 from alongside.content.batches import BatchGroup, Rendered, substitute
-from alongside.content.catalogue import ContentCatalogue, Message, load
-from alongside.content.checks import check
+from alongside.content.catalogue import ContentCatalogue, Message, load, load_leniently
+from alongside.content.checks import check, faults_of
 from alongside.content.definition import MessageDefinition
 from alongside.content.environment import RenderFailed
 from alongside.content.lint import Linter, LintFinding, lint
@@ -26,8 +26,10 @@ __all__ = [
     "Rendered",
     "built_in_values",
     "check",
+    "faults_of",
     "lint",
     "load",
+    "load_leniently",
     "salutation",
     "substitute",
 ]

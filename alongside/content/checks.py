@@ -10,8 +10,9 @@ from typing import Any
 from jinja2 import meta
 from jinja2.exceptions import TemplateError
 
+from alongside.content.batches import Rendered
 from alongside.content.catalogue import ContentCatalogue, Message, load_leniently
-from alongside.content.compose import files_of, free_names
+from alongside.content.compose import files_of, free_names, lines_of
 from alongside.content.definition import BUILT_IN
 from alongside.content.environment import RenderFailed, message_environment
 from alongside.model.enums import Channel, Locale
@@ -22,14 +23,18 @@ from alongside.settings import Project
 
 def check(project: Project, today: date | None = None) -> list[Finding]:
     """Faults of all messages, paths relative to the project. `today` (default: the system's day) decides expiry."""
-    day = today or datetime.now(UTC).date()
     try:
         catalogue, faults = load_leniently(project)
     except ConfigurationInvalid as error:  # config/alongside.yaml itself
         return _tidy(project, error.findings)
+    return _tidy(project, [*faults, *faults_of(catalogue, today)])
+
+
+def faults_of(catalogue: ContentCatalogue, today: date | None = None) -> Iterator[Finding]:
+    """Faults of the messages that could be read: names, bodies, words, approval."""
+    day = today or datetime.now(UTC).date()
     for message in catalogue.messages.values():
-        faults += _message(catalogue, message, day)
-    return _tidy(project, faults)
+        yield from _message(catalogue, message, day)
 
 
 def _tidy(project: Project, faults: tuple[Finding, ...] | list[Finding]) -> list[Finding]:
@@ -93,10 +98,10 @@ def _names(
         for path in files_of(catalogue.root, body) if body.is_file() else ():
             if path not in seen:
                 seen.add(path)
-                for name, line in free_names(path):
-                    used.add(name)
-                    if name not in known:
-                        yield Finding(str(path), line, name, "is not declared", _declare(name, known))
+                free = free_names(path)
+                used |= free
+                for name, line in lines_of(path, free - known) if free - known else ():
+                    yield Finding(str(path), line, name, "is not declared", _declare(name, known))
     if channel is Channel.EMAIL and (subject := message.definition.subject.get(locale)):
         yield from _subject_names(message, locale, subject, known, used)
 
@@ -136,6 +141,7 @@ def _renders(catalogue: ContentCatalogue, message: Message, channel: Channel, lo
         yield from error.findings
         return
     full = catalogue.preview_values(message.name, locale)
+    seen: set[Rendered] = set()
     for label, values in (("examples", full), ("optional variables empty", _bare(message, full))):
         try:
             rendered = compiled.render(values)
@@ -145,6 +151,9 @@ def _renders(catalogue: ContentCatalogue, message: Message, channel: Channel, lo
         except TemplateError as error:
             yield Finding(place, 0, "", f"template: {error.message}", "correct it")
             return
+        if rendered in seen:  # the same words have the same faults
+            continue
+        seen.add(rendered)
         for finding in catalogue.linter.lint(rendered, compiled.purpose, locale, channel):
             severity = "error" if finding.critical else "warning"
             yield Finding(place, 0, finding.where, f"{finding.rule}: {finding.phrase}", "reword it", severity)

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -26,7 +25,7 @@ _STRINGS = r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\""
 _COMMENT = r"\{#.*?#\}"
 _PIECE = re.compile(rf"({_COMMENT})|\{{\{{(?:{_STRINGS}|.)*?\}}\}}|\{{%(?:{_STRINGS}|.)*?%\}}", re.DOTALL)
 _LAYOUT = re.compile(r"\{%[-+]?\s*(?:extends|block|endblock|include)\b|\{\{-?\s*super\(\)\s*-?\}\}")
-_WORD = re.compile(r"xJ(\d{6})Jx")
+_WORD = re.compile(r"xJ(\d{20})Jx")
 _TAG = re.compile(r"<!--.*?-->|<(/?)([a-zA-Z][\w-]*)((?:\"[^\"]*\"|'[^']*'|[^'\">])*?)(/?)>", re.DOTALL)
 #: MJML elements that hold elements, not text: a piece of Jinja2 directly inside needs a carrier of its own.
 _ROWS = {"mj-body", "mj-wrapper"}
@@ -43,55 +42,78 @@ _ELEMENTS = frozenset(
     )
 )
 #: A condition around elements of a column travels as an element of its own, which is taken off again after MJML.
-_CARRIED = re.compile(r"<tr><td[^>]*><div[^>]*>\s*xC(\d{6})Cx\s*</div></td></tr>")
+_CARRIED = re.compile(r"<tr><td[^>]*><div[^>]*>\s*xC(\d{20})Cx\s*</div></td></tr>")
 
 
-@dataclass
-class Pieces:
-    """Jinja2 put aside; index in the list is the number in its word."""
+#: Jinja2 put aside: the number in its word -> its text.
+Pieces = Mapping[str, str]
 
-    texts: list[str] = field(default_factory=list)
 
-    def protect(self, source: str) -> str:
-        """The source with the recipient's Jinja2 replaced by words; layout statements stay."""
+@lru_cache(maxsize=512)
+def _protected(source: str) -> tuple[str, Pieces]:
+    """The source with the recipient's Jinja2 replaced by words; layout statements stay.
 
-        def swap(match: re.Match[str]) -> str:
-            text = match.group(0)
-            if match.group(1) or _LAYOUT.match(text):
-                return text
-            self.texts.append(text)
-            return f"xJ{len(self.texts) - 1:06d}Jx"
+    The same text has the same word in every file, so that a layout is compiled once for all messages that extend it.
+    """
+    pieces: dict[str, str] = {}
 
-        return _PIECE.sub(swap, source)
+    def swap(match: re.Match[str]) -> str:
+        text = match.group(0)
+        if match.group(1) or _LAYOUT.match(text):
+            return text
+        number = f"{int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), 'big'):020d}"
+        pieces[number] = text
+        return f"xJ{number}Jx"
 
-    def restore(self, text: str) -> str:
-        return _WORD.sub(lambda match: self.texts[int(match.group(1))], text)
+    return _PIECE.sub(swap, source), pieces
+
+
+def _pieces(root: Path, path: Path) -> Pieces:
+    """What is put aside of a file and of every layout file that it reads. A missing one is named with its line."""
+    return {number: text for file in files_of(root, path) for number, text in _protected(_read(file))[1].items()}
+
+
+def _restored(text: str, pieces: Pieces) -> str:
+    return _WORD.sub(lambda match: pieces[match.group(1)], text)
 
 
 class _Loader(BaseLoader):
-    def __init__(self, root: Path, pieces: Pieces) -> None:
-        self.root, self.pieces = root, pieces
+    def __init__(self, root: Path) -> None:
+        self.root = root
 
-    def get_source(self, environment: Environment, template: str) -> tuple[str, str, None]:
+    def get_source(self, environment: Environment, template: str) -> tuple[str, str, Callable[[], bool]]:
         path = _inside(self.root, template)
         if path is None or not path.is_file():
             raise TemplateNotFound(template)
-        return self.pieces.protect(path.read_text("utf-8")), str(path), None
+        source = _read(path)
+        return _protected(source)[0], str(path), lambda: path.is_file() and _read(path) == source
 
 
+@lru_cache(maxsize=8)
+def _layouts(root: Path) -> Environment:
+    """Where layout is resolved; compiled layouts are kept for as long as their files stay as they are."""
+    return Environment(
+        loader=_Loader(root),
+        autoescape=False,  # noqa: S701 - only layout is resolved here; values are escaped when a message is rendered
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+@lru_cache(maxsize=512)
 def _inside(root: Path, name: str) -> Path | None:
     path = (root / name).resolve()
     return path if path.is_relative_to(root.resolve()) else None
 
 
-def parse_source(path: Path) -> nodes.Template:
-    """The Jinja2 syntax tree of one file as written; a syntax error raises `ConfigurationInvalid` with its line."""
-    return _parsed(path, _read(path))
-
-
 @lru_cache(maxsize=512)
 def _parsed(path: Path, source: str) -> nodes.Template:
-    """Every message reads the layout: the same text is parsed once."""
+    """The syntax tree of one file as written; a syntax error raises `ConfigurationInvalid` with its line.
+
+    Every message reads the layout: the same text is parsed once.
+    """
     try:
         return message_environment(Locale.EN, "UTC").parse(source, filename=str(path))
     except TemplateSyntaxError as error:
@@ -99,22 +121,27 @@ def _parsed(path: Path, source: str) -> nodes.Template:
         raise ConfigurationInvalid([finding]) from error
 
 
-def free_names(path: Path) -> list[tuple[str, int]]:
-    """Variables that a file reads, with their lines. An unknown filter raises `ConfigurationInvalid` with its line."""
+def free_names(path: Path) -> frozenset[str]:
+    """Variables that a file reads. An unknown filter raises `ConfigurationInvalid` with its line."""
     return _free_names(path, _read(path))
 
 
+def lines_of(path: Path, names: Collection[str]) -> list[tuple[str, int]]:
+    """Where a file reads these variables: name and line, sorted."""
+    tree = _parsed(path, _read(path))
+    return sorted({(node.name, node.lineno) for node in tree.find_all(nodes.Name) if node.name in names})
+
+
 @lru_cache(maxsize=512)
-def _free_names(path: Path, source: str) -> list[tuple[str, int]]:
+def _free_names(path: Path, source: str) -> frozenset[str]:
     tree = _parsed(path, source)
     try:
-        free = meta.find_undeclared_variables(tree)
+        return frozenset(meta.find_undeclared_variables(tree))
     except TemplateAssertionError as error:
         filters = message_environment(Locale.EN, "UTC").filters
         wrong = re.search(r"'(\w+)'", error.message or "")
         remedy = (nearest(wrong.group(1), filters) if wrong else "") or f"filters: {', '.join(sorted(filters))}"
         raise ConfigurationInvalid([Finding(str(path), error.lineno, "", error.message or "", remedy)]) from error
-    return sorted({(node.name, node.lineno) for node in tree.find_all(nodes.Name) if node.name in free})
 
 
 def _read(path: Path) -> str:
@@ -136,8 +163,12 @@ def files_of(root: Path, path: Path) -> Iterator[Path]:
             continue
         seen.add(current)
         yield current
-        for node in parse_source(current).find_all((nodes.Extends, nodes.Include)):
-            queue.append(_layout_file(root, current, node))
+        queue += [_layout_file(root, current, node) for node in _layout_statements(current, _read(current))]
+
+
+@lru_cache(maxsize=512)
+def _layout_statements(path: Path, source: str) -> tuple[nodes.Node, ...]:
+    return tuple(_parsed(path, source).find_all((nodes.Extends, nodes.Include)))
 
 
 def _layout_file(root: Path, current: Path, node: nodes.Node) -> Path:
@@ -159,8 +190,8 @@ def fingerprint(root: Path, path: Path) -> str:
 
 def compose_text(root: Path, path: Path) -> str:
     """The Jinja2 source of a text body, with its layout resolved."""
-    pieces = Pieces()
-    return pieces.restore(_compose(root, path, pieces))
+    pieces = _pieces(root, path)
+    return _restored(_compose(root, path), pieces)
 
 
 def compose_html(root: Path, path: Path) -> str:
@@ -168,23 +199,13 @@ def compose_html(root: Path, path: Path) -> str:
     if fault := _fault(_read(path)):
         line, what = fault
         raise ConfigurationInvalid([Finding(str(path), line, "", f"MJML: {what}", "correct this element")])
-    pieces = Pieces()
-    html = _mjml(_carry(_compose(root, path, pieces), pieces, path), path)
-    return pieces.restore(_CARRIED.sub(r"xJ\1Jx", html))
+    pieces = _pieces(root, path)
+    html = _mjml(_carry(_compose(root, path), pieces, path), path)
+    return _restored(_CARRIED.sub(r"xJ\1Jx", html), pieces)
 
 
-def _compose(root: Path, path: Path, pieces: Pieces) -> str:
-    list(files_of(root, path))  # names a missing layout with its line
-    environment = Environment(
-        loader=_Loader(root, pieces),
-        autoescape=False,  # noqa: S701 - only layout is resolved here; values are escaped when a message is rendered
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-        cache_size=0,
-    )
-    return environment.get_template(path.relative_to(root).as_posix()).render()
+def _compose(root: Path, path: Path) -> str:
+    return _layouts(root).get_template(path.relative_to(root).as_posix()).render()
 
 
 def _carry(mjml: str, pieces: Pieces, path: Path) -> str:
@@ -219,11 +240,11 @@ def _carried(text: str, stack: list[str], pieces: Pieces, path: Path) -> str:
     words = _WORD.findall(text) if inner in _ROWS | _CELLS | _FORBIDDEN else []
     if not words:
         return text
-    printed = [pieces.texts[int(word)] for word in words if not pieces.texts[int(word)].startswith("{%")]
+    printed = [pieces[word] for word in words if not pieces[word].startswith("{%")]
     if printed or inner in _FORBIDDEN:
         what = f"{printed[0] if printed else 'a condition'} stands directly inside <{inner}>"
         remedy = "put placeholders into text, and conditions around a section or an element of a column"
-        raise ConfigurationInvalid([Finding(str(path), _line(path, pieces.texts[int(words[0])]), "", what, remedy)])
+        raise ConfigurationInvalid([Finding(str(path), _line(path, pieces[words[0]]), "", what, remedy)])
     carrier = r"<mj-raw>\g<0></mj-raw>" if inner in _ROWS else r"<mj-text>xC\1Cx</mj-text>"
     return _WORD.sub(carrier, text)
 

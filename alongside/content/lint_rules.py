@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 
 from pydantic import Field, field_validator
@@ -61,12 +61,17 @@ class LintFile(Strict):
 
 @dataclass(frozen=True, eq=False)
 class Phrase:
-    """One forbidden wording: its rule, how a finding names it, and its expression over normalised text."""
+    """One forbidden wording: its rule, how a finding names it, and its pattern over normalised text."""
 
     rule: Rule
     shown: str
-    expression: re.Pattern[str]
-    needle: str = ""  # what `folded` text contains whenever the expression matches; empty for a free pattern
+    pattern: str
+    needle: str = ""  # what `folded` text contains whenever the pattern matches; empty for a free pattern
+
+    @cached_property
+    def expression(self) -> re.Pattern[str]:
+        """Compiled when its needle was found: of some hundred phrases a process meets a few."""
+        return re.compile(self.pattern, re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -125,11 +130,11 @@ def normalise(text: str, traditional: dict[int, str]) -> str:
 
 def _phrases(rule: Rule, traditional: dict[int, str]) -> list[Phrase]:
     found = [
-        Phrase(rule, phrase, _expression(plain := normalise(phrase, traditional)), folded(plain))
+        Phrase(rule, phrase, _pattern(plain := normalise(phrase, traditional)), folded(plain))
         for phrases in rule.phrases.values()
         for phrase in phrases
     ]
-    return found + [Phrase(rule, pattern, re.compile(pattern, re.IGNORECASE)) for pattern in rule.patterns]
+    return found + [Phrase(rule, pattern, pattern) for pattern in rule.patterns]
 
 
 def folded(text: str) -> str:
@@ -137,8 +142,8 @@ def folded(text: str) -> str:
     return text.lower().replace("-", " ")
 
 
-def _expression(phrase: str) -> re.Pattern[str]:
+def _pattern(phrase: str) -> str:
     escaped = re.escape(phrase)
     if phrase.isascii():  # words of a language with blanks: whole words, and risk-free is risk free
         escaped = rf"(?<![a-z0-9]){escaped.replace(chr(92) + ' ', '[ -]')}(?![a-z0-9])"
-    return re.compile(escaped, re.IGNORECASE)
+    return escaped

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hmac
 
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.hmac import HMAC
-
 
 def keyed_hash(secret: bytes, *parts: str, length: int = 16) -> str:
     """HMAC-SHA256 over length-prefixed parts, as `2 * length` hex digits (`length` bytes, at most 32)."""
@@ -20,6 +17,9 @@ class PreparedHmac:
     """
 
     def __init__(self, key: bytes, begin: bytes = b"") -> None:
+        from cryptography.hazmat.primitives.hashes import SHA256  # who only plans or checks never makes one
+        from cryptography.hazmat.primitives.hmac import HMAC
+
         self._begun = HMAC(key, SHA256())
         self._begun.update(begin)
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from alongside.content import ContentCatalogue
 from alongside.content import load as load_content
-from alongside.model.errors import ConfigurationInvalid
 from alongside.model.findings import Finding
 from alongside.outreach import experiments
 from alongside.outreach.campaigns import (
@@ -76,14 +75,16 @@ def load(project: Project) -> Catalogues:
     )
 
 
-def check(project: Project) -> list[Finding]:
-    """Faults in campaigns and experiments, and in references between all kinds of files."""
+def check(project: Project, segments: Catalogue | None, content: ContentCatalogue | None) -> list[Finding]:
+    """Faults in campaigns and experiments, and in references between all kinds of files.
+
+    Segments or messages are None where they have faults of their own: what refers to them is looked at once they have
+    none.
+    """
     files, faults = read_campaigns(project)
     faults += experiments.check(project)
-    try:
-        segments, content = load_segments(project), load_content(project)
-    except ConfigurationInvalid:
-        return faults  # reported by the checks of segments and content themselves
+    if segments is None or content is None:
+        return faults
     faults += check_references(files, segments.segments, list(content))
     faults += _campaign_expressions(files, segments)
     for name in content:

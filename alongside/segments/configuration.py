@@ -302,8 +302,8 @@ def _definition(entry: _Entry, kind: Type) -> Definition:
     where, exclude = entry.parsed["where"], entry.parsed.get("exclude")
     tree, text = where.tree or exp.null(), where.text
     if exclude is not None and exclude.tree is not None:
-        absent = exp.Coalesce(this=exp.paren(exclude.tree.copy()), expressions=[exp.false()])
-        tree = exp.and_(exp.paren(tree.copy()), exp.not_(absent))
+        absent = exp.Coalesce(this=exp.paren(exclude.tree), expressions=[exp.false()])
+        tree = exp.and_(exp.paren(tree), exp.not_(absent, copy=False), copy=False)
         text = f"({where.text}) and not coalesce(({exclude.text}), false)"
     return Definition(
         "segment",

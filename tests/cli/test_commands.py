@@ -32,23 +32,6 @@ def own(tmp_path: Path) -> Path:
     return tmp_path / "hospital"
 
 
-def test_help_loads_nothing_heavy() -> None:
-    heavy = "('duckdb', 'pandas', 'prefect', 'sqlalchemy', 'pyarrow', 'scipy', 'great_expectations', 'fastapi')"
-    script = f"import sys, alongside.cli.app; print([m for m in {heavy} if m in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert done.stdout.strip() == "[]"
-
-
-def test_checking_loads_no_database() -> None:
-    script = (
-        "import sys\nfrom alongside.checking import check_project\nfrom alongside.settings import Project\n"
-        "assert check_project(Project.find()) == []\n"
-        "print([m for m in ('duckdb', 'pandas', 'prefect', 'great_expectations', 'splink') if m in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
-    assert done.stdout.strip() == "[]"
-
-
 @pytest.mark.parametrize(
     ("words", "code"),
     [
