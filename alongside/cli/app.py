@@ -20,6 +20,7 @@ from alongside.cli import (
     plans,
     projects,
     runs,
+    schemas,
     servers,
 )
 
@@ -35,6 +36,7 @@ app.command("demo")(demo.demo)
 app.command("init")(projects.init)
 app.command("new")(projects.new)
 app.command("check")(projects.check)
+app.command("schemas")(schemas.schemas)
 app.command("plan")(plans.plan)
 app.command("approve")(plans.approve)
 app.command("run")(runs.run)

@@ -43,6 +43,9 @@ def _short(value: object) -> object:
     return {"factor": value} if isinstance(value, int | float) else value
 
 
+Converted = Annotated[Conversion, BeforeValidator(_short, json_schema_input_type=float | Conversion)]
+
+
 class ConceptSpec(Strict):
     """One clinical meaning. A code that ends in `*` stands for all codes that begin so."""
 
@@ -51,7 +54,7 @@ class ConceptSpec(Strict):
     codes: dict[str, list[Code]] = Field(default_factory=dict)
     unit: str = Field("", description="canonical UCUM unit; empty for text")
     plausible: tuple[float, float] | None = Field(None, description="lowest and highest number that can be true")
-    convert: dict[str, Annotated[Conversion, BeforeValidator(_short)]] = Field(default_factory=dict)
+    convert: dict[str, Converted] = Field(default_factory=dict)
 
     @field_validator("codes")
     @classmethod

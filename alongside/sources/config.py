@@ -68,7 +68,7 @@ def _short_value(value: Any) -> Any:
     return {"column": value} if isinstance(value, str) else value
 
 
-Mapped = Annotated[Value, BeforeValidator(_short_value)]
+Mapped = Annotated[Value, BeforeValidator(_short_value, json_schema_input_type=str | Value)]
 
 
 class FileMapping(Strict):

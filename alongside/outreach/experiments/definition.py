@@ -40,7 +40,7 @@ class MetricRules(Strict):
     goal: list[str] = Field(min_length=1, max_length=5)
     guardrails: list[GuardrailRule] = Field(default_factory=list)
 
-    @field_validator("goal", mode="before")
+    @field_validator("goal", mode="before", json_schema_input_type=str | list[str])
     @classmethod
     def _one_or_more(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
