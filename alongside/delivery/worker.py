@@ -8,6 +8,7 @@ DuckDB nor Arrow, so that many of them fit on one machine.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import gc
 import os
@@ -43,6 +44,7 @@ from alongside.settings import Environment, HospitalSettings, Project, read_mode
 #: Batches of one worker that are under way together: one is prepared while another waits for the vendor.
 LANES = 2
 _SETTLE_TRIES = 6
+_LONGEST_NAP = 0.25  # seconds
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class Worker:
         self._pace = Pace(email.rate_per_second * self.job.share)
         self._calls = asyncio.Semaphore(email.connections)
         self._lease = self.bench.settings.delivery.lease_seconds
+        self._let_go = asyncio.Event()
 
     async def run(self) -> None:
         """Work until nothing can be claimed, the channel is given up, or the supervisor has gone.
@@ -98,6 +101,7 @@ class Worker:
             held = await self._claim()
             if held is not None:
                 await self._handle(held)
+                self._let_go.set()
             elif not await self._wait_for_more():
                 return
 
@@ -134,7 +138,10 @@ class Worker:
         soon = [wait for wait in waits if wait <= self.job.patience]
         if not soon:
             return False
-        await asyncio.sleep(min(max(min(soon), 0.05), 1.0))
+        # Mostly it is the other lane's batch, which says when it is done; that of another process has to be asked for.
+        self._let_go.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._let_go.wait(), min(max(min(soon), 0.05), _LONGEST_NAP))
         return True
 
     # --------------------------------------------------------------------------------------------------------- batch
