@@ -50,7 +50,10 @@ class Stage:
 
     @property
     def house(self) -> Services:
-        return build(self.project, Environment.read(self.environment))
+        return self.house_of(self.project)
+
+    def house_of(self, project: Project) -> Services:
+        return build(project, Environment.read(self.environment))
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         """Prefect's API, as its UI calls it."""
@@ -92,9 +95,9 @@ class Stage:
         """The worker that carries out what is due; started when there is none, or when it was killed."""
         if self._worker is None or self._worker.poll() is not None:
             command = [str(BIN / "prefect"), "worker", "start", "--pool", POOL, "--type", "process"]
-            self._worker = subprocess.Popen(
-                command, env=self.environment, cwd=self.project.root, start_new_session=True
-            )
+            # not bound to one hospital: each run's parameters name its own
+            environment = {name: value for name, value in self.environment.items() if name != "ALONGSIDE_HOME"}
+            self._worker = subprocess.Popen(command, env=environment, cwd=self.project.root, start_new_session=True)
             self.processes.append(self._worker)
         return self._worker
 
@@ -161,12 +164,12 @@ def small_enough(project: Path) -> None:
 
 
 def copy_project(target: Path) -> Project:
-    """The shipped project, awake at night: these runs happen whenever the tests do."""
+    """The shipped project, awake at night because tests run at any time, with batches that can fail one by one."""
     for folder in ("config", "templates", "expectations"):
         shutil.copytree(ROOT / folder, target / folder)
     settings = target / "config" / "alongside.yaml"
     awake = settings.read_text("utf-8").replace('{from: "21:00", to: "08:00"}', '{from: "00:00", to: "00:00"}')
-    settings.write_text(awake, "utf-8")
+    settings.write_text(awake.replace("provider: sendgrid", "provider: sendgrid\n    batch_size: 5"), "utf-8")
     small_enough(target)
     return Project.at(target)
 
@@ -213,6 +216,14 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         subprocess.run(deploy, env=environment, cwd=project.root, check=True, timeout=180)
         scene.only_by_hand()
         yield scene
+
+
+@pytest.fixture(scope="session")
+def little(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """Another hospital of a tenth of the patients, for the same server, worker and vendor."""
+    project = copy_project(tmp_path_factory.mktemp("little") / "project")
+    generate(project.var / "hospital", patients=PATIENTS // 10, seed=2, start=FIRST_DUMP)
+    return project
 
 
 def _wait_for(url: str, patience: float = 180.0) -> None:
