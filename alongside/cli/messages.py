@@ -29,11 +29,13 @@ def preview(
     from alongside.bootstrap import build
     from alongside.preview import render_for
 
-    rendered, chosen = render_for(build(), name, patient, locale)
+    house = build()
+    rendered, chosen = render_for(house, name, patient, locale)
+    version = house.catalogues.content.template_hash(name)
     if html is not None:
         html.write_text(rendered.html, "utf-8")
     if as_json:
-        shown: dict[str, Any] = {"message": name, "locale": chosen, "subject": rendered.subject}
+        shown: dict[str, Any] = {"message": name, "locale": chosen, "version": version, "subject": rendered.subject}
         emit({**shown, "text": rendered.text, "html": rendered.html})
         return
     out = console()
@@ -41,6 +43,7 @@ def preview(
     out.print(rendered.subject, style="bold", markup=False)
     out.print()
     out.print(rendered.text, markup=False)
+    out.print(f"\nVersion {version}", soft_wrap=True)  # of all channels and languages: what `approved.hash` signs
     if html is not None:
         out.print(f"\nHTML written to {html}", markup=False)
 

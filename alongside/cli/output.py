@@ -45,13 +45,14 @@ def fail(message: str, code: int = 1) -> typer.Exit:
 
 def show_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], numeric: Sequence[str] = ()) -> None:
     """A table in the terminal; columns named in `numeric` stand right."""
+    from rich.markup import escape
     from rich.table import Table
 
     table = Table(title=title or None, title_justify="left", title_style="bold", header_style="bold")
     for column in columns:
         table.add_column(column, justify="right" if column in numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(_cell(value) for value in row))
+        table.add_row(*(escape(_cell(value)) for value in row))  # conditions and reasons may well hold brackets
     console().print(table)
 
 

@@ -141,10 +141,12 @@ def _plan_json(item: CampaignPlan) -> dict[str, Any]:
 
 
 def _show_plan(item: CampaignPlan, samples: bool) -> None:
+    from rich.markup import escape
+
     from alongside.outreach.approval import PRINTED
 
     out = console()
-    out.print(f"\n[bold]{item.campaign}[/bold]: {item.state}" + (f" ({item.reason})" if item.reason else ""))
+    out.print(f"\n[bold]{item.campaign}[/bold]: {item.state}" + (f" ({escape(item.reason)})" if item.reason else ""))
     if not item.funnel:
         return
     before = "" if item.previous is None else f", last run {item.previous:,}"
@@ -154,7 +156,7 @@ def _show_plan(item: CampaignPlan, samples: bool) -> None:
     short = item.plan_hash[:PRINTED]  # what `approve --exact-plan` takes
     out.print(f"configuration {item.config_hash[:12]}  plan {short}  cost {item.cost:.2f}")
     for text, count in item.findings.items():
-        out.print(f"[yellow]{count:,} x {text}[/yellow]")
+        out.print(f"[yellow]{count:,} x {escape(text)}[/yellow]")
     for sample in item.samples if samples else ():
         out.rule(f"{sample.message} ({sample.locale}): {sample.subject}", align="left")
         out.print(sample.text, markup=False)

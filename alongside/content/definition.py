@@ -56,9 +56,9 @@ class Source(Strict):
 class Approved(Strict):
     """A signature under exactly one version of the text."""
 
-    hash: str = Field(pattern="^[0-9a-f]{64}$")
+    hash: str = Field(pattern="^[0-9a-f]{64}$", description="the version that `alongside preview` prints")
     role: str
-    on: date
+    day: date  # not `on`: in YAML that word is a yes
 
 
 class MessageDefinition(Strict):

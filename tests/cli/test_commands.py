@@ -11,25 +11,19 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.conftest import alongside
 from tests.conftest import ROOT
 
 CAMPAIGN = "config/campaigns/flu_vaccine.yaml"
 BIN = str(Path(sys.executable).parent / "alongside")
 
 
-def alongside(*words: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+def process(*words: str, cwd: Path = ROOT, **environment: str) -> subprocess.CompletedProcess[str]:
+    """The installed command, in a process of its own."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("ALONGSIDE_", "SENDGRID_"))}
     return subprocess.run(
         [BIN, *words], cwd=cwd, env={**clean, **environment}, capture_output=True, text=True, timeout=240, check=False
     )
-
-
-@pytest.fixture
-def own(tmp_path: Path) -> Path:
-    """A hospital's own project, as `alongside init` makes it."""
-    done = alongside("init", str(tmp_path / "hospital"))
-    assert done.returncode == 0, done.stderr
-    return tmp_path / "hospital"
 
 
 @pytest.mark.parametrize(
@@ -44,18 +38,18 @@ def own(tmp_path: Path) -> Path:
     ],
 )
 def test_exit_codes_tell_usage_from_refusal(words: tuple[str, ...], code: int) -> None:
-    assert alongside(*words).returncode == code
+    assert process(*words).returncode == code
 
 
 def test_outside_a_project_the_remedy_is_named(tmp_path: Path) -> None:
-    done = alongside("check", cwd=tmp_path)
+    done = process("check", cwd=tmp_path)
     assert done.returncode == 1
     assert "alongside init" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_init_gives_a_configuration_that_is_in_order(own: Path) -> None:
-    done = alongside("check", "--json", cwd=own)
+    done = process("check", "--json", cwd=own)
     assert done.returncode == 0, done.stdout
     assert json.loads(done.stdout) == {"ok": True, "findings": []}
     again = alongside("init", str(own))
@@ -100,13 +94,30 @@ def test_preview_reads_like_a_letter_in_both_languages(own: Path) -> None:
     assert english.returncode == 0, english.stderr
     assert "Example" in english.stdout
     assert "张" in json.loads(chinese.stdout)["text"]
+    assert json.loads(chinese.stdout)["version"] in english.stdout  # one version over both languages
+
+
+def test_a_signed_message_is_refused_after_an_edit(own: Path) -> None:
+    version = json.loads(alongside("preview", "prevention/flu_vaccine", "--json", cwd=own).stdout)["version"]
+    message = own / "templates/prevention/flu_vaccine/message.yaml"
+    signature = f"approved: {{hash: {version}, role: geriatrician, day: 2026-03-01}}\n"
+    message.write_text(message.read_text("utf-8") + signature, "utf-8")
+    assert alongside("check", cwd=own).returncode == 0
+    body = own / "templates/prevention/flu_vaccine/email.en.txt.j2"
+    body.write_text(body.read_text("utf-8").replace("{% endblock %}", "Bring a friend. {% endblock %}", 1), "utf-8")
+    edited = alongside("check", cwd=own)
+    assert edited.returncode == 1
+    assert "was approved for another version" in edited.stderr
+
+
+def test_a_message_that_nobody_wrote_is_named(own: Path) -> None:
     unknown = alongside("preview", "prevention/flu", cwd=own)
     assert unknown.returncode == 1
     assert "did you mean" in unknown.stderr
 
 
 def test_a_test_message_reaches_the_stand_in(own: Path, tmp_path: Path) -> None:
-    done = alongside(
+    done = process(
         "send-test", "prevention/flu_vaccine", "--to", "me@example.com", "--locale", "en", "--json",
         cwd=own, ALONGSIDE_KEY_DIR=str(tmp_path / "keys"),
     )  # fmt: skip
@@ -150,7 +161,7 @@ def test_anybodys_csv_gets_the_documented_json(tmp_path: Path) -> None:
     rows += [f"{'a' if n % 2 else 'b'},{int(n % (5 if n % 2 else 3) == 0)},{n % 17}" for n in range(2000)]
     path.write_text("\n".join(rows) + "\n", "utf-8")
     words = ("experiment", "analyse", "--data", str(path), "--variant", "arm", "--control", "a")
-    done = alongside(*words, "--metric", "bought", "--metric", "spent", "--json")
+    done = process(*words, "--metric", "bought", "--metric", "spent", "--json")
     result = json.loads(done.stdout)
     assert done.returncode == 0
     assert set(result["arms"]) == {"a", "b"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from alongside.cli.output import show_table
 from alongside.cli.plans import _plan_json, _show_plan
 from alongside.model.enums import Gate
 from alongside.outreach.campaign_plan import CampaignPlan
@@ -35,6 +36,12 @@ def test_a_program_reads_the_reasons_too() -> None:
     found = _plan_json(PLAN)
     assert found["gates"] == PLAN.gates
     assert found["reasons"] == {name: meaning_of(name) for name in PLAN.gates}
+
+
+def test_brackets_in_a_cell_are_no_style(capsys: pytest.CaptureFixture[str]) -> None:
+    show_table("", ("condition",), [("list_contains(conditions, ['a'])",), ("[bold]",)])
+    assert "list_contains(conditions, ['a'])" in (shown := capsys.readouterr().out)
+    assert "[bold]" in shown
 
 
 @pytest.mark.parametrize("gate", [gate.name for gate in Gate if gate.name and gate <= Gate.CLAIMS_LINT])

@@ -14,9 +14,8 @@ from alongside.cli.skeletons import KINDS, skeleton
 from alongside.diagnosis import examine
 from alongside.model.errors import Refused
 from alongside.settings import Environment, Project
-from tests.cli.test_commands import alongside, own
+from tests.cli.conftest import alongside
 
-__all__ = ["own"]
 NAMES = {"segment": "my_people", "campaign": "my_campaign", "experiment": "my_test", "message": "decision/my_topic"}
 
 

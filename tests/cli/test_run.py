@@ -206,6 +206,21 @@ def test_why_answers_for_whoever_was_written_to(played: Played, command: Callabl
     assert told["answers"][0]["configuration"]["snapshot_id"] in text
 
 
+def test_why_takes_a_segment_apart(played: Played, command: Callable[..., Result]) -> None:
+    ledger = Ledger.open(f"sqlite:///{played.root / 'var' / 'ledger.db'}")
+    query = "SELECT person_id FROM message WHERE campaign = 'colorectal_screening'"
+    person = str(ledger.read_arrow(query)["person_id"][0])
+    ledger.engine.dispose()
+    told = json.loads(command("why", person, "--segment", "colorectal_screening_due", "--json").stdout)
+    assert told.keys() <= documented("operator.md")
+    assert told["parts"][0]["value"] is True
+    assert {part["depth"] for part in told["parts"]} >= {0, 1}
+    table = command("why", person, "--segment", "colorectal_screening_due").stdout
+    assert "not deceased" in table or "at_home" in table
+    refused = command("why", person, "--segment", "colorectal_screening", code=1)
+    assert "did you mean 'colorectal_screening_due'?" in str(refused.exception)
+
+
 def test_why_refuses_whom_nobody_knows(command: Callable[..., Result]) -> None:
     assert isinstance(command("why", "his:nobody", code=1).exception, Refused)
 

@@ -137,7 +137,7 @@ def test_marketing_mail_must_carry_address_and_way_out(project: Project, edit: E
 
 def test_editing_an_approved_text_voids_the_approval(project: Project, edit: Edit) -> None:
     approved = load(project).template_hash("follow_up/note")
-    edit("message.yaml", "expires:", f"approved: {{hash: {approved}, role: cardiologist, 'on': 2026-01-01}}\nexpires:")
+    edit("message.yaml", "expires:", f"approved: {{hash: {approved}, role: cardiologist, day: 2026-01-01}}\nexpires:")
     assert check(project, DAY) == [], "the signature itself is not part of what was signed"
     edit("email.en.txt.j2", "BODY", "BODY!")
     (finding,) = check(project, DAY)
