@@ -74,6 +74,23 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
 
+@pytest.mark.parametrize("page", ["clinician.md", "contributor.md"])
+def test_rooms_that_a_guide_names_are_there(page: str) -> None:
+    spans = re.findall(r"`([^`\n]+)`", (ROOT / "docs" / page).read_text("utf-8"))
+    paths = [span for span in spans if re.fullmatch(r"[\w*./-]+/[\w*./-]*", span) and not span.startswith("follow_up/")]
+    assert len(paths) > 5
+    assert [path for path in paths if not any(ROOT.glob(path.rstrip("/")))] == []
+
+
+def test_every_reader_and_every_extension_point_has_its_page() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for reader in ("marketer", "operator", "clinician", "data-engineer", "contributor"):
+        assert f"(docs/{reader}.md)" in readme, reader
+    guide = (ROOT / "docs" / "contributor.md").read_text("utf-8")
+    for page in (ROOT / "docs").glob("adding-*.md"):
+        assert f"({page.name})" in guide, page.name
+
+
 def test_nothing_speaks_of_a_machine_or_a_tool_of_the_trade() -> None:
     for page in PAGES:
         text = page.read_text("utf-8")
