@@ -55,7 +55,7 @@ system: setup  ## PostgreSQL and Chromium for the tests, installed when missing 
 	@bash tools/system.sh
 
 pytest: setup  ## Every test
-	@source tools/postgres.env 2>/dev/null || true; $(BIN)/pytest -n 2 --dist loadfile
+	@source tools/postgres.env 2>/dev/null || true; $(BIN)/pytest -n 3 --dist loadfile
 
 bench: setup  ## Benchmarks against their baselines; SIZE=10k, 100k or 1m
 	@$(UV) --quiet pip install --python $(BIN)/python --group peers

@@ -101,7 +101,7 @@ async def _send(url: str, api_key: str, base: str, ledger: Ledger) -> None:
         addressees=people,
     )
     try:
-        assert await channel.post(channel.build(letter)) == 202
+        assert await channel.post(channel.build(letter)) == (202, 0.0)
         assert len(await channel.lookup("b", "b1")) == PEOPLE
     finally:
         await channel.close()
