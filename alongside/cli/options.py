@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 from zoneinfo import ZoneInfo
 
 import typer
@@ -13,18 +14,13 @@ import typer
 _YEARS = range(1900, 2200)
 #: What the ledger's columns for names of people hold.
 _LONGEST_NAME = 120
+Dated = TypeVar("Dated", date, datetime)
 _SCOPES = "all, channel:NAME, campaign:NAME or run:ID"
 
 
 def moment(text: str) -> datetime:
     """A moment in ISO 8601; without a zone it stays naive, and is the hospital's."""
-    try:
-        found = datetime.fromisoformat(text)
-    except ValueError:
-        found = None
-    if found is None or found.year not in _YEARS:
-        raise typer.BadParameter(f"'{text}' is no moment. Write it as 2026-03-01T08:00.")
-    return found
+    return _dated(text, datetime.fromisoformat, "moment", "2026-03-01T08:00")
 
 
 def in_zone(moment: datetime | None, zone: ZoneInfo) -> datetime | None:
@@ -34,12 +30,16 @@ def in_zone(moment: datetime | None, zone: ZoneInfo) -> datetime | None:
 
 def day(text: str) -> date:
     """A day in ISO 8601."""
+    return _dated(text, date.fromisoformat, "day", "2026-02-28")
+
+
+def _dated(text: str, read: Callable[[str], Dated], kind: str, example: str) -> Dated:
     try:
-        found = date.fromisoformat(text)
+        found = read(text)
     except ValueError:
         found = None
     if found is None or found.year not in _YEARS:
-        raise typer.BadParameter(f"'{text}' is no day. Write it as 2026-02-28.")
+        raise typer.BadParameter(f"'{text}' is no {kind}. Write it as {example}.")
     return found
 
 

@@ -17,7 +17,9 @@ import yaml
 from alongside.content import ContentCatalogue
 from alongside.content import load as load_content
 from alongside.delivery import DispatchReport, ReconcileReport, dispatch, reconcile
+from alongside.delivery.recheck import Checked, recheck
 from alongside.ledger import Ledger, schema
+from alongside.ledger.claims import Claim
 from alongside.ledger.consent import ConsentEvent
 from alongside.ledger.messages import Planned, count_states, plan_batches
 from alongside.ledger.vault import Identity, Vault
@@ -206,6 +208,18 @@ class Clinic:
         options.setdefault("mode", DeliveryMode.SANDBOX)
         options.setdefault("workers", 0)
         return dispatch(self.ledger, self.project, self.settings, self.environment, **{"clock": self.clock, **options})
+
+    def recheck(self, held: Claim) -> Checked:
+        """The last look at a batch that a worker holds."""
+        with self.ledger.reading() as connection:
+            return recheck(
+                connection,
+                held,
+                vault=self.vault,
+                settings=self.settings,
+                mode=DeliveryMode.SANDBOX,
+                patient_now=self.as_of,
+            )
 
     def reconcile(self, **options: Any) -> ReconcileReport:
         return reconcile(self.ledger, self.settings, self.environment, clock=self.clock, **options)

@@ -46,7 +46,7 @@ async def test_the_last_of_an_allowance_is_accepted_and_tells_how_long_to_rest(
 
 @pytest.mark.parametrize("headers", [{}, {"X-RateLimit-Remaining": "0"}, {"X-RateLimit-Reset": "99999999999"}])
 def test_without_both_headers_nobody_rests(headers: Mapping[str, str]) -> None:
-    assert rest_of(headers) == 0.0
+    assert rest_of(headers, 0.0) == 0.0
 
 
 def test_a_rest_is_no_failure() -> None:

@@ -8,9 +8,8 @@ from datetime import UTC, datetime
 import pytest
 from fastapi.testclient import TestClient
 
-from alongside.delivery.recheck import recheck
 from alongside.ledger.claims import Scope, claim
-from alongside.model.enums import Channel, DeliveryMode
+from alongside.model.enums import Channel
 from alongside.model.tokens import sign_token
 from alongside.sandbox.sendgrid.launch import Running
 from alongside.web import create_app
@@ -90,14 +89,6 @@ def test_whoever_leaves_after_the_claim_is_withheld_too(clinic: Clinic, decide: 
     )
     assert held is not None
     decide(1, LEAVE)
-    with clinic.ledger.begin() as connection:
-        checked = recheck(
-            connection,
-            held,
-            vault=clinic.vault,
-            settings=clinic.settings,
-            mode=DeliveryMode.SANDBOX,
-            patient_now=clinic.as_of,
-        )
+    checked = clinic.recheck(held)
     assert checked.withheld == {key_of(later[1]): "no_consent"}
     assert [one.key for one in checked.ready] == [key_of(later[0])]
