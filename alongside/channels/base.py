@@ -33,9 +33,9 @@ class Addressee:
     unsubscribe_url: str = field(default="", repr=False)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Letter:
-    """One text for one or many recipients, from one sender.
+    """One text for one or many recipients, from one sender. Not frozen for the same reason.
 
     Attributes
     ----------
@@ -54,9 +54,9 @@ class Letter:
     addressees: tuple[Addressee, ...] = field(repr=False)
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Answer:
-    """What is known of a letter's messages after sending. Each key stands in exactly one place.
+    """What is known of a letter's messages after sending. Each key stands in exactly one place. Not frozen either.
 
     Attributes
     ----------
@@ -177,10 +177,13 @@ class Channel(ABC):
             faults = self.check(letter)
         except LetterRefused as error:
             return Answer(retry=_keys(letter), trouble=error, burn=True)
-        answer = Answer(rejected=faults)
         if faults:
             letter = replace(letter, addressees=tuple(one for one in letter.addressees if one.key not in faults))
-        for part in self.split(letter):
+        parts = self.split(letter)
+        if len(parts) == 1 and not faults:
+            return await self._request(letter, deadline, gate)
+        answer = Answer(rejected=faults)
+        for part in parts:
             if answer.trouble is not None:  # what failed once would fail again; the caller decides when to come back
                 answer += Answer(retry=_keys(part))
             else:

@@ -96,13 +96,14 @@ def _nobody_is_refused(letter: Letter) -> bool:
     addresses = [one.address for one in everybody]
     if max(map(len, addresses)) > 254 or not _ADDRESSES.fullmatch("\n".join(addresses)):
         return False
-    if _BREAK.search("".join([f"{one.unsubscribe_url}{one.key}" for one in everybody]) + letter.batch_id):
+    keys = [one.key for one in everybody]
+    if _BREAK.search("".join([letter.batch_id, *keys, *[one.unsubscribe_url for one in everybody]])):
         return False
-    if max(len(one.key) for one in everybody) + len(letter.batch_id) + 20 > MAX_CUSTOM_ARGS_BYTES:
+    if max(map(len, keys)) + len(letter.batch_id) + 20 > MAX_CUSTOM_ARGS_BYTES:
         return False
-    values = chain.from_iterable([[*one.substitutions, *one.substitutions.values()] for one in everybody])
-    many = max(len(one.substitutions) for one in everybody)
-    return 2 * many * max(map(len, values), default=0) * 4 <= MAX_SUBSTITUTION_BYTES  # four bytes are the most
+    rows = [one.substitutions for one in everybody]
+    longest = max(map(len, chain.from_iterable([*rows, *[row.values() for row in rows]])), default=0)
+    return 2 * max(map(len, rows)) * longest * 4 <= MAX_SUBSTITUTION_BYTES  # four bytes are the most
 
 
 def build_payload(letter: Letter) -> dict[str, Any]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, MutableMapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from alongside.content.batches import BatchGroup, Rendered, SharedText, Skeleton, build_skeleton
 from alongside.content.definition import BUILT_IN, MessageDefinition
 from alongside.content.environment import MessageEnvironment, RenderFailed, explain
-from alongside.content.plan import SHARED, Flat, NotBatchable, Path, Plan, one_line
+from alongside.content.plan import SHARED, Flat, NotBatchable, Path, Plan, Values, one_line
 from alongside.model.enums import Channel, Locale, Purpose
 
 _SHARED = tuple(sorted(SHARED))
@@ -112,29 +113,60 @@ class CompiledMessage:
         and the others go on.
         """
         alone: dict[int, BatchGroup] = {}
-        evaluated: dict[_Text, list[tuple[int, tuple[str, ...]]]] = {}
-        for index, row in enumerate(values):
-            try:
-                if self._plan is None:
+        if self._plan is None:
+            for index, row in enumerate(values):
+                with self._kept(index, failures):
                     alone[index] = BatchGroup(self._render_plainly(row), [(index, {})])
-                else:
-                    text = self._texts.of(self._plan, row)
-                    evaluated.setdefault(text, []).append((index, text.flat.personal_values.evaluate(row)))
-            except Exception as error:
-                failed = error if isinstance(error, RenderFailed) else explain(error, self.where)
-                if failures is None:
-                    raise failed from None
-                failures[index] = failed
-        together = [self._group(text, found, alone) for text, found in evaluated.items()]
+            return list(alone.values())
+        try:
+            texts = self._texts.of_all(self._plan, values)
+            evaluated: list[_Evaluated] = [
+                (text, indexes, text.flat.personal_values.evaluate_all([values[index] for index in indexes]))
+                for text, indexes in texts.items()
+            ]
+        except Exception:  # somebody's values are at fault: one by one, to find out whose
+            evaluated = self._one_by_one(self._plan, values, failures)
+        together = [self._group(text, indexes, printed, alone) for text, indexes, printed in evaluated]
         return [*(group for group in together if group.rows), *(alone[index] for index in sorted(alone))]
 
+    def _one_by_one(
+        self, plan: Plan, values: Sequence[Mapping[str, Any]], failures: MutableMapping[int, RenderFailed] | None
+    ) -> list[_Evaluated]:
+        found: dict[_Text, dict[int, tuple[str, ...]]] = {}
+        for index, row in enumerate(values):
+            with self._kept(index, failures):
+                text = self._texts.of(plan, row)
+                printed = text.flat.personal_values.evaluate(row)
+                found.setdefault(text, {})[index] = printed
+        return [(text, list(rows), list(rows.values())) for text, rows in found.items()]
+
+    @contextmanager
+    def _kept(self, index: int, failures: MutableMapping[int, RenderFailed] | None) -> Iterator[None]:
+        """Whatever goes wrong with a message becomes `RenderFailed`: raised, or put among the failures."""
+        try:
+            yield
+        except Exception as error:
+            failed = error if isinstance(error, RenderFailed) else explain(error, self.where)
+            if failures is None:
+                raise failed from None
+            failures[index] = failed
+
     def _group(
-        self, text: _Text, evaluated: Sequence[tuple[int, tuple[str, ...]]], alone: MutableMapping[int, BatchGroup]
+        self,
+        text: _Text,
+        indexes: Sequence[int],
+        evaluated: Sequence[tuple[str, ...]],
+        alone: MutableMapping[int, BatchGroup],
     ) -> BatchGroup:
         """The messages that can share this text; those that need one of their own go to `alone`."""
-        printed = text.flat.personal_values.finish([raw for _, raw in evaluated])
+        printed = text.flat.personal_values.finish(evaluated)
+        filled = text.skeleton.rows(printed)
+        if self.batchable and None not in filled:
+            return BatchGroup(
+                text.skeleton.rendered, list(zip(indexes, cast(list[dict[str, str]], filled), strict=True))
+            )
         rows: list[tuple[int, dict[str, str]]] = []
-        for (index, _), own, row in zip(evaluated, printed, text.skeleton.rows(printed), strict=True):
+        for index, own, row in zip(indexes, printed, filled, strict=True):
             if row is None or not self.batchable:
                 origin = None if row is None else BatchGroup(text.skeleton.rendered, [(index, row)])
                 alone[index] = BatchGroup(text.whole.fill(own), [(index, {})], origin)
@@ -159,6 +191,10 @@ class _Text:
         return SharedText.of(self.flat, self.shared)
 
 
+#: A text, which messages of a sequence have it, and what was evaluated for each of them.
+_Evaluated = tuple[_Text, Sequence[int], list[tuple[str, ...]]]
+
+
 class _Texts:
     """The texts of a message that were worked out; a campaign's recipients share a handful of them."""
 
@@ -169,7 +205,7 @@ class _Texts:
     def of(self, plan: Plan, values: Mapping[str, Any]) -> _Text:
         """The text for these values; that of the message before mostly serves again."""
         path, flat = plan.flat(values)
-        key = (path, *[values.get(name) for name in _SHARED])
+        key = (path, *map(values.get, _SHARED))
         last = self._last
         if last is not None and last[0] == key:
             return last[1]
@@ -180,4 +216,15 @@ class _Texts:
                 self._known.clear()
             found = self._known[(path, shared)] = _Text(flat, shared)
         self._last = (key, found)  # one assignment, so that a thread never pairs its key with another's text
+        return found
+
+    def of_all(self, plan: Plan, rows: Sequence[Values]) -> dict[_Text, Sequence[int]]:
+        """Which of many messages have which text; mostly all of them the same, which is asked of them together."""
+        if not plan.has_choices and rows:
+            told = [rows[0].get(name) for name in _SHARED]
+            if all(row.get(name) is one for name, one in zip(_SHARED, told, strict=True) for row in rows):
+                return {self.of(plan, rows[0]): range(len(rows))}
+        found: dict[_Text, Sequence[int]] = {}
+        for index, row in enumerate(rows):
+            cast(list[int], found.setdefault(self.of(plan, row), [])).append(index)
         return found

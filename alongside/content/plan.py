@@ -93,6 +93,7 @@ class Plan:
         #: Recipients of a body with a loop differ in structure, not only in words: each gets a text of its own.
         self.has_loops = any(_loops(pieces))
         choices = _choices(pieces)
+        self.has_choices = bool(choices)
         self._outcome = _yields(environment, choices) if choices else (lambda values: ())
         self._flat: dict[Path, Flat] = {}
 
@@ -197,48 +198,48 @@ class Printer:
     ----------
     evaluate : values of a message -> text of each expression, not escaped yet
     slots : of each slot, which expression it shows, and what follows evaluation there
+    names : the expressions, when all of them are bare names
     """
 
     evaluate: Callable[[Values], tuple[str, ...]]
     slots: tuple[tuple[int, Callable[[str], str] | None], ...]
+    names: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, environment: MessageEnvironment, slots: Sequence[Slot]) -> Printer:
         if not slots:
             return cls(lambda values: (), ())
         distinct = {slot.evaluation: slot for slot in slots}
-        evaluate = _plainly(
-            [slot.node for slot in distinct.values()], _yields(environment, list(map(_printed, distinct.values())))
-        )
+        evaluate = _yields(environment, list(map(_printed, distinct.values())))
+        names = tuple(slot.node.name for slot in distinct.values() if isinstance(slot.node, nodes.Name))
         order = {evaluation: index for index, evaluation in enumerate(distinct)}
-        return cls(evaluate, tuple((order[slot.evaluation], slot.finish) for slot in slots))
+        places = tuple((order[slot.evaluation], slot.finish) for slot in slots)
+        return cls(evaluate, places, names if len(names) == len(distinct) else ())
 
     def __call__(self, values: Values) -> tuple[str, ...]:
         return self.finish([self.evaluate(values)])[0]
+
+    def evaluate_all(self, rows: Sequence[Values]) -> list[tuple[str, ...]]:
+        """`evaluate` of many messages; where every placeholder is a bare name of a text, that text is what is printed.
+
+        Raises what `evaluate` raises, without saying for whom.
+        """
+        if self.names and rows:
+            columns: list[list[Any]] = [[row.get(name) for row in rows] for name in self.names]
+            if all(set(map(type, column)) == {str} for column in columns):
+                return list(zip(*columns, strict=True))
+        return list(map(self.evaluate, rows))
 
     def finish(self, evaluated: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
         """What `evaluate` gave for many messages, put into its places; mostly none of it has anything to escape."""
         if is_harmless(chain.from_iterable(evaluated)):
             places = [index for index, _ in self.slots]
+            if places == list(range(len(evaluated[0]) if evaluated else 0)):  # every expression stands in one place
+                return list(evaluated)
             return [tuple([raw[index] for index in places]) for raw in evaluated]
         return [
             tuple([finish(raw[index]) if finish else raw[index] for index, finish in self.slots]) for raw in evaluated
         ]
-
-
-def _plainly(
-    expressions: Sequence[nodes.Node], evaluate: Callable[[Values], tuple[str, ...]]
-) -> Callable[[Values], tuple[str, ...]]:
-    """The same, without Jinja2 where every placeholder is a bare name and every value a text: it prints as it is."""
-    names = [node.name for node in expressions if isinstance(node, nodes.Name)]
-    if len(names) < len(expressions):
-        return evaluate
-
-    def look_up(values: Values) -> tuple[str, ...]:
-        found: tuple[Any, ...] = tuple(map(values.get, names))
-        return found if set(map(type, found)) == {str} else evaluate(values)
-
-    return look_up
 
 
 def _printed(slot: Slot) -> nodes.Node:

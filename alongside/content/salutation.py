@@ -82,9 +82,9 @@ def _latin_surname(parts: list[str]) -> str | None:
     given, family = parts
     if not (given.isascii() and family.isascii()) and any(_ALL_HAN.search(part) for part in parts):
         return None
-    capitals = [part for part in parts if part.isupper() and len(part) > 1]
-    if len(capitals) == 1:
-        return capitals[0].capitalize()
+    shouted = len(given) > 1 and given.isupper(), len(family) > 1 and family.isupper()
+    if shouted[0] != shouted[1]:
+        return (given if shouted[0] else family).capitalize()
     first, last = _is_surname(given), _is_surname(family)
     if first and last:
         return None  # Wei Zhang or Zhang Wei: both are surnames

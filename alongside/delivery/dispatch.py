@@ -281,7 +281,8 @@ class _Crew:
 
         def hear() -> None:
             for line in process.stdout or ():
-                if line.endswith(b"\n"):  # a killed worker may leave half a word
+                # Half a word of a killed worker, or what a library printed there.
+                with contextlib.suppress(ValueError, TypeError, LookupError):
                     self._heard.put((place, Word.from_json(line)))
             process.wait()
             self._heard.put((place, None))

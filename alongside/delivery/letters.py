@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -78,30 +78,31 @@ class Press:
             )
 
     def _values(self, compiled: CompiledMessage, checked: Checked) -> list[dict[str, Any]]:
+        """What each body is rendered with: its own values, the hospital's words, and the built-in values it reads.
+
+        Links and openings that no body reads are not made; the unsubscribe link always is: it also stands in a header.
+        """
         words = HospitalWords.of(self.settings.hospital, compiled.locale)
         zone = ZoneInfo(self.settings.hospital.time_zone)
-        common = {"hospital": words, "today": checked.planned_at.astimezone(zone).date().isoformat()}
-        own = self._own_values(compiled.reads, compiled.locale)
-        return [{**(one.variables.get("v") or {}), **common, **own(one)} for one in checked.ready]
-
-    def _own_values(self, reads: Collection[str], locale: Locale) -> Callable[[Ready], dict[str, Any]]:
-        """The built-in values of one message; links and openings that no body reads are not made.
-
-        The unsubscribe link always is: it also stands in a header.
-        """
-        opens, prefers = "salutation" in reads, "preferences_url" in reads
-
-        def values(one: Ready) -> dict[str, Any]:
-            contact = one.contact
-            found = {"name": contact.name, "unsubscribe_url": f"{self.public_url}/u/{self._sign_unsubscribe(one.key)}"}
+        today = checked.planned_at.astimezone(zone).date().isoformat()
+        opens, prefers = "salutation" in compiled.reads, "preferences_url" in compiled.reads
+        leave, sign, locale = f"{self.public_url}/u/", self._sign_unsubscribe, compiled.locale
+        found = []
+        for one in checked.ready:
+            contact, variables = one.contact, one.variables
+            values: dict[str, Any] = {
+                **(variables.get("v") or {}),
+                "hospital": words,
+                "today": today,
+                "name": contact.name,
+                "unsubscribe_url": leave + sign(one.key),
+            }
             if opens:
-                gender = contact.gender or one.variables.get("gender")
-                found["salutation"] = salutation(contact.name, gender, locale)
+                values["salutation"] = salutation(contact.name, contact.gender or variables.get("gender"), locale)
             if prefers:
-                found["preferences_url"] = f"{self.public_url}/p/{self._sign_preferences(one.key)}"
-            return found
-
-        return values
+                values["preferences_url"] = f"{self.public_url}/p/{self._sign_preferences(one.key)}"
+            found.append(values)
+        return found
 
     @cached_property
     def _sign_unsubscribe(self) -> TokenSigner:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, time
 from typing import Any
 
+import orjson
 from sqlalchemy.engine import Connection
 
 from alongside.delivery.modes import destinations
@@ -72,19 +73,24 @@ def recheck(
     hours = _Hours(settings, held.purpose, patient_now)
     route = destinations(mode, settings.delivery.staging_allow)
     checked = Checked([], recipients.planned_for(connection, held.batch_id) or patient_now)
+    ready = checked.ready
     for one, contact, blind in zip(waiting, facts.contacts, facts.blinds, strict=True):
-        if gate := facts.closed_gate(one, blind):
-            checked.withheld[one.key] = gate
-        elif later := hours.later(one.variables):
-            checked.postponed[one.key] = later
+        key, planned_for = one.key, one.address_blind
+        variables = orjson.loads(one.written)
+        # Nearly everybody agreed, said nothing else, and lives at the planned address: no gate needs to be asked.
+        plain = one.said == 1 and not one.merged and not one.suppressed and blind and blind == planned_for
+        if not plain and (gate := facts.closed_gate(one, blind)):
+            checked.withheld[key] = gate
+        elif later := hours.later(variables):
+            checked.postponed[key] = later
         else:
-            address, refused = route(contact.email or "", one.key)
+            address, refused = route(contact.email or "", key)
             if refused:
-                checked.withheld[one.key] = refused
+                checked.withheld[key] = refused
                 continue
-            if blind != one.address_blind:
-                checked.readdressed[one.key] = blind
-            checked.ready.append(Ready(one.key, address, contact, one.variables, one.template_hash))
+            if blind != planned_for:
+                checked.readdressed[key] = blind
+            ready.append(Ready(key, address, contact, variables, one.template_hash))
     return checked
 
 

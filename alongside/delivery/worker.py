@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import gc
 import os
 import resource
@@ -22,6 +21,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TypeVar
 
 from alongside.channels.base import Answer, Channel, Letter
 from alongside.channels.sendgrid import SendGrid
@@ -38,13 +38,16 @@ from alongside.ledger.calls import Settlement
 from alongside.ledger.claims import Claim
 from alongside.ledger.failpoints import failpoint
 from alongside.ledger.vault import Vault
-from alongside.model.errors import AlongsideError, Refused, StoreUnavailable
+from alongside.model.errors import AlongsideError, Refused, StoreLocked, StoreUnavailable
 from alongside.settings import Environment, HospitalSettings, Project, read_model
 
 #: Batches of one worker that are under way together: one is prepared while another waits for the vendor.
-LANES = 2
+LANES = 3
 _SETTLE_TRIES = 6
+_HASTE = 0.02  # seconds for which the loop itself waits for SQLite's write lock
 _LONGEST_NAP = 0.25  # seconds
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ class Worker:
         self._calls = asyncio.Semaphore(email.connections)
         self._lease = self.bench.settings.delivery.lease_seconds
         self._let_go = asyncio.Event()
+        self._hasty = self.bench.ledger.impatient(_HASTE)
 
     async def run(self) -> None:
         """Work until nothing can be claimed, the channel is given up, or the supervisor has gone.
@@ -113,17 +117,33 @@ class Worker:
 
     # --------------------------------------------------------------------------------------------------------- claim
     async def _claim(self) -> Claim | None:
-        now = datetime.now(UTC)
-        return await asyncio.to_thread(
-            claims.claim,
-            self.bench.ledger,
-            self.job.scope,
-            attempt_id=uuid.uuid4().hex,
-            worker=self.job.worker,
-            now=now,
-            due=patient_now(self.job.clock, now),
-            lease_seconds=self._lease,
-        )
+        def take(ledger: Ledger) -> Claim | None:
+            now = datetime.now(UTC)
+            return claims.claim(
+                ledger,
+                self.job.scope,
+                attempt_id=uuid.uuid4().hex,
+                worker=self.job.worker,
+                now=now,
+                due=patient_now(self.job.clock, now),
+                lease_seconds=self._lease,
+            )
+
+        return await self._write(take)
+
+    async def _write(self, change: Callable[[Ledger], Result]) -> Result:
+        """One transaction; on SQLite without a thread while the lock is to be had.
+
+        A thread that holds the lock would ask for the interpreter at every statement, while the loop renders the next
+        batch, and nobody else could write meanwhile. Waiting for a lock that is held for long belongs into a thread:
+        answers go on being read.
+        """
+        if self.bench.ledger.is_sqlite:
+            with contextlib.suppress(StoreLocked):
+                changed = change(self._hasty)
+                await asyncio.sleep(0)
+                return changed
+        return await asyncio.to_thread(change, self.bench.ledger)
 
     async def _wait_for_more(self) -> bool:
         """Wait for a back-off or an abandoned claim that ends soon; False when there is none."""
@@ -164,7 +184,7 @@ class Worker:
         size = sum(len(letter.addressees) for letter in letters)
         seconds = self._lease + size / self._pace.rate
         with clock("call"):
-            may_call = await asyncio.to_thread(self._begin_call, held, checked, seconds)
+            may_call = await self._write(lambda ledger: self._begin_call(ledger, held, checked, seconds))
         if not may_call:
             await self._give_back(
                 held, "the lease ran out, a pause began or a patient left before the call", burn=False
@@ -174,7 +194,7 @@ class Worker:
             answer = await self._send(letters, time.monotonic() + seconds)
         failpoint("send.after")
         with clock("settle"):
-            await asyncio.to_thread(self._settle, held, answer)
+            await self._settle(held, answer)
         self.say(Word("progress", _progress(checked, answer, clock)))
 
     def _prepare(self, held: Claim, clock: _Stopwatch) -> tuple[Checked, list[Letter]]:
@@ -190,9 +210,9 @@ class Worker:
         with clock("render"):
             return checked, self.bench.press.compose(held, checked)
 
-    def _begin_call(self, held: Claim, checked: Checked, seconds: float) -> bool:
+    def _begin_call(self, ledger: Ledger, held: Claim, checked: Checked, seconds: float) -> bool:
         return calls.begin_call(
-            self.bench.ledger,
+            ledger,
             held,
             now=datetime.now(UTC),
             lease_seconds=seconds + self.bench.settings.channels.email.timeout_seconds,
@@ -203,21 +223,15 @@ class Worker:
         )
 
     async def _close_uncalled(self, held: Claim, checked: Checked) -> None:
-        now = datetime.now(UTC)
-        close = functools.partial(
-            calls.settle_uncalled,
-            self.bench.ledger,
-            held,
-            now=now,
-            withheld=checked.withheld,
-            postponed=checked.postponed,
+        now, withheld, postponed = datetime.now(UTC), checked.withheld, checked.postponed
+        await self._write(
+            lambda ledger: calls.settle_uncalled(ledger, held, now=now, withheld=withheld, postponed=postponed)
         )
-        await asyncio.to_thread(close)
         self.say(Word("progress", _progress(checked, Answer(), _Stopwatch())))
 
     async def _give_back(self, held: Claim, detail: str, *, burn: bool = True) -> None:
-        give = functools.partial(calls.release, self.bench.ledger, held, now=datetime.now(UTC), burn=burn)
-        await asyncio.to_thread(functools.partial(give, detail=detail))
+        now = datetime.now(UTC)
+        await self._write(lambda ledger: calls.release(ledger, held, now=now, burn=burn, detail=detail))
         self.say(Word("progress", Progress(retried=held.size), reason=detail if burn else ""))
 
     # ---------------------------------------------------------------------------------------------------------- send
@@ -243,7 +257,7 @@ class Worker:
         self.breaker.learn(answer)
         return answer
 
-    def _settle(self, held: Claim, answer: Answer) -> None:
+    async def _settle(self, held: Claim, answer: Answer) -> None:
         """Record the answer; a ledger that is busy for a moment must not turn what is known into `unknown`."""
         wait = answer.retry_after if answer.retry_after is not None else min(0.5 * 2**held.attempts, 30.0)
         patient = self._patient_now()
@@ -259,12 +273,14 @@ class Worker:
         )
         for number in range(_SETTLE_TRIES):
             try:
-                calls.settle(self.bench.ledger, held, settlement, now=datetime.now(UTC), patient_now=patient)
+                await self._write(
+                    lambda ledger: calls.settle(ledger, held, settlement, now=datetime.now(UTC), patient_now=patient)
+                )
                 return
             except StoreUnavailable:
                 if number == _SETTLE_TRIES - 1:
                     raise
-                time.sleep(0.1 * 2**number)
+                await asyncio.sleep(0.1 * 2**number)
 
     def _patient_now(self) -> datetime:
         return patient_now(self.job.clock, datetime.now(UTC))

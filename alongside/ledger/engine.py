@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import sqlite3
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +23,9 @@ from sqlalchemy.pool import QueuePool
 from alongside.ledger import migrations, schema, sessions
 from alongside.model.errors import StoreUnavailable
 
+#: Seconds between two questions for SQLite's write lock; the longest transaction of a dispatch takes some 10 ms.
+_PAUSE = 0.001
+
 if TYPE_CHECKING:  # delivery workers open a ledger and must stay small
     import pyarrow as pa
 
@@ -39,10 +43,13 @@ class LedgerInfo:
 class Ledger:
     """One ledger. Cheap to open per process; never share one over a fork."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, patience: float | None = None) -> None:
         self.engine = engine
+        self._patience = sessions.patience(engine.url) if patience is None else patience
         self._readers = engine.execution_options(reads=True)
+        self._writers = engine.execution_options(patience=self._patience)
         self._info: LedgerInfo | None = None
+        self._turn = threading.Lock()
 
     @classmethod
     def open(cls, url: str) -> Ledger:
@@ -87,11 +94,36 @@ class Ledger:
             self._info = LedgerInfo(row.ledger_id, bytes(row.secret), row.epoch, row.vault_check)
         return self._info
 
+    def impatient(self, patience: float) -> Ledger:
+        """The same ledger, whose `begin` waits so many seconds at most for SQLite's write lock."""
+        hasty = Ledger(self.engine, patience)
+        hasty._turn = self._turn
+        return hasty
+
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """One transaction; on SQLite it takes the write lock at once (waiting up to 30 s, or as the URL says)."""
-        with self._transaction(self.engine) as connection:
+        """One transaction; on SQLite it takes the write lock at once (waiting up to 30 s, or as the URL says).
+
+        Raises
+        ------
+        StoreLocked : somebody else holds the lock for longer; nothing was begun
+        StoreUnavailable : the store did not answer
+        """
+        with self._own_turn(), self._transaction(self._writers) as connection:
             yield connection
+
+    @contextmanager
+    def _own_turn(self) -> Iterator[None]:
+        """Threads that write to SQLite queue here: waiting for its lock, they would sleep up to 100 ms too long."""
+        if not self.is_sqlite:
+            yield
+            return
+        if not self._turn.acquire(timeout=self._patience):
+            raise sessions.unavailable("database is locked", self.where)
+        try:
+            yield
+        finally:
+            self._turn.release()
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -182,11 +214,12 @@ def _sqlite_engine(url: URL) -> Engine:
                 where=url.database,
                 remedy="Give ALONGSIDE_LEDGER_URL a place that may be written to.",
             ) from error
+    patience = sessions.patience(url)
     # Kept connections: closing the last one of a WAL database checkpoints it, which every transaction would pay for.
     engine = sa.create_engine(
         url,
         poolclass=QueuePool,
-        connect_args={"timeout": sessions.patience(url)},
+        connect_args={"timeout": patience},
         json_deserializer=orjson.loads,
         hide_parameters=True,
     )
@@ -202,10 +235,34 @@ def _sqlite_engine(url: URL) -> Engine:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        reads = connection.get_execution_options().get("reads")
-        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+        options = connection.get_execution_options()
+        if options.get("reads"):
+            connection.exec_driver_sql("BEGIN")
+        else:
+            _begin_writing(connection, options.get("patience", patience), patience)
 
     return engine
+
+
+def _begin_writing(connection: Connection, patience: float, usual: float) -> None:
+    """Take SQLite's write lock, asking every millisecond for `patience` seconds; `usual` is that of readers.
+
+    SQLite's own waiting doubles its pauses up to 100 ms: of two workers, the one that waits is overtaken again and
+    again by the other's next transaction.
+    """
+    deadline = time.monotonic() + patience
+    connection.exec_driver_sql("PRAGMA busy_timeout=0")
+    try:
+        while True:
+            try:
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+                return
+            except OperationalError as error:
+                if "locked" not in str(error.orig) or time.monotonic() >= deadline:
+                    raise
+            time.sleep(_PAUSE)
+    finally:
+        connection.exec_driver_sql(f"PRAGMA busy_timeout={round(usual * 1000)}")
 
 
 def _use_wal(connection: Any) -> None:

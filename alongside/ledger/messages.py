@@ -46,7 +46,7 @@ _NUMBERED = f"""
 CREATE TEMPORARY TABLE plan_numbered AS
 SELECT chunked.*, 'b' || min(message_key) OVER (PARTITION BY {_GROUP}, chunk) AS batch_id
 FROM (
-    SELECT fresh.*, (row_number() OVER (PARTITION BY {_GROUP} ORDER BY message_key) - 1) / :size AS chunk
+    SELECT fresh.*, (row_number() OVER (PARTITION BY {_GROUP} ORDER BY person_id, message_key) - 1) / :size AS chunk
     FROM (
         SELECT staged.*, row_number() OVER (PARTITION BY message_key ORDER BY person_id) AS copy
         FROM plan_staged staged

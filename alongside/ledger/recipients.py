@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from operator import itemgetter
-from typing import Any
+from typing import NamedTuple
 
 import orjson
 import sqlalchemy as sa
@@ -16,17 +16,17 @@ from alongside.ledger import consent, schema, suppressions
 from alongside.model.enums import Decision
 
 
-@dataclass(slots=True)
-class Recipient:
-    """One message that waits, and its living recipient. Made once per message: a frozen class costs thrice.
+class Recipient(NamedTuple):
+    """One message that waits, and its living recipient. Made once per message: a class of its own costs thrice.
 
     Attributes
     ----------
     person_id : the survivor, where people were merged
-    granted : the person agreed to the purpose, said nothing but yes, and is known by one record. Whoever said anything
-        else, or is known by several, is `doubtful`: only the whole rule tells
+    written : the message's variables, as JSON
     sealed : the vault's record; None when the vault knows nobody of this id
     address_blind : the address that the message was planned for
+    said : 1 for a person who agreed to the purpose and said nothing but yes, 2 for one who said anything else
+    merged : whether the person is known by several records
     suppressed : this address may not get a message of this purpose
     """
 
@@ -34,11 +34,19 @@ class Recipient:
     person_id: str
     address_blind: str
     template_hash: str
-    variables: dict[str, Any] = field(repr=False)
-    sealed: bytes | None = field(repr=False)
-    granted: bool
-    doubtful: bool
+    written: str
+    sealed: bytes | None
+    said: int | None
+    merged: bool
     suppressed: bool
+
+    def __repr__(self) -> str:
+        return f"Recipient(key={self.key!r})"
+
+    @property
+    def doubtful(self) -> bool:
+        """Only the whole rule tells what this person permits."""
+        return self.said == 2 or bool(self.merged)
 
 
 # COALESCE around the state keeps SQLite, which has no statistics, from reading every planned message of the ledger
@@ -116,12 +124,7 @@ def waiting_recipients(
     """
     query = _WAITING_QUERIES[connection.dialect.name]
     rows = connection.execute(query, {**_asked(batch_id, purpose, channel), "as_of": as_of}).tuples().all()
-    return [
-        Recipient(
-            key, person, blind, template, orjson.loads(text), sealed, said == 1, said == 2 or bool(merged), bool(silent)
-        )
-        for key, person, blind, template, text, sealed, said, merged, silent in sorted(rows, key=itemgetter(0))
-    ]
+    return list(map(Recipient._make, sorted(rows, key=itemgetter(0))))
 
 
 def _asked(batch_id: str, purpose: str, channel: str) -> dict[str, str]:
@@ -142,7 +145,7 @@ class Leaving:
     Attributes
     ----------
     count : of all of them
-    doubtful : key -> person_id of the living recipient, of whom only the whole rule tells (see `Recipient`)
+    doubtful : key -> person_id of the living recipient, of whom only the whole rule tells (`Recipient.doubtful`)
     suppressed : keys whose planned address may not get a message of this purpose
     """
 
@@ -184,7 +187,7 @@ def standing_consent(
     Whoever said nothing but yes and is one record is settled by having granted (the rule's sixth sentence); only
     the others are decided by the rule itself.
     """
-    granted = frozenset(one.person_id for one in waiting if one.granted and not one.doubtful)
+    granted = frozenset([one.person_id for one in waiting if one.said == 1 and not one.merged])
     whole = by_whole_rule(connection, {one.person_id for one in waiting if one.doubtful}, purpose, channel, as_of)
     return Standing(granted | whole.permitted, whole.kept_at_home)
 

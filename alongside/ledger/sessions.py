@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy.engine import URL
 
-from alongside.model.errors import Refused, StoreUnavailable
+from alongside.model.errors import Refused, StoreLocked, StoreUnavailable
 
 #: Seconds for which another's lock is waited for; `?timeout=5` at the end of the ledger's URL says otherwise.
 PATIENCE = 30.0
@@ -41,7 +41,7 @@ def unavailable(said: str, where: str) -> StoreUnavailable:
     said : the store's or the driver's own words, without values of rows
     """
     if "locked" in said or "lock timeout" in said:
-        return StoreUnavailable(
+        return StoreLocked(
             f"the ledger is locked by another process: {said}",
             where=where,
             remedy="Nothing was lost. Wait for that process to end, or end it, then run again.",

@@ -54,6 +54,10 @@ class StoreUnavailable(AlongsideError):
     """The ledger or the warehouse did not answer: retry later, nothing was lost."""
 
 
+class StoreLocked(StoreUnavailable):
+    """Another process holds the store's lock: nothing was begun."""
+
+
 class VaultUnavailable(AlongsideError):
     """The vault key is missing or does not fit: provide the right key; nothing was decrypted."""
 

@@ -62,7 +62,7 @@ class EmailChannel(Strict):
         description="messages of one claim when each is its own request",
     )
     rate_per_second: float = Field(5000, gt=0, description="messages a second, over all workers")
-    connections: int = Field(32, ge=1, le=1000)
+    connections: int = Field(64, ge=1, le=1000)
     timeout_seconds: float = Field(20, gt=0)
     max_attempts: int = Field(5, ge=1)
     unknown_grace_minutes: float = Field(30, ge=0)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
+import time
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
+import sqlalchemy as sa
 
 from alongside.channels.base import Letter
 from alongside.delivery import DispatchReport
@@ -18,7 +21,7 @@ from alongside.delivery.job import Progress
 from alongside.delivery.letters import Press
 from alongside.delivery.pacing import Breaker
 from alongside.delivery.recheck import Checked
-from alongside.ledger import claims, consent, pauses, suppressions
+from alongside.ledger import Ledger, claims, consent, pauses, suppressions
 from alongside.ledger.claims import Claim, Scope
 from alongside.ledger.consent import ConsentEvent
 from alongside.ledger.events import DeliveryEvent, record_events
@@ -53,6 +56,45 @@ def test_everybody_gets_their_message_once(clinic: Clinic, accepted: AcceptedLog
         assert claims.waiting(connection, Scope(), NOON) == (0, 0)
     assert clinic.dispatch().progress == Progress()  # a second run sends nothing
     assert len(accepted()) == 200
+
+
+def test_a_lock_that_is_held_for_a_while_delays_and_loses_nothing(clinic: Clinic, accepted: AcceptedLog) -> None:
+    """Longer than a worker's loop waits for the lock itself: the rest is waited for in a thread."""
+    clinic.admit(range(20))
+    clinic.plan(range(20), batch_size=5)
+    other = Ledger.open(clinic.environment.ledger_url)
+    taken = threading.Event()
+
+    def hold() -> None:
+        with other.begin() as connection:
+            if not other.is_sqlite:
+                connection.execute(sa.text("LOCK TABLE batch IN ACCESS EXCLUSIVE MODE"))
+            taken.set()
+            time.sleep(0.5)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    assert taken.wait(10)
+    report = clinic.dispatch(workers=1)
+    holder.join()
+    other.engine.dispose()
+    assert (report.complete, report.states["accepted"]) == (True, 20)
+    assert keys(accepted) == Counter({key_of(number): 1 for number in range(20)})
+
+
+def test_what_a_library_prints_in_a_worker_is_none_of_its_words(
+    clinic: Clinic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Standard output is how a worker reports: a line that is no word must neither count nor stop the listening."""
+    talkative = tmp_path / "talkative"
+    talkative.mkdir()
+    lines = "\n".join(["a notice of some library", "1", "{}", "[]"])
+    (talkative / "sitecustomize.py").write_text(f"print({lines!r}, flush=True)\n", "utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(talkative))
+    clinic.admit(range(5))
+    clinic.plan(range(5))
+    report = clinic.dispatch(workers=1)
+    assert (report.complete, report.states["accepted"]) == (True, 5)
 
 
 def test_what_the_patient_reads_is_theirs(clinic: Clinic, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -12,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from alongside.ledger import Ledger, schema
-from alongside.model.errors import Refused, StoreUnavailable
+from alongside.model.errors import Refused, StoreLocked, StoreUnavailable
 from tests.ledgers import PostgresLedgers, require
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -67,6 +68,29 @@ def test_whoever_writes_is_told_and_may_write_afterwards(
     assert caught.value.remedy == "Nothing was lost. Wait for that process to end, or end it, then run again."
     work(impatient)
     assert ledger.read_arrow("SELECT blind FROM suppression").column(0).to_pylist() == ["a"]
+
+
+def test_whoever_is_in_a_hurry_learns_that_nothing_was_begun(ledger: Ledger, impatient: Ledger) -> None:
+    hasty = ledger.impatient(0.05)
+    if ledger.is_sqlite:
+        with held(impatient), pytest.raises(StoreLocked):
+            write_a_row(hasty)
+        assert hasty.read_arrow("SELECT blind FROM suppression").num_rows == 0
+    write_a_row(hasty)
+    assert ledger.read_arrow("SELECT blind FROM suppression").column(0).to_pylist() == ["a"]
+
+
+def test_threads_of_one_process_take_turns(ledger: Ledger) -> None:
+    """Each of many writes gets its turn, and none is lost."""
+    rows = [{**SUPPRESSION, "blind": str(number)} for number in range(40)]
+
+    def write(row: dict[str, object]) -> None:
+        with ledger.begin() as connection:
+            connection.execute(schema.suppression.insert().values(**row))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(write, rows))
+    assert ledger.read_arrow("SELECT blind FROM suppression").num_rows == 40
 
 
 @pytest.mark.parametrize("work", [read_a_row, read_in_bulk])

@@ -65,6 +65,17 @@ def test_planning_cuts_batches_of_one_kind_and_the_wanted_size(ledger: Ledger) -
     assert mixed.column("n").to_pylist() == [0]
 
 
+def test_a_batch_holds_neighbours(ledger: Ledger) -> None:
+    """What is asked of a batch's people lies side by side in the indexes; by key they would be strewn over all."""
+    plan(ledger, range(30), batch_size=10, message_key=[key_of(17 * number % 30) for number in range(30)])
+    found = ledger.read_arrow(
+        "SELECT min(person_id) AS first, max(person_id) AS last FROM message GROUP BY batch_id ORDER BY first"
+    ).to_pylist()
+    assert [(row["first"], row["last"]) for row in found] == [
+        (f"p{low:016x}", f"p{low + 9:016x}") for low in (0, 10, 20)
+    ]
+
+
 def test_planning_again_plans_only_what_is_new(ledger: Ledger) -> None:
     plan(ledger, range(10))
     again = plan(ledger, range(15))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -89,7 +90,8 @@ def test_merged_people_are_read_as_their_survivor(ledger: Ledger) -> None:
         first, second = waiting_recipients(connection, str(batch_id), "education", "email", DAY_0)
     assert (first.key, first.person_id, bytes(first.sealed or b"")) == (key_of(1), "p-survivor", b"\x01sealed")
     assert (second.person_id, second.sealed) == (f"p{2:016x}", None)
-    assert first.variables == {"age_band": "60-74"}
+    assert json.loads(first.written) == {"age_band": "60-74"}
+    assert first.written not in repr(first)
 
 
 def test_a_batch_is_read_without_looking_at_the_others(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable
+from functools import lru_cache
 from http import HTTPStatus
-from typing import cast
+from typing import NamedTuple, cast
 
 from aiohttp import web
 
@@ -29,6 +30,25 @@ _LONGEST_HEAD = 16 * 1024
 Handler = Callable[[Incoming], Awaitable[web.StreamResponse]]
 
 
+class _Head(NamedTuple):
+    """What matters of a plain request's headers."""
+
+    length: int
+    authorization: str
+    content_type: str
+
+
+@lru_cache(maxsize=1024)
+def _read_head(head: bytes) -> _Head | None:
+    """None for a request that is not plain. One sender's heads differ in their length only, and many are the same."""
+    length = _LENGTH.search(head)
+    if length is None or _UNUSUAL.search(head) or int(length.group(1)) > MAX_BODY_BYTES:
+        return None
+    given = {name.lower().decode(): value.strip().decode("latin-1") for name, value in _HEADER.findall(head)}
+    content_type = given.get("content-type", "").partition(";")[0].strip().lower()
+    return _Head(int(length.group(1)), given.get("authorization", ""), content_type)
+
+
 class Front(asyncio.Protocol):
     """One connection, until a request comes that is not plain.
 
@@ -45,7 +65,7 @@ class Front(asyncio.Protocol):
         self._buffer = b""
         self._parts: list[bytes] = []
         self._missing = 0
-        self._head = b""
+        self._head = _Head(0, "", "")
         self._busy = False
         self._transport: asyncio.Transport | None = None
 
@@ -67,13 +87,12 @@ class Front(asyncio.Protocol):
         plain = self._buffer.startswith(_PLAIN[: len(self._buffer)])
         if end < 0 and plain and len(self._buffer) < _LONGEST_HEAD:
             return
-        head = self._buffer[: end + 4]
-        length = _LENGTH.search(head) if plain and end >= 0 and not _UNUSUAL.search(head) else None
-        if length is None or int(length.group(1)) > MAX_BODY_BYTES:
+        head = _read_head(self._buffer[: end + 4]) if plain and end >= 0 else None
+        if head is None:
             self._hand_over()
             return
         rest, self._buffer = self._buffer[end + 4 :], b""
-        self._head, self._parts, self._missing = head, [], int(length.group(1))
+        self._head, self._parts, self._missing = head, [], head.length
         self._take(rest)
 
     def _take(self, data: bytes) -> None:
@@ -88,13 +107,11 @@ class Front(asyncio.Protocol):
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _serve(self, head: bytes, body: bytes) -> None:
+    async def _serve(self, head: _Head, body: bytes) -> None:
         transport = self._transport
         assert transport is not None  # noqa: S101 - a request came over it
-        given = {name.lower().decode(): value.strip().decode("latin-1") for name, value in _HEADER.findall(head)}
-        content_type = given.get("content-type", "").partition(";")[0].strip().lower()
         try:
-            answer = await self._handle(Incoming(given.get("authorization", ""), content_type, body, transport))
+            answer = await self._handle(Incoming(head.authorization, head.content_type, body, transport))
         except BaseException:
             transport.abort()
             raise
