@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from alongside.analysis.evaluation import evaluate
+from alongside.analysis.held import held_because
 from alongside.analysis.section import Section, section
 from alongside.analysis.trends import bars_svg, spark_svg
 from alongside.analysis.words import words
@@ -166,6 +167,7 @@ def _render(report: Report, settings: HospitalSettings, locale: Locale, paths: M
         lang=locale.value.replace("_", "-"),
         locale=locale,
         say=words(locale),
+        held_because=held_because,
         other=paths[other].name,
         other_lang=other.value.replace("_", "-"),
         as_of=report.as_of.astimezone(zone),

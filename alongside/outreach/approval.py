@@ -6,8 +6,10 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
+from datetime import date
 from typing import Any
 
+from alongside.content import MessageDefinition
 from alongside.ledger.approvals import Approval
 from alongside.model.enums import DeliveryMode
 from alongside.outreach.campaigns import Campaign, Envelope
@@ -92,6 +94,22 @@ def objections(
     if exact and not covers(approval.plan_hash if approval else None, plan_hash):
         command = f"alongside approve {campaign.name} --exact-plan {plan_hash[:PRINTED]}"
         found.append(f"its exact plan is not approved: review it, then '{command}'")
+    return found
+
+
+def text_objections(name: str, definition: MessageDefinition, version: str, day: date) -> list[str]:
+    """Why a text may not leave as it stands, in any mode: nobody has read it since its date, or since its edit.
+
+    Parameters
+    ----------
+    version : of the text as it is now (`ContentCatalogue.template_hash`)
+    day : on which it would leave, in the hospital's zone
+    """
+    found = []
+    if definition.expires < day:
+        found.append(f"the text {name} expired on {definition.expires}: have its reviewers renew it")
+    if definition.approved is not None and definition.approved.hash != version:
+        found.append(f"the text {name} was edited after it was signed: have its reviewers sign this version")
     return found
 
 

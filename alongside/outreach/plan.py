@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo
 
 from alongside.ledger import Ledger
 from alongside.ledger import experiments as registrations
@@ -15,7 +16,7 @@ from alongside.ledger.pauses import active_pauses
 from alongside.ledger.runs import RunPins
 from alongside.model.enums import DeliveryMode, Gate
 from alongside.model.errors import Refused
-from alongside.outreach.approval import PlanHash, configuration_hash, objections
+from alongside.outreach.approval import PlanHash, configuration_hash, objections, text_objections
 from alongside.outreach.arms import Arms
 from alongside.outreach.campaign_plan import CampaignPlan
 from alongside.outreach.campaigns import Campaign
@@ -71,6 +72,11 @@ class Planner:
         return plan
 
     # ----------------------------------------------------------------------------------------------- before deciding
+    @property
+    def _day(self) -> date:
+        """The run's day in the hospital's zone."""
+        return self.run.as_of.astimezone(ZoneInfo(self.settings.hospital.time_zone)).date()
+
     def _known(self, campaign: Campaign) -> CampaignPlan | None:
         with self.ledger.begin() as connection:
             row = run_store.read_campaign_plan(connection, self.run.run_id, campaign.name)
@@ -87,11 +93,8 @@ class Planner:
 
     def _stop(self, campaign: Campaign) -> tuple[str, str] | None:
         """Why the campaign is not planned at all in this run."""
-        from zoneinfo import ZoneInfo
-
-        day = self.run.as_of.astimezone(ZoneInfo(self.settings.hospital.time_zone)).date()
-        if not campaign.window.holds(day):
-            return "closed", f"{day} lies outside its window"
+        if not campaign.window.holds(self._day):
+            return "closed", f"{self._day} lies outside its window"
         failed = self.snapshot.manifest.get("quality", {}).get("failed_fields", {})
         if fields := failed_fields(self.catalogues.reads(campaign), failed):
             because = "; ".join(f"{name} failed {failed[name]}" for name in fields[:5])
@@ -202,6 +205,9 @@ class Planner:
         found = objections(
             campaign, DeliveryMode(self.run.mode), approval, plan.plan_hash, plan.funnel["planned"], plan.previous
         )
+        for name in self.catalogues.messages_of(campaign):
+            definition = self.catalogues.content.message(name).definition
+            found += text_objections(name, definition, self.catalogues.content.template_hash(name), self._day)
         if arms.experiment is not None and not arms.launched:
             found += self._launch_gate(arms.experiment, plan)
         return replace(plan, state="held", reason="; ".join(found)) if found else plan

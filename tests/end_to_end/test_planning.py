@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -352,6 +353,25 @@ def test_a_plan_outside_its_envelope_is_held_and_approval_lets_it_go(refreshed: 
     with house.ledger.begin() as connection:
         approve(connection, wider)
     assert refreshed.plan("r1", "flu_vaccine")["flu_vaccine"].state == "planned"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "because"),
+    [
+        (r"expires: 20..-..-..", "expires: 2026-01-01", "expired on 2026-01-01"),
+        (r"\Z", "\napproved: {hash: " + "f" * 64 + ", role: gp, day: 2026-01-01}\n", "edited after it was signed"),
+    ],
+    ids=["expired", "edited"],
+)
+def test_a_text_that_its_reviewers_must_look_at_waits_for_them(
+    refreshed: Played, old: str, new: str, because: str
+) -> None:
+    file = Path(refreshed.root) / "templates/prevention/flu_vaccine/message.yaml"
+    file.write_text(re.sub(old, new, file.read_text("utf-8"), count=1), "utf-8")
+    plan = refreshed.plan("r1", "flu_vaccine")["flu_vaccine"]
+    assert plan.state == "held"
+    assert because in plan.reason
+    assert _messages(refreshed) == []
 
 
 def test_an_experiment_that_could_find_nothing_is_not_launched(refreshed: Played) -> None:
