@@ -94,6 +94,7 @@ def _contenders(
     }
     if batched and has_peers():
         found["anymail"] = lambda _: children("benchmarks.peers.anymail_merge", letter, vendor, size, each)
+        found["anymail_sink"] = lambda _: children("benchmarks.peers.anymail_merge", letter, empty, size, each)
     return found
 
 

@@ -96,7 +96,7 @@ def delivery_batched(context: Context) -> Found:
     rows = [
         *_against(best, "anymail", "django-anymail merge_data, 2 processes", 1.5),
         *_against(best, "bare", "bare aiohttp loop, 2 processes", None),
-        _sink_row(best),
+        *_sink_rows(best),
         Row("largest worker", ours["worker_mb"], MB, limit=150),
     ]
     return Found(rows, [_shares(ours), *_absent(best)])
@@ -109,7 +109,7 @@ def delivery_single(context: Context) -> Found:
         Row("running", ours["running"], "msg/s", limit=5000, higher=True),
         *_against(best, "post_office", "django-post-office, 2 processes x 5 threads", None),
         *_against(best, "bare", "bare aiohttp loop, 2 processes", None),
-        _sink_row(best),
+        *_sink_rows(best),
         Row("largest worker", ours["worker_mb"], MB, limit=150),
     ]
     return Found(rows, [_shares(ours), *_absent(best)])
@@ -134,9 +134,11 @@ def _against(best: dict[str, Any], name: str, words: str, limit: float | None) -
     return rows
 
 
-def _sink_row(best: dict[str, Any]) -> Row:
-    ours, bare = best["ours_sink"]["running"], best["bare_sink"]["running"]
-    return Row("running, vendor that only answers 202", ours, "msg/s", "bare aiohttp loop", bare, higher=True)
+def _sink_rows(best: dict[str, Any]) -> list[Row]:
+    """Towards a vendor that costs nothing: a real one does not run on the senders' cores, as the stand-in does."""
+    words = {"bare_sink": "bare aiohttp loop", "anymail_sink": "django-anymail merge_data, 2 processes"}
+    what, ours = "running, vendor that only answers 202", best["ours_sink"]["running"]
+    return [Row(what, ours, "msg/s", words[name], best[name]["running"], higher=True) for name in words if name in best]
 
 
 def _shares(ours: dict[str, Any]) -> str:

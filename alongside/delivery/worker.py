@@ -42,7 +42,7 @@ from alongside.model.errors import AlongsideError, Refused, StoreLocked, StoreUn
 from alongside.settings import Environment, HospitalSettings, Project, read_model
 
 #: Batches of one worker that are under way together: one is prepared while another waits for the vendor.
-LANES = 2
+LANES = 3
 _SETTLE_TRIES = 6
 _HASTE = 0.02  # seconds for which the loop itself waits for SQLite's write lock
 _LONGEST_NAP = 0.25  # seconds

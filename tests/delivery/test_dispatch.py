@@ -21,6 +21,7 @@ from alongside.delivery.job import Progress
 from alongside.delivery.letters import Press
 from alongside.delivery.pacing import Breaker
 from alongside.delivery.recheck import Checked
+from alongside.delivery.worker import LANES
 from alongside.ledger import Ledger, claims, consent, pauses, suppressions
 from alongside.ledger.claims import Claim, Scope
 from alongside.ledger.consent import ConsentEvent
@@ -298,17 +299,17 @@ def test_nobody_answers_at_all(clinic: Clinic) -> None:
 def test_a_captive_portal_is_recognised_at_the_first_answer(
     clinic: Clinic, vendor: Running, accepted: AcceptedLog
 ) -> None:
-    clinic.admit(range(40))
-    clinic.plan(range(40), batch_size=10)
+    clinic.admit(range(60))
+    clinic.plan(range(60), batch_size=10)
     vendor.control.behave([Fault(FaultKind.HTML)])
     report = clinic.dispatch()
     assert "something between us" in report.reasons[0]
     assert accepted() == []
-    assert clinic.states["planned"] >= 20
+    assert clinic.states["planned"] >= 60 - 10 * LANES
     vendor.control.behave([])
     assert clinic.reconcile(grace=timedelta(0)).unknown == 0
     clinic.dispatch()
-    assert keys(accepted) == Counter({key_of(number): 1 for number in range(40)})
+    assert keys(accepted) == Counter({key_of(number): 1 for number in range(60)})
 
 
 @pytest.mark.parametrize(

@@ -46,10 +46,10 @@ def accepted_lines(
         for address in recipients(item):
             record["n"] = len(lines)
             record["to"] = address
-            if reason := dropped.get(address.lower()):
-                record["dropped"] = reason
-            lines.append(orjson.dumps(record))
-            record.pop("dropped", None)
+            if dropped and (reason := dropped.get(address.lower())):
+                lines.append(orjson.dumps({**record, "dropped": reason}))
+            else:
+                lines.append(orjson.dumps(record))
     return lines
 
 
@@ -119,13 +119,10 @@ def _first_link(html: str) -> str:
 
 def _one_click_url(headers: Mapping[str, str]) -> str:
     """The web link of `List-Unsubscribe`, when `List-Unsubscribe-Post` offers one click (RFC 8058)."""
-    links, offer = "", ""
-    for name, value in headers.items():
-        match name.lower():
-            case "list-unsubscribe":
-                links = value
-            case "list-unsubscribe-post":
-                offer = value
+    links, offer = headers.get("List-Unsubscribe", ""), headers.get("List-Unsubscribe-Post", "")
+    if not (links and offer):  # names of headers may be written in any case, and seldom are
+        lowered = {name.lower(): value for name, value in headers.items()}
+        links, offer = lowered.get("list-unsubscribe", ""), lowered.get("list-unsubscribe-post", "")
     if offer.strip().lower() != "list-unsubscribe=one-click":
         return ""
     found = _LIST_UNSUBSCRIBE.search(links)

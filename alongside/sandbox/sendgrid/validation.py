@@ -99,6 +99,8 @@ def sandbox_mode(body: Body) -> bool:
 
 def recipients(item: Body) -> Sequence[str]:
     """Every address of one personalization: to, cc and bcc."""
+    if "cc" not in item and "bcc" not in item:
+        return [address["email"] for address in item["to"]]
     return [address["email"] for kind in ("to", "cc", "bcc") if kind in item for address in item[kind] or ()]
 
 
@@ -136,15 +138,14 @@ def _check_personalizations(body: Body, now: float, errors: list[ApiError]) -> N
 
 
 def _check_own_fields(item: Body, index: int, now: float, shared_bytes: int, errors: list[ApiError]) -> None:
-    place: Place = ("personalizations", index)
-    check_keys(item, _PERSONALIZATION_KEYS, place, errors)
+    check_keys(item, _PERSONALIZATION_KEYS, ("personalizations", index), errors)
     for key, value in item.items():
         if check := _OWN_FIELDS.get(key):
-            check(value, (*place, key), errors)
+            check(value, ("personalizations", index, key), errors)
     if "custom_args" in item:
-        check_custom_args(item["custom_args"], shared_bytes, (*place, "custom_args"), errors)
+        check_custom_args(item["custom_args"], shared_bytes, ("personalizations", index, "custom_args"), errors)
     if "send_at" in item:
-        check_send_at(item["send_at"], now, (*place, "send_at"), errors)
+        check_send_at(item["send_at"], now, ("personalizations", index, "send_at"), errors)
 
 
 def _check_recipients(item: Body, index: int, seen: set[str], errors: list[ApiError]) -> int:
@@ -156,8 +157,7 @@ def _check_recipients(item: Body, index: int, seen: set[str], errors: list[ApiEr
         refuse(errors, message, "personalizations", index, "to")
     count = 0
     for kind in ("to", "cc", "bcc"):
-        group = item.get(kind)
-        if not group:
+        if not (group := item.get(kind)):
             continue
         if not isinstance(group, list):
             refuse(errors, f"The {kind} parameter must be an array.", "personalizations", index, kind)
