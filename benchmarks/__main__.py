@@ -54,6 +54,8 @@ def _size(text: str) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Print a table for each measure; 1 when a measure could not be taken."""
     wanted = parser().parse_args(argv)
+    # Every sender is a process: without bytecode each would compile its imports again, which hides everything else.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     console = Console()
     failed = 0
     with tempfile.TemporaryDirectory(prefix="alongside-benchmarks-") as folder:
