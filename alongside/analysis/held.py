@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from alongside.model.enums import Locale
 
 #: What planning writes (`alongside.outreach.approval`, `plan`, `experiments.planning`) -> the same in Chinese. Names,
-#: commands and numbers stay as they are; what a person wrote as the reason of a pause stays too.
+#: commands and numbers stay as they are.
 _CHINESE: Mapping[str, str] = {
     r"this configuration is not approved: review it with '([^']+)'": r"此配置尚未批准：请用“\1”审阅",
     r"its exact plan is not approved: review it, then '([^']+)'": r"此计划本身尚未批准：请审阅后执行“\1”",
@@ -37,9 +37,14 @@ _CHINESE: Mapping[str, str] = {
 _PATTERNS = tuple((re.compile(pattern), chinese) for pattern, chinese in _CHINESE.items())
 
 
-def held_because(reason: str, locale: Locale) -> str:
-    """The reason that planning recorded for a campaign in a run, in this language."""
-    if locale is not Locale.ZH_CN:
+def held_because(state: str, reason: str, locale: Locale) -> str:
+    """The reason that planning recorded for a campaign in a run, in this language.
+
+    Parameters
+    ----------
+    state : of the campaign; the reason of a pause is a person's own words and stays as it is
+    """
+    if locale is not Locale.ZH_CN or state == "paused":
         return reason
     for pattern, chinese in _PATTERNS:
         reason = pattern.sub(chinese, reason)

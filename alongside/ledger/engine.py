@@ -247,8 +247,8 @@ def _sqlite_engine(url: URL) -> Engine:
 def _begin_writing(connection: Connection, patience: float, usual: float) -> None:
     """Take SQLite's write lock, asking every millisecond for `patience` seconds; `usual` is that of readers.
 
-    SQLite's own waiting doubles its pauses up to 100 ms: of two workers, the one that waits is overtaken again and
-    again by the other's next transaction.
+    SQLite's own pauses grow to 100 ms, far longer than a transaction of a dispatch takes: whoever waits could be
+    overtaken again and again.
     """
     deadline = time.monotonic() + patience
     connection.exec_driver_sql("PRAGMA busy_timeout=0")

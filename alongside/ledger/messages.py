@@ -40,7 +40,8 @@ PLAN_COLUMNS: dict[str, sa.Column[Any]] = {
     **{name: batch.c[name] for name in ("sender", "partition", "not_before")},
 }  # fmt: skip
 
-# One batch has one channel, sender, message and variant, so that one request can carry it.
+# One batch has one channel, sender, message and variant, so that one request can carry it. Its people are neighbours:
+# what is asked of them before they are written to lies side by side in the indexes, not one page apiece.
 _GROUP = "channel, sender, purpose, template, template_hash, locale, variant, partition, not_before"
 _NUMBERED = f"""
 CREATE TEMPORARY TABLE plan_numbered AS
