@@ -8,10 +8,11 @@ from zoneinfo import ZoneInfo
 
 from alongside.bootstrap import Services
 from alongside.channels.base import Addressee, Letter
-from alongside.channels.sendgrid import SendGrid
 from alongside.content import Rendered
 from alongside.content.standard import HospitalWords, built_in_values
-from alongside.delivery.modes import destinations, require_mode
+from alongside.delivery.letters import list_id
+from alongside.delivery.modes import destinations
+from alongside.delivery.vendors import open_vendor, require_usable
 from alongside.ledger.vault import Contact
 from alongside.model.enums import Channel, Locale
 from alongside.model.errors import Refused
@@ -23,7 +24,9 @@ from alongside.segments import compile_variables
 _DEAD_LINK = "https://hospital.example/preview"
 
 
-def render_for(house: Services, name: str, patient: str | None, locale: str | None) -> tuple[Rendered, Locale]:
+def render_for(
+    house: Services, name: str, patient: str | None, locale: str | None, channel: Channel
+) -> tuple[Rendered, Locale]:
     """The message for a patient of the current snapshot, or for a fictional one.
 
     Raises
@@ -36,7 +39,7 @@ def render_for(house: Services, name: str, patient: str | None, locale: str | No
     wanted = Locale(locale) if locale else None
     if patient is None:
         chosen = wanted or house.settings.hospital.default_locale
-        return content.compiled(name, Channel.EMAIL, chosen).render(content.preview_values(name, chosen)), chosen
+        return content.compiled(name, channel, chosen).render(content.preview_values(name, chosen)), chosen
     person_id = find_person(house.ledger, patient)
     facts = _facts(house, name, person_id)
     chosen = wanted or Locale(facts.pop("language"))
@@ -45,10 +48,10 @@ def render_for(house: Services, name: str, patient: str | None, locale: str | No
     with house.ledger.reading() as connection:
         contact = vault.address_book(connection, [person_id]).get(person_id)
     values = {**facts, **_built_ins(house, contact, chosen)}
-    return content.compiled(name, Channel.EMAIL, chosen).render(values), chosen
+    return content.compiled(name, channel, chosen).render(values), chosen
 
 
-def send_test(house: Services, name: str, patient: str | None, locale: str | None, to: str) -> str:
+def send_test(house: Services, name: str, patient: str | None, locale: str | None, to: str, channel: Channel) -> str:
     """Send the message to an address of one's own, marked as a test; returns its opaque key.
 
     In staging mode the address must stand in the allow-list, as any other.
@@ -58,26 +61,20 @@ def send_test(house: Services, name: str, patient: str | None, locale: str | Non
     Refused : the set-up contradicts the delivery mode
     DeliveryError : the vendor did not accept it
     """
-    environment, settings = house.environment, house.settings
-    require_mode(
-        settings.delivery.mode,
-        environment.sendgrid_url,
-        environment.sendgrid_api_key,
-        settings.delivery.staging_allow,
-    )
-    rendered, chosen = render_for(house, name, patient, locale)
+    settings = house.settings
+    require_usable(settings.delivery.mode, settings, house.environment, channel)
+    rendered, chosen = render_for(house, name, patient, locale, channel)
     key = keyed_hash(house.ledger.info.secret, "test", name, to, house.clock().isoformat())
-    address, refused = destinations(settings.delivery.mode, settings.delivery.staging_allow)(to, key)
+    address, refused = destinations(settings.delivery.mode, channel, settings.delivery.staging_allow)(to, key)
     if refused:
         raise Refused(f"the address is refused ({refused})", where="--to", remedy="Give an address that exists.")
-    letter = _letter(house, name, chosen, rendered, Addressee(key, address, {}, f"{_DEAD_LINK}/unsubscribe"))
-    asyncio.run(_post(house, letter))
+    reader = Addressee(key, address, {}, f"{_DEAD_LINK}/unsubscribe")
+    asyncio.run(_post(house, channel, _letter(house, name, channel, chosen, rendered, reader)))
     return key
 
 
-async def _post(house: Services, letter: Letter) -> None:
-    environment = house.environment
-    vendor = SendGrid(environment.sendgrid_api_key, environment.sendgrid_url)
+async def _post(house: Services, channel: Channel, letter: Letter) -> None:
+    vendor = open_vendor(house.settings, house.environment, channel)
     try:
         faults = vendor.check(letter)
         if faults:
@@ -87,18 +84,18 @@ async def _post(house: Services, letter: Letter) -> None:
         await vendor.close()
 
 
-def _letter(house: Services, name: str, locale: Locale, rendered: Rendered, to: Addressee) -> Letter:
+def _letter(house: Services, name: str, channel: Channel, locale: Locale, rendered: Rendered, to: Addressee) -> Letter:
     sender_name = house.catalogues.content.message(name).definition.sender
-    sender = house.settings.channels.email.senders[sender_name]
+    sender = house.settings.channels.of(channel).senders[sender_name]
     return Letter(
         batch_id=f"test-{to.key[:12]}",
         sender_address=sender.address,
         sender_name=sender.name[locale],
         reply_to=sender.reply_to,
         subject=f"[test] {rendered.subject}",
-        text=rendered.text,
+        text=rendered.text if channel is Channel.EMAIL else f"[test] {rendered.text.strip()}",
         html=rendered.html,
-        list_id=f"{sender_name}.{sender.address.rpartition('@')[2]}",
+        list_id=list_id(sender_name, sender.address),
         addressees=(to,),
     )
 

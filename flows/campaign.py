@@ -13,7 +13,7 @@ from prefect.settings import PREFECT_API_URL
 from flows.identity import begin_on_snapshot
 from flows.parameters import StepParameters
 from tasks.context import services
-from tasks.delivery import close_dispatch, dispatch_partition
+from tasks.delivery import close_dispatch, dispatch_partition, open_channels
 from tasks.outreach import plan_campaign
 from tasks.runs import finish, funnels, hold_late_run, is_held
 
@@ -39,8 +39,15 @@ def campaign(parameters: StepParameters | None = None) -> dict[str, Any]:
 
 
 def _dispatch(run_id: str, partitions: int, root: str | None) -> None:
-    """One task a partition, side by side; each has workers of its own. Fails when one of them has failed."""
-    sent = [dispatch_partition.submit(run_id, number, partitions, root) for number in range(partitions)]
+    """One task a channel and partition, side by side: a slow channel holds up no other, nor does one that fails.
+
+    Each has workers of its own. Fails, once all have ended, when one of them has failed.
+    """
+    sent = [
+        dispatch_partition.submit(run_id, number, partitions, root, channel)
+        for channel in open_channels(run_id, root)
+        for number in range(partitions)
+    ]
     wait(sent)
     for one in sent:
         one.result()

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from prefect import flow
+from prefect.futures import wait
 
 from flows.identity import moment_name
 from flows.parameters import DailyParameters
-from tasks.delivery import dispatch_waiting, reconcile_waiting
+from tasks.delivery import dispatch_waiting, open_channels, reconcile_waiting
 
 
 @flow(name="deliver", flow_run_name=moment_name, log_prints=False)
@@ -16,4 +17,7 @@ def deliver(parameters: DailyParameters | None = None) -> dict[str, Any]:
     """Settle unknown messages, then send whatever may leave now, of any run."""
     wanted = parameters or DailyParameters()
     reconcile_waiting(wanted.as_of, wanted.project)
-    return dispatch_waiting(wanted.as_of, wanted.project)
+    channels = open_channels(root=wanted.project)
+    sent = {channel: dispatch_waiting.submit(wanted.as_of, wanted.project, channel) for channel in channels}
+    wait(list(sent.values()))
+    return {channel.value: one.result() for channel, one in sent.items()}

@@ -19,6 +19,7 @@ from alongside.ledger.claims import Scope
 from alongside.ledger.messages import count_states
 from alongside.ledger.runs import RunPins
 from alongside.model.clock import RunClock
+from alongside.model.enums import Channel
 from alongside.outreach.run import is_replay
 from tasks import artifacts
 from tasks.context import keep, run_pins, services
@@ -29,11 +30,24 @@ FEW = 2_000
 SECONDS_BETWEEN_UPDATES = 2.0
 
 
-@task(name="dispatch", task_run_name="dispatch-{partition}")
-def dispatch_partition(run_id: str, partition: int, partitions: int, root: str | None = None) -> dict[str, Any]:
-    """Send the run's planned messages of one partition; fails, to be retried, when some could not leave."""
-    report = _dispatch(clock_of(run_pins(run_id, root), root), root, run_id, partition, partitions)
-    return keep(run_id, f"dispatch-{partition}", report, root)
+@task(name="dispatch", task_run_name="dispatch-{channel}-{partition}")
+def dispatch_partition(
+    run_id: str, partition: int, partitions: int, root: str | None = None, channel: Channel = Channel.EMAIL
+) -> dict[str, Any]:
+    """Send the run's planned messages of one channel and partition; fails, to be retried, when some could not leave."""
+    report = _dispatch(clock_of(run_pins(run_id, root), root), root, channel, run_id, partition, partitions)
+    return keep(run_id, f"dispatch-{channel}-{partition}", report, root)
+
+
+def open_channels(run_id: str | None = None, root: str | None = None) -> list[Channel]:
+    """Channels on which the run (None: any run) has something that has not left."""
+    house = services(root)
+    with house.ledger.reading() as connection:
+        return [
+            channel
+            for channel in house.settings.channels.set_up
+            if claims.is_anything_open(connection, Scope(channel, run_id))
+        ]
 
 
 def close_dispatch(run_id: str, root: str | None = None) -> None:
@@ -44,29 +58,37 @@ def close_dispatch(run_id: str, root: str | None = None) -> None:
                 run_store.mark_dispatched(connection, run_id, row["campaign"])
 
 
-@task(name="dispatch what waited")
-def dispatch_waiting(as_of: datetime | None, root: str | None = None) -> dict[str, Any]:
+@task(name="dispatch what waited", task_run_name="dispatch-{channel}")
+def dispatch_waiting(
+    as_of: datetime | None, root: str | None = None, channel: Channel = Channel.EMAIL
+) -> dict[str, Any]:
     """Send what any run planned and what had to wait: quiet hours that ended, pauses lifted, messages planned again."""
     house = services(root)
     now = house.clock()
     clock = RunClock(as_of or now, now, replay=is_replay(as_of, now))
-    return _dispatch(clock, root, None)
+    return _dispatch(clock, root, channel, None)
 
 
 def _dispatch(
-    clock: RunClock, root: str | None, run_id: str | None, partition: int | None = None, partitions: int = 1
+    clock: RunClock,
+    root: str | None,
+    channel: Channel,
+    run_id: str | None,
+    partition: int | None = None,
+    partitions: int = 1,
 ) -> dict[str, Any]:
     house = services(root)
     with house.ledger.begin() as connection:
-        scope = Scope(run_id=run_id, partition=partition)
+        scope = Scope(channel, run_id, partition=partition)
         waiting = sum(claims.waiting(connection, scope, clock.as_of))
-    name = "dispatch" if partitions == 1 else f"dispatch-{partition}"
+    name = f"dispatch-{channel}" if partitions == 1 else f"dispatch-{channel}-{partition}"
     report = dispatch(
         house.ledger,
         house.project,
         house.settings,
         house.environment,
         clock=clock,
+        channel=channel,
         run_id=run_id,
         partition=partition,
         partitions=partitions,
@@ -98,7 +120,7 @@ def _reconcile(clock: RunClock, root: str | None) -> dict[str, Any]:
         unknown = count_states(connection)["unknown"]
     if not unknown:
         return {"unknown": 0}
-    report = asdict(reconcile(house.ledger, house.settings, house.environment, clock=clock))
+    report = asdict(reconcile(house.ledger, house.project, house.settings, house.environment, clock=clock))
     artifacts.table("unknown", [report], "What was learnt about messages without an answer")
     return report
 

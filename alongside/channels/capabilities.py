@@ -13,6 +13,7 @@ from types import MappingProxyType
 
 from alongside.model.enums import Channel, Purpose
 from alongside.model.errors import Refused
+from alongside.settings import HospitalSettings
 
 
 class Sensitivity(IntEnum):
@@ -120,6 +121,23 @@ def capabilities_of(provider: str) -> Capabilities:
         return found
     remedy = f"Known providers: {', '.join(sorted(PROVIDERS))}."
     raise Refused(f"unknown provider {provider!r}", where="config/alongside.yaml: channels", remedy=remedy)
+
+
+def provider_of(settings: HospitalSettings, channel: Channel) -> Capabilities:
+    """The provider that a channel is set up with.
+
+    Raises
+    ------
+    Refused : the channel is not set up, or its provider is unknown or of another channel
+    """
+    found = capabilities_of(settings.channels.of(channel).provider)
+    if found.channel is not channel:
+        raise Refused(
+            f"{found.provider} is a provider of {found.channel}",
+            where=f"config/alongside.yaml: channels.{channel}.provider",
+            remedy="Name a provider of this channel.",
+        )
+    return found
 
 
 def obstacles(provider: Capabilities, cargo: Cargo, country: str | None = None) -> tuple[str, ...]:

@@ -77,7 +77,7 @@ def _dead(house: Services, which: Filter, limit: int, as_json: bool) -> None:
 
 
 def _max_attempts(house: Services) -> int:
-    return house.settings.channels.email.max_attempts
+    return house.settings.delivery.max_attempts
 
 
 # ------------------------------------------------------------------------------------------------------------ as JSON
@@ -245,15 +245,15 @@ def resolve(
 
 def _ask_the_vendor(house: Services, as_json: bool) -> None:
     from alongside.delivery import reconcile
-    from alongside.delivery.modes import require_mode
+    from alongside.delivery.vendors import require_usable
     from alongside.model.clock import RunClock
 
-    environment = house.environment
-    if house.settings.channels.email.activity_lookup:
-        allowed = house.settings.delivery.staging_allow
-        require_mode(house.mode, environment.sendgrid_url, environment.sendgrid_api_key, allowed)
+    settings, environment = house.settings, house.environment
+    for channel in settings.channels.set_up:
+        if channel is not Channel.EMAIL or settings.channels.email.activity_lookup:
+            require_usable(house.mode, settings, environment, channel)
     now = house.clock()
-    report = reconcile(house.ledger, house.settings, environment, clock=RunClock(now, now))
+    report = reconcile(house.ledger, house.project, settings, environment, clock=RunClock(now, now))
     if as_json:
         emit(asdict(report))
     else:

@@ -77,15 +77,14 @@ def restore(
 def compare(as_json: AsJson = False) -> None:
     """After a restore and a run: ask the vendor which of the planned messages it has already; nothing is sent."""
     from alongside.bootstrap import build
-    from alongside.delivery.modes import require_mode
     from alongside.delivery.overlap import compare as ask
+    from alongside.delivery.vendors import require_usable
     from alongside.model.clock import RunClock
+    from alongside.model.enums import Channel
 
     house = build()
     environment, now = house.environment, house.clock()
-    require_mode(
-        house.mode, environment.sendgrid_url, environment.sendgrid_api_key, house.settings.delivery.staging_allow
-    )
+    require_usable(house.mode, house.settings, environment, Channel.EMAIL)
     report = ask(house.ledger, house.settings, environment, clock=RunClock(now, now))
     if as_json:
         emit(vars(report))

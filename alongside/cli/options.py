@@ -69,13 +69,18 @@ def person(text: str) -> str:
     return found
 
 
-def email_address(text: str) -> str:
-    """An address that mail could be sent to, as it was written."""
-    from alongside.model.addresses import normalise_email
+def address(text: str) -> str:
+    """A mail address as it was written, or a number in E.164 form."""
+    from alongside.model.addresses import normalise_email, normalise_phone
 
-    if normalise_email(text) is None:
-        raise typer.BadParameter(f"'{text}' is no e-mail address.")
-    return text.strip()
+    if "@" in text:
+        if normalise_email(text) is None:
+            raise typer.BadParameter(f"'{text}' is no e-mail address.")
+        return text.strip()
+    number = normalise_phone(text) if text.strip().startswith("+") else None
+    if number is None:
+        raise typer.BadParameter(f"'{text}' is neither an e-mail address nor a number with its country code (+86 ...).")
+    return number
 
 
 def character(text: str) -> str:

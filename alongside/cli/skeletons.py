@@ -26,7 +26,7 @@ description:
   en: One sentence that says what it is for.
 segment: flu_vaccine_due       # a file of config/segments/
 message: prevention/flu_vaccine
-channel: email
+channels: [email]
 priority: 30                   # 0-100, higher plans first and wins the contact budget
 repeat: {{every_days: 180}}      # or {{per: next_appointment_at}}, or {{}} for once
 envelope:

@@ -21,7 +21,7 @@ from typing import Any
 
 from alongside.delivery.clocks import patient_now
 from alongside.delivery.job import Job, Progress, Word, worker_environment
-from alongside.delivery.modes import require_mode
+from alongside.delivery.vendors import require_usable
 from alongside.ledger import Ledger, calls, claims
 from alongside.ledger.claims import Scope
 from alongside.ledger.messages import count_states
@@ -100,6 +100,7 @@ def dispatch(
     environment: Environment,
     *,
     clock: RunClock,
+    channel: Channel = Channel.EMAIL,
     mode: DeliveryMode | None = None,
     run_id: str | None = None,
     campaigns: Sequence[str] | None = None,
@@ -108,7 +109,7 @@ def dispatch(
     workers: int | None = None,
     on_progress: Listener | None = None,
 ) -> DispatchReport:
-    """Send what is planned in this scope, with worker processes, until nothing more can leave now.
+    """Send what is planned in this scope on one channel, with worker processes, until nothing more can leave now.
 
     Safe to call again at any time and after any crash: it carries on where the ledger stands. What a vendor refuses,
     what waits for its time and what is unknown does not make it fail; see `DispatchReport.require_complete`.
@@ -124,18 +125,17 @@ def dispatch(
 
     Raises
     ------
-    Refused : the set-up contradicts the delivery mode, or the ledger holds invented consents
+    Refused : the channel is not set up, its set-up contradicts the delivery mode, or the ledger holds invented consents
     StoreUnavailable : the ledger does not answer
     """
     mode = mode or settings.delivery.mode
-    require_mode(mode, environment.sendgrid_url, environment.sendgrid_api_key, settings.delivery.staging_allow)
+    require_usable(mode, settings, environment, channel)
     require_real_consents(ledger, mode)
-    email = settings.channels.email
     scope = Scope(
-        Channel.EMAIL,
+        channel,
         run_id,
         None if campaigns is None else tuple(campaigns),
-        max_attempts=email.max_attempts,
+        max_attempts=settings.delivery.max_attempts,
         partition=partition,
     )
     now = datetime.now(UTC)

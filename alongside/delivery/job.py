@@ -113,8 +113,7 @@ def worker_environment(environment: Environment, ledger_url: str) -> dict[str, s
     given = {
         "ALONGSIDE_LEDGER_URL": ledger_url,
         "ALONGSIDE_KEY_DIR": str(environment.vault_key_dir),
-        "SENDGRID_API_KEY": environment.sendgrid_api_key,
-        "SENDGRID_URL": environment.sendgrid_url,
+        **environment.of_vendors,
         "ALONGSIDE_PUBLIC_URL": environment.public_url,
     }
     if environment.vault_key is not None:

@@ -14,7 +14,7 @@ from alongside.content.message import CompiledMessage
 from alongside.content.standard import HospitalWords
 from alongside.delivery.recheck import Checked, Ready, gate_name
 from alongside.ledger.claims import Claim
-from alongside.model.enums import DeliveryMode, Gate, Locale
+from alongside.model.enums import Channel, DeliveryMode, Gate, Locale
 from alongside.model.errors import Refused
 from alongside.model.tokens import TokenSigner
 from alongside.settings import HospitalSettings
@@ -115,23 +115,30 @@ class Press:
     def _letter(
         self, held: Claim, locale: Locale, subject: str, text: str, html: str, addressees: tuple[Addressee, ...]
     ) -> Letter:
-        senders = self.settings.channels.email.senders
+        senders = self.settings.channels.of(held.channel).senders
         sender = senders.get(held.sender)
         if sender is None:
             raise Refused(
                 f"there is no sender {held.sender!r}",
-                where="config/alongside.yaml: channels.email.senders",
+                where=f"config/alongside.yaml: channels.{held.channel}.senders",
                 remedy=f"Configured: {', '.join(sorted(senders))}.",
             )
         home = self.settings.hospital.default_locale
+        mark = "[staging] " if self.mode is DeliveryMode.STAGING else ""
         return Letter(
             batch_id=held.batch_id,
             sender_address=sender.address,
             sender_name=sender.name.get(locale) or sender.name.get(home, ""),
             reply_to=sender.reply_to,
-            subject=f"[staging] {subject}" if self.mode is DeliveryMode.STAGING else subject,
-            text=text,
+            subject=f"{mark}{subject}" if held.channel is Channel.EMAIL else "",
+            text=text if held.channel is Channel.EMAIL else f"{mark}{text.strip()}",
             html=html,
-            list_id=f"{held.sender}.{sender.address.rpartition('@')[2]}",
+            list_id=list_id(held.sender, sender.address),
             addressees=addressees,
         )
+
+
+def list_id(sender: str, address: str) -> str:
+    """What identifies a sender's mail to the recipient's provider (RFC 2919); empty where the sender is a number."""
+    domain = address.rpartition("@")[2] if "@" in address else ""
+    return f"{sender}.{domain}" if domain else ""

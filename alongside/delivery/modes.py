@@ -7,35 +7,47 @@ from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from alongside.model.addresses import is_fictional, special_domains
-from alongside.model.enums import DeliveryMode
+from alongside.model.enums import Channel, DeliveryMode
 from alongside.model.errors import Refused
+from alongside.settings.environment import Account
 
 #: Keys of stand-ins: a real provider must never be asked with one, nor a patient be thought reached.
-DEMO_KEYS = frozenset({"SG.stand-in", "SG.demo", "SG.test"})
+DEMO_KEYS = frozenset({"SG.stand-in", "SG.demo", "SG.test", "stand-in"})
 #: Domains for documentation (RFC 2606), which `special_domains` leaves out.
 _DOCUMENTATION = ("example", "example.com", "example.net", "example.org")
 
 
-def require_mode(mode: DeliveryMode, url: str, api_key: str, staging_allow: Sequence[str]) -> None:
+def require_mode(mode: DeliveryMode, channel: Channel, account: Account, staging_allow: Sequence[str]) -> None:
     """Refuse a set-up that contradicts its mode.
 
     Raises
     ------
-    Refused : sandbox towards a host that is not loopback, staging without an allow-list, live with a demo key, or
-        live towards a stand-in
+    Refused : sandbox towards a host that is not loopback, staging without an address of this channel in its
+        allow-list, live with a demo key, or live towards a stand-in
     """
-    where = f"delivery.mode {mode.value}"
-    if mode is DeliveryMode.SANDBOX and not is_loopback(url):
-        remedy = "Start the stand-in with 'alongside sandbox' and set SENDGRID_URL to it, or choose another mode."
+    where = f"delivery.mode {mode.value}, channel {channel.value}"
+    if mode is DeliveryMode.SANDBOX and not is_loopback(account.url):
+        remedy = (
+            f"Start the stand-in with 'alongside sandbox' and set {account.url_from} to it, or choose another mode."
+        )
         raise Refused("the sandbox talks to loopback only", where=where, remedy=remedy)
-    if mode is DeliveryMode.STAGING and not staging_allow:
-        remedy = "Name at least one of your own addresses in delivery.staging_allow."
-        raise Refused("there is no address that staging may write to", where=where, remedy=remedy)
-    if mode is DeliveryMode.LIVE and (not api_key or api_key in DEMO_KEYS):
-        remedy = "Set SENDGRID_API_KEY to the hospital's own key."
+    if mode is DeliveryMode.STAGING and not allowed_addresses(staging_allow, channel):
+        remedy = f"Name at least one of your own in delivery.staging_allow: {_LOOKS_LIKE[channel.address]}."
+        raise Refused(f"there is no {channel.address} that staging may write to", where=where, remedy=remedy)
+    if mode is DeliveryMode.LIVE and (not account.secret or account.secret in DEMO_KEYS):
+        remedy = f"Set {account.secret_from} to the hospital's own key."
         raise Refused("the key is a demonstration key", where=where, remedy=remedy)
-    if mode is DeliveryMode.LIVE and is_loopback(url):
-        raise Refused("a stand-in delivers nothing", where=where, remedy="Unset SENDGRID_URL.")
+    if mode is DeliveryMode.LIVE and is_loopback(account.url):
+        raise Refused("a stand-in delivers nothing", where=where, remedy=f"Unset {account.url_from}.")
+
+
+#: How an address of each kind is written in the allow-list.
+_LOOKS_LIKE = {"email": "a mail address", "phone": "a number such as '+8613800000000'"}
+
+
+def allowed_addresses(staging_allow: Sequence[str], channel: Channel) -> list[str]:
+    """Those of the allow-list that this channel can write to."""
+    return [entry for entry in staging_allow if ("@" in entry) == (channel.address == "email")]
 
 
 def is_loopback(url: str) -> bool:
@@ -53,14 +65,15 @@ def is_loopback(url: str) -> bool:
 Destination = Callable[[str, str], tuple[str, str]]
 
 
-def destinations(mode: DeliveryMode, staging_allow: Sequence[str]) -> Destination:
-    """Where messages go in this mode.
+def destinations(mode: DeliveryMode, channel: Channel, staging_allow: Sequence[str]) -> Destination:
+    """Where messages of a channel go in this mode.
 
     Staging rewrites every address to one of the allow-list, the same one for the same message. Live refuses what can
     reach nobody; the function that it answers with raises `Refused` for a contact that `--fictional-contacts` invented.
     """
     if mode is DeliveryMode.STAGING:
-        return lambda address, key: (staging_allow[int(key[:8], 16) % len(staging_allow)], "")
+        own = allowed_addresses(staging_allow, channel)
+        return lambda address, key: (own[int(key[:8], 16) % len(own)], "")
     return _live if mode is DeliveryMode.LIVE else lambda address, key: (address, "")
 
 
@@ -72,7 +85,7 @@ def _live(address: str, _key: str) -> tuple[str, str]:
 
 
 def is_reserved(address: str) -> bool:
-    """Whether mail to this domain can reach nobody (RFC 2606 and IANA special-use names)."""
+    """Whether mail to this domain can reach nobody (RFC 2606 and IANA special-use names); False for a number."""
     domain = address.rpartition("@")[2].strip().lower()
     names = (*special_domains(), *_DOCUMENTATION)
     return any(domain == name or domain.endswith("." + name) for name in names)

@@ -14,9 +14,9 @@ from datetime import UTC, datetime
 import sqlalchemy as sa
 
 from alongside.channels.base import Channel
-from alongside.channels.sendgrid import SendGrid
 from alongside.delivery.clocks import patient_now
 from alongside.delivery.reconcile import learn
+from alongside.delivery.vendors import open_vendor
 from alongside.ledger import Ledger, pauses
 from alongside.ledger.groups import in_keys
 from alongside.ledger.protocol import states_before
@@ -68,10 +68,8 @@ def compare(ledger: Ledger, settings: HospitalSettings, environment: Environment
             where="channels.email.activity_lookup",
             remedy="Let the account read it, or pause the campaigns that sent since the backup.",
         )
-    key, url = environment.sendgrid_api_key, environment.sendgrid_url
-    return asyncio.run(
-        _compare(ledger, SendGrid(key, url, timeout=email.timeout_seconds, connections=_QUESTIONS), clock)
-    )
+    vendor = open_vendor(settings, environment, enums.Channel.EMAIL, connections=_QUESTIONS)
+    return asyncio.run(_compare(ledger, vendor, clock))
 
 
 async def _compare(ledger: Ledger, vendor: Channel, clock: RunClock) -> OverlapReport:

@@ -71,7 +71,7 @@ def recheck(
     waiting = recipients.waiting_recipients(connection, held.batch_id, held.purpose, held.channel.value, patient_now)
     facts = _facts(connection, held, waiting, vault, patient_now)
     hours = _Hours(settings, held.purpose, patient_now)
-    route = destinations(mode, settings.delivery.staging_allow)
+    route, kind = destinations(mode, held.channel, settings.delivery.staging_allow), held.channel.address
     checked = Checked([], recipients.planned_for(connection, held.batch_id) or patient_now)
     ready = checked.ready
     for one, contact, blind in zip(waiting, facts.contacts, facts.blinds, strict=True):
@@ -84,7 +84,7 @@ def recheck(
         elif later := hours.later(variables):
             checked.postponed[key] = later
         else:
-            address, refused = route(contact.email or "", key)
+            address, refused = route(contact.address(kind), key)
             if refused:
                 checked.withheld[key] = refused
                 continue
@@ -146,8 +146,10 @@ def _facts(
     connection: Connection, held: Claim, waiting: Sequence[Recipient], vault: Vault, patient_now: datetime
 ) -> _Facts:
     channel, unseal, blind_index = held.channel.value, vault.unseal_contact, vault.blind_index
+    kind = held.channel.address
     contacts = [unseal(one.person_id, one.sealed) if one.sealed else Contact() for one in waiting]
-    blinds = [blind_index("email", contact.email) if contact.email else "" for contact in contacts]
+    addresses = [contact.address(kind) for contact in contacts]
+    blinds = [blind_index(kind, address) if address else "" for address in addresses]
     moved = [blind for one, blind in zip(waiting, blinds, strict=True) if blind and blind != one.address_blind]
     return _Facts(
         consent=recipients.standing_consent(connection, waiting, held.purpose, channel, patient_now),

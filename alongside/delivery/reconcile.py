@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
-from alongside.channels.base import Channel
-from alongside.channels.sendgrid import SendGrid
+from alongside.channels.base import Channel as Vendor
+from alongside.channels.capabilities import Lookup, provider_of
+from alongside.channels.twilio import Twilio
+from alongside.content import load as load_content
 from alongside.delivery.clocks import patient_now
+from alongside.delivery.letters import Press
+from alongside.delivery.tracing import Tracer
+from alongside.delivery.vendors import open_vendor, public_url
 from alongside.ledger import Ledger, calls, unknowns
 from alongside.ledger.failpoints import failpoint
 from alongside.ledger.messages import count_unknown
@@ -20,10 +25,11 @@ from alongside.ledger.protocol import TAKEN
 from alongside.ledger.resolving import BY_HAND
 from alongside.ledger.schema import message
 from alongside.ledger.unknowns import Resolution, UnknownBatch
+from alongside.ledger.vault import Vault
 from alongside.model.clock import RunClock
-from alongside.model.enums import MessageState, Purpose
+from alongside.model.enums import Channel, MessageState, Purpose
 from alongside.model.errors import Refused, Retryable, Throttled
-from alongside.settings import Environment, HospitalSettings
+from alongside.settings import Environment, HospitalSettings, Project
 
 _SINGLE_LOOKUPS = 8  # questions under way at a time
 
@@ -50,8 +56,13 @@ class ReconcileReport:
     trouble: str = ""
 
 
+#: Asks about one batch of unknown outcome.
+Learn = Callable[[UnknownBatch], Awaitable[Resolution]]
+
+
 def reconcile(
     ledger: Ledger,
+    project: Project,
     settings: HospitalSettings,
     environment: Environment,
     *,
@@ -59,37 +70,73 @@ def reconcile(
     run_id: str | None = None,
     grace: timedelta | None = None,
 ) -> ReconcileReport:
-    """Ask the vendor about messages that are unknown for longer than the grace period, and act on the answer.
+    """Ask the vendors about messages that are unknown for longer than the grace period, and act on the answers.
+
+    A vendor that does not answer does not keep the others from being asked.
 
     Parameters
     ----------
     run_id : None means of any run
-    grace : by default `channels.email.unknown_grace_minutes`; events and the vendor's feed need that time
+    grace : by default the channel's `unknown_grace_minutes`; events and the vendor's feed need that time
 
     Raises
     ------
     StoreUnavailable : the ledger does not answer
     """
-    email = settings.channels.email
-    wait = timedelta(minutes=email.unknown_grace_minutes) if grace is None else grace
-    vendor = SendGrid(
-        environment.sendgrid_api_key,
-        environment.sendgrid_url,
-        timeout=email.timeout_seconds,
-        connections=_SINGLE_LOOKUPS,
-    )
-    return asyncio.run(_reconcile(ledger, vendor if email.activity_lookup else None, clock, run_id, wait))
+    counts: Counter[str] = Counter(expired=calls.expire_calls(ledger, datetime.now(UTC)))
+    troubles = []
+    for channel in settings.channels.set_up:
+        wait = timedelta(minutes=settings.channels.of(channel).unknown_grace_minutes) if grace is None else grace
+        asked = _Asked(ledger, project, settings, environment, channel)
+        found, trouble = asyncio.run(_reconcile(asked, clock, run_id, wait))
+        counts += found
+        troubles += [trouble] if trouble else []
+    with ledger.reading() as connection:
+        unknown = count_unknown(connection, run_id)
+    return ReconcileReport(**counts, unknown=unknown, trouble="; ".join(troubles))
 
 
-async def _reconcile(
-    ledger: Ledger, vendor: Channel | None, clock: RunClock, run_id: str | None, grace: timedelta
-) -> ReconcileReport:
-    now = datetime.now(UTC)
-    counts: Counter[str] = Counter(expired=calls.expire_calls(ledger, now))
-    trouble = ""
+@dataclass(frozen=True)
+class _Asked:
+    """One channel, whose provider is asked."""
+
+    ledger: Ledger
+    project: Project
+    settings: HospitalSettings
+    environment: Environment
+    channel: Channel
+
+    def open(self) -> Vendor | None:
+        """The provider; None where the account may not be asked."""
+        if self.channel is Channel.EMAIL and not self.settings.channels.email.activity_lookup:
+            return None
+        if provider_of(self.settings, self.channel).lookup is Lookup.NONE:
+            return None
+        return open_vendor(self.settings, self.environment, self.channel, connections=_SINGLE_LOOKUPS)
+
+    def how(self, vendor: Vendor | None) -> Learn:
+        """By key where the provider knows our keys, else by number and text."""
+        if isinstance(vendor, Twilio):
+            tracer = Tracer(self.ledger, Vault.open(self.ledger, self.environment), self._press())
+            return lambda of: tracer.learn(vendor, of)
+        return lambda of: learn(self.ledger, vendor, of)
+
+    def _press(self) -> Press:
+        address = public_url(self.settings, self.environment)
+        content = load_content(self.project)
+        return Press(self.settings, content, self.ledger.info.secret, address, self.settings.delivery.mode)
+
+
+async def _reconcile(asked: _Asked, clock: RunClock, run_id: str | None, grace: timedelta) -> tuple[Counter[str], str]:
+    """What was learnt about one channel's messages, and why nothing more could be."""
+    ledger, counts, vendor = asked.ledger, Counter[str](), None
     try:
-        for of in _batches(ledger, now - grace, run_id):
-            learnt = await learn(ledger, vendor, of)
+        how: Learn | None = None
+        for of in _batches(ledger, asked.channel, datetime.now(UTC) - grace, run_id):
+            if how is None:  # nothing is opened where nothing is unknown
+                vendor = asked.open()
+                how = asked.how(vendor)
+            learnt = await how(of)
             failpoint("reconcile.asked")
             moment = datetime.now(UTC)
             with ledger.begin() as connection:
@@ -98,27 +145,27 @@ async def _reconcile(
             failpoint("reconcile.after")
             counts += Counter(found=len(learnt.found), again=len(learnt.again), unresolved=len(learnt.unresolved))
     except (Retryable, Throttled, Refused) as error:
-        trouble = str(error)
+        return counts, str(error)
     finally:
         if vendor is not None:
             await vendor.close()
-    with ledger.reading() as connection:
-        unknown = count_unknown(connection, run_id)
-    return ReconcileReport(**counts, unknown=unknown, trouble=trouble)
+    return counts, ""
 
 
-def _batches(ledger: Ledger, before: datetime, run_id: str | None) -> Iterator[UnknownBatch]:
+def _batches(ledger: Ledger, channel: Channel, before: datetime, run_id: str | None) -> Iterator[UnknownBatch]:
     after = ""
     while True:
         with ledger.reading() as connection:
-            portion = unknowns.unknown_batches(connection, before=before, run_id=run_id, after=after, limit=20)
+            portion = unknowns.unknown_batches(
+                connection, channel=channel, before=before, run_id=run_id, after=after, limit=20
+            )
         yield from portion
         if not portion:
             return
         after = portion[-1].batch_id
 
 
-async def learn(ledger: Ledger, vendor: Channel | None, of: UnknownBatch) -> Resolution:
+async def learn(ledger: Ledger, vendor: Vendor | None, of: UnknownBatch) -> Resolution:
     """What is known of a batch's unknown messages, and what policy makes of those the vendor cannot tell about.
 
     One question for the batch settles the usual cases: the request arrived as a whole or not at all. Only a batch of
@@ -144,7 +191,7 @@ async def learn(ledger: Ledger, vendor: Channel | None, of: UnknownBatch) -> Res
     return await _one_by_one(vendor, keys)
 
 
-async def _learn_of_restored(ledger: Ledger, vendor: Channel | None, of: UnknownBatch) -> Resolution:
+async def _learn_of_restored(ledger: Ledger, vendor: Vendor | None, of: UnknownBatch) -> Resolution:
     """What a backup held as open: found or unresolved, never planned again.
 
     A feed that does not have a message proves nothing here: the backup may be older than what the feed keeps.
@@ -176,7 +223,7 @@ def _taken(ledger: Ledger, batch_id: str) -> int:
         return connection.execute(query).scalar_one()
 
 
-async def _one_by_one(vendor: Channel, keys: list[str]) -> Resolution:
+async def _one_by_one(vendor: Vendor, keys: list[str]) -> Resolution:
     found: dict[str, MessageState] = {}
     slots = asyncio.Semaphore(_SINGLE_LOOKUPS)
 

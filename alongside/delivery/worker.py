@@ -24,15 +24,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from alongside.channels.base import Answer, Channel, Letter
-from alongside.channels.sendgrid import SendGrid
 from alongside.channels.transport import run_loop
 from alongside.content import load as load_content
 from alongside.delivery.clocks import patient_now
 from alongside.delivery.job import Job, Progress, Word
 from alongside.delivery.letters import Press
-from alongside.delivery.modes import require_mode
 from alongside.delivery.pacing import Breaker, Pace
 from alongside.delivery.recheck import Checked, recheck, still_stands
+from alongside.delivery.vendors import open_vendor, public_url, require_usable
 from alongside.ledger import Ledger, calls, claims
 from alongside.ledger.calls import Settlement
 from alongside.ledger.claims import Claim
@@ -73,9 +72,9 @@ class Worker:
     stopped: str = ""
 
     def __post_init__(self) -> None:
-        email = self.bench.settings.channels.email
-        self._pace = Pace(email.rate_per_second * self.job.share)
-        self._calls = asyncio.Semaphore(email.connections)
+        self._limits = self.bench.settings.channels.of(self.job.scope.channel)
+        self._pace = Pace(self._limits.rate_per_second * self.job.share)
+        self._calls = asyncio.Semaphore(self._limits.connections)
         self._lease = self.bench.settings.delivery.lease_seconds
         self._let_go = asyncio.Event()
         self._hasty = self.bench.ledger.impatient(_HASTE)
@@ -215,7 +214,7 @@ class Worker:
             ledger,
             held,
             now=datetime.now(UTC),
-            lease_seconds=seconds + self.bench.settings.channels.email.timeout_seconds,
+            lease_seconds=seconds + self._limits.timeout_seconds,
             withheld=checked.withheld,
             postponed=checked.postponed,
             readdressed=checked.readdressed,
@@ -246,7 +245,7 @@ class Worker:
                     answers.append(await self._send_one(letter, deadline))
                 failpoint("send.first_answer")
 
-        lanes = min(len(parts), self.bench.settings.channels.email.connections)
+        lanes = min(len(parts), self._limits.connections)
         await asyncio.gather(*(sender() for _ in range(lanes)))
         return combine(answers)
 
@@ -348,23 +347,16 @@ def open_bench(job: Job, environment: Environment) -> Bench:
     """Everything a worker needs, from its job and its environment."""
     project = Project(Path(job.root), Path(job.var))
     settings = read_model(HospitalSettings, project.config / "alongside.yaml")
-    email = settings.channels.email
-    require_mode(job.mode, environment.sendgrid_url, environment.sendgrid_api_key, settings.delivery.staging_allow)
+    require_usable(job.mode, settings, environment, job.scope.channel)
     ledger = Ledger.open(environment.ledger_url)
     press = Press(
         settings,
         load_content(project),
         ledger.info.secret,
-        environment.public_url or settings.delivery.public_url,
+        public_url(settings, environment),
         job.mode,
     )
-    channel = SendGrid(
-        environment.sendgrid_api_key,
-        environment.sendgrid_url,
-        timeout=email.timeout_seconds,
-        connections=email.connections,
-        max_recipients=email.batch_size,
-    )
+    channel = open_vendor(settings, environment, job.scope.channel)
     return Bench(ledger, Vault.open(ledger, environment), settings, press, channel)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from sqlalchemy.engine import Connection
 from alongside.ledger.failpoints import failpoint
 from alongside.ledger.protocol import TAKEN
 from alongside.ledger.schema import batch, message
-from alongside.model.enums import MessageState
+from alongside.model.enums import Channel, MessageState
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,7 +48,7 @@ _NUMBERED = f"""
 CREATE TEMPORARY TABLE plan_numbered AS
 SELECT chunked.*, 'b' || min(message_key) OVER (PARTITION BY {_GROUP}, chunk) AS batch_id
 FROM (
-    SELECT fresh.*, (row_number() OVER (PARTITION BY {_GROUP} ORDER BY person_id, message_key) - 1) / :size AS chunk
+    SELECT fresh.*, (row_number() OVER (PARTITION BY {_GROUP} ORDER BY person_id, message_key) - 1) / {{size}} AS chunk
     FROM (
         SELECT staged.*, row_number() OVER (PARTITION BY message_key ORDER BY person_id) AS copy
         FROM plan_staged staged
@@ -81,7 +82,7 @@ def plan_batches(
     campaign: str,
     planned_at: datetime,
     now: datetime,
-    batch_size: int,
+    batch_size: int | Mapping[str, int],
 ) -> Planned:
     """Write intentions: messages in state `planned`, in batches that one claim each will carry.
 
@@ -94,7 +95,8 @@ def plan_batches(
         text; `not_before` a timestamp, the end of the recipient's quiet hours
     planned_at : patient time
     now : wall time
-    batch_size : messages of one claim: the vendor's limit when one request carries them, else the chunk size
+    batch_size : messages of one claim, or channel -> messages: the vendor's limit when one request carries them, else
+        the chunk size
     """
     from alongside.ledger import bulk
 
@@ -102,7 +104,7 @@ def plan_batches(
         connection.execute(sa.text("SELECT pg_advisory_xact_lock(7310001)"))
     bulk.stage(connection, "plan_staged", PLAN_COLUMNS, rows)
     connection.exec_driver_sql("DROP TABLE IF EXISTS plan_numbered")
-    connection.execute(sa.text(_NUMBERED), {"size": batch_size})
+    connection.execute(sa.text(_NUMBERED.format(size=_size_sql(batch_size))))
     moment = sa.bindparam("now", now, batch.c.updated_at.type)
     names = {"run_id": run_id, "campaign": campaign}
     connection.execute(sa.text(_BATCHES).bindparams(moment), names)
@@ -113,6 +115,15 @@ def plan_batches(
         connection.exec_driver_sql(f"DROP TABLE {name}")
     failpoint("plan.before_commit")
     return planned
+
+
+def _size_sql(batch_size: int | Mapping[str, int]) -> str:
+    """SQL of the batch size of a row, by its channel where there are several."""
+    if not isinstance(batch_size, Mapping):
+        return str(int(batch_size))
+    return (
+        "CASE channel " + " ".join(f"WHEN '{Channel(name)}' THEN {int(n)}" for name, n in batch_size.items()) + " END"
+    )
 
 
 def _planned(connection: Connection) -> Planned:

@@ -53,7 +53,13 @@ class Resolution:
 
 
 def unknown_batches(
-    connection: Connection, *, before: datetime, run_id: str | None = None, after: str = "", limit: int = 100
+    connection: Connection,
+    *,
+    before: datetime,
+    channel: Channel | None = None,
+    run_id: str | None = None,
+    after: str = "",
+    limit: int = 100,
 ) -> list[UnknownBatch]:
     """Batches that became unknown before a moment (wall time), in order of their ids, from `after` on."""
     query = (
@@ -62,6 +68,8 @@ def unknown_batches(
         .order_by(batch.c.batch_id)
         .limit(limit)
     )
+    if channel is not None:
+        query = query.where(batch.c.channel == channel.value)
     if run_id is not None:
         query = query.where(batch.c.run_id == run_id)
     found = []

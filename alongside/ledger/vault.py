@@ -62,6 +62,10 @@ class Contact:
     phone: str | None = field(default=None, repr=False)
     gender: str | None = field(default=None, repr=False)
 
+    def address(self, kind: str) -> str:
+        """The identifier of this kind (`Channel.address`); empty when none is known."""
+        return (self.email if kind == "email" else self.phone) or ""
+
 
 _FIELDS = tuple(entry.name for entry in fields(Identity))
 

@@ -131,6 +131,7 @@ class Gate(IntFlag):
     CLAIMS_LINT = 32768
     QUIET_HOURS = 65536  # postpones; withholds only at the recheck of a message that may not wait
     PAUSED = 131072
+    NOT_CARRIED = 262144  # the provider does not deliver to the recipient's country, or may not carry this there
 
 
 class Severity(StrEnum):

@@ -15,6 +15,7 @@ from alongside.model.enums import DeliveryMode
 from alongside.outreach.campaigns import Campaign, Envelope
 from alongside.outreach.catalogues import Catalogues
 from alongside.settings import HospitalSettings
+from alongside.settings.hospital import ChannelSettings
 
 #: Digits of a hash that people read and type: 48 bits, so that no other plan of theirs begins alike.
 PRINTED = 12
@@ -35,10 +36,14 @@ def configuration_hash(campaign: Campaign, catalogues: Catalogues, settings: Hos
         "experiment": experiment.definition_hash if experiment else None,
         "gates": settings.gates.model_dump(mode="json", by_alias=True),
         "hospital": settings.hospital.model_dump(mode="json"),
-        "senders": {name: sender.model_dump(mode="json") for name, sender in settings.channels.email.senders.items()},
+        "senders": {channel: _senders(settings.channels.of(channel)) for channel in campaign.channels},
     }
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _senders(channel: ChannelSettings) -> dict[str, Any]:
+    return {name: sender.model_dump(mode="json") for name, sender in channel.senders.items()}
 
 
 class PlanHash:

@@ -20,6 +20,7 @@ class CampaignPlan:
     funnel : stage -> count; every candidate is counted at the first gate that stopped them
     gates : gate -> candidates that it closes for, whatever else stops them
     variants : arm (or `all`) -> planned messages
+    channels : channel -> planned messages
     decisions : Parquet file with one row a candidate: the gates and the facts they decided on
     """
 
@@ -29,6 +30,7 @@ class CampaignPlan:
     funnel: dict[str, int] = field(default_factory=dict)
     gates: dict[str, int] = field(default_factory=dict)
     variants: dict[str, int] = field(default_factory=dict)
+    channels: dict[str, int] = field(default_factory=dict)
     config_hash: str = ""
     plan_hash: str = ""
     cost: float = 0.0

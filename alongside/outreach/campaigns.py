@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from alongside.model.enums import Channel, Locale
 from alongside.model.errors import ConfigurationInvalid, Refused
@@ -54,7 +54,11 @@ class Campaign(Strict):
     description: dict[Locale, str]
     segment: str
     message: str = Field(description="<stage>/<topic>; what everybody gets who is in no experiment")
-    channel: Channel = Channel.EMAIL
+    channels: list[Channel] = Field(
+        default_factory=lambda: [Channel.EMAIL],
+        min_length=1,
+        description="ways to the patient, best first; a patient's own preference comes before this order",
+    )
     priority: int = Field(50, ge=0, le=100, description="higher plans first and wins the contact budget")
     window: Window = Window.model_validate({})
     repeat: Repeat = Repeat.model_validate({})
@@ -65,6 +69,13 @@ class Campaign(Strict):
     envelope: Envelope
     approve_plan: bool = Field(False, description="a one-off campaign: its exact plan hash needs approval")
     enabled: bool = True
+
+    @field_validator("channels")
+    @classmethod
+    def _each_once(cls, channels: list[Channel]) -> list[Channel]:
+        if len(set(channels)) < len(channels):
+            raise ValueError("names a channel twice")
+        return channels
 
 
 @dataclass(frozen=True)
@@ -127,9 +138,6 @@ def check_references(
             faults.append(_unknown(document, "segment", campaign.segment, segments))
         if campaign.message not in messages:
             faults.append(_unknown(document, "message", campaign.message, messages))
-        if campaign.channel is not Channel.EMAIL:
-            what = f"channel '{campaign.channel}' cannot be sent yet"
-            faults.append(document.finding("channel", what=what, remedy="use email"))
     return faults
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from alongside.model.enums import Gate, Locale
+from alongside.model.enums import Channel, Gate, Locale
 from alongside.model.ids import message_key
 from alongside.outreach.approval import PlanHash
 from alongside.outreach.arms import Arms
@@ -63,7 +63,7 @@ class Deciding:
             f"CAST({json_sql(self.catalogues, self.arms, number)} AS VARCHAR) AS v{number}" for number in numbers
         )
         return f"""
-            SELECT c.person_id, c.language, c.time_zone, c.quiet_from, c.quiet_to, c.occurrence, {values}
+            SELECT c.person_id, c.channel, c.language, c.time_zone, c.quiet_from, c.quiet_to, c.occurrence, {values}
             FROM candidate AS c {joins} WHERE c.gates = 0 ORDER BY c.person_id"""
 
     def _decide(self, chunk: pa.Table) -> pa.Table:
@@ -76,12 +76,13 @@ class Deciding:
         keys: list[str | None] = []
         occurrences = chunk.column("occurrence").to_pylist()
         locales = chunk.column("language").to_pylist()
+        channels = chunk.column("channel").to_pylist()
         for person, occurrence, gate in zip(people.to_pylist(), occurrences, late, strict=True):
             key = message_key(secret, person, person, self.campaign.name, "-", occurrence)
             keys.append(None if gate else key)
         self.digest.add(
-            (key, self.arms.messages[variant], locale)
-            for key, variant, locale in zip(keys, variants, locales, strict=True)
+            (key, self.arms.messages[variant], channel, locale)
+            for key, variant, channel, locale in zip(keys, variants, channels, locales, strict=True)
             if key is not None
         )
         return pa.table(
@@ -98,12 +99,13 @@ class Deciding:
     def _late_gates(self, chunk: pa.Table) -> list[Gate]:
         """The gate that rendering any possible message closes for each candidate of the chunk."""
         late = [Gate.NONE] * chunk.num_rows
-        locales = chunk.column("language").to_pylist()
+        bodies = list(zip(chunk.column("channel").to_pylist(), chunk.column("language").to_pylist(), strict=True))
         for number, message in enumerate(self.arms.distinct):
             values = [orjson.loads(text) for text in chunk.column(f"v{number}").to_pylist()]
-            for locale in sorted(set(locales)):
-                places = [place for place, own in enumerate(locales) if own == locale]
-                found = self.screen.gates(message, Locale(locale), [values[place] for place in places])
+            for channel, locale in sorted(set(bodies)):
+                places = [place for place, own in enumerate(bodies) if own == (channel, locale)]
+                rows = [values[place] for place in places]
+                found = self.screen.gates(message, Channel(channel), Locale(locale), rows)
                 for place, gate in zip(places, found, strict=True):
                     late[place] |= gate
         return late

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from alongside.model.enums import Gate, Purpose
 from alongside.outreach.campaigns import Campaign
+from alongside.outreach.routes import Route
 from alongside.settings import HospitalSettings
 
 if TYPE_CHECKING:
@@ -31,17 +32,26 @@ SET_GATES = (
     Gate.FREQUENCY_CAP,
     Gate.DUPLICATE_ADDRESS,
     Gate.HOLDOUT,
+    Gate.NOT_CARRIED,
 )
+
+#: The order of the funnel: a candidate is counted at the first gate that stops them. Values of gates are stored and
+#: never change, so a gate that was added later has its place here.
+_PLACE: dict[Gate, Gate] = {**{gate: gate for gate in Gate if gate}, Gate.NOT_CARRIED: Gate.INVALID_ADDRESS}
+ORDER: tuple[Gate, ...] = tuple(sorted(_PLACE, key=lambda gate: (_PLACE[gate], gate)))
 
 #: The funnel of a plan: the segment's members; those whom the campaign concerns today; those whose message could be
 #: rendered; those whose message says nothing that may not be said. The gates between two stages make the difference.
 STAGES = (
     "audience",
-    *(f"gate:{gate.name.lower()}" for gate in Gate if gate.name and gate <= Gate.FULFILLED),
+    *(f"gate:{(gate.name or '').lower()}" for gate in ORDER[: ORDER.index(Gate.FULFILLED) + 1]),
     "eligible",
-    *(f"gate:{gate.name.lower()}" for gate in Gate if gate.name and Gate.FULFILLED < gate <= Gate.RENDER_FAILED),
+    *(
+        f"gate:{(gate.name or '').lower()}"
+        for gate in ORDER[ORDER.index(Gate.FULFILLED) + 1 : ORDER.index(Gate.RENDER_FAILED) + 1]
+    ),
     "rendered",
-    *(f"gate:{gate.name.lower()}" for gate in Gate if gate.name and gate > Gate.RENDER_FAILED),
+    *(f"gate:{(gate.name or '').lower()}" for gate in ORDER[ORDER.index(Gate.RENDER_FAILED) + 1 :]),
     "planned",
 )
 
@@ -54,6 +64,7 @@ class GateInput:
     """What the gates of one campaign need to know besides the relations."""
 
     campaign: Campaign
+    routes: tuple[Route, ...]
     purpose: Purpose
     topics: tuple[str, ...]
     as_of: datetime
@@ -68,9 +79,16 @@ def occurrence_of(campaign: Campaign, as_of: datetime, zone: str) -> str:
 
 def close_gates(connection: duckdb.DuckDBPyConnection, wanted: GateInput, settings: HospitalSettings) -> None:
     """Create the temp table `candidate` (see gates.sql) in this connection."""
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE route (channel VARCHAR, place INTEGER, address VARCHAR, stores_in VARCHAR,"
+        " countries VARCHAR[], barred VARCHAR[])"
+    )
+    for place, route in enumerate(wanted.routes):
+        countries = None if route.countries is None else list(route.countries)
+        row = [route.channel.value, place, route.channel.address, route.stores_in, countries, list(route.barred)]
+        connection.execute("INSERT INTO route VALUES (?, ?, ?, ?, ?, ?)", row)
     sql = resources.files("alongside.outreach").joinpath("gates.sql").read_text("utf-8")
-    address = wanted.campaign.channel.address
-    connection.execute(sql.replace("{address}", address), _parameters(wanted, settings))
+    connection.execute(sql, _parameters(wanted, settings))
 
 
 def _parameters(wanted: GateInput, settings: HospitalSettings) -> dict[str, Any]:
@@ -88,7 +106,6 @@ def _parameters(wanted: GateInput, settings: HospitalSettings) -> dict[str, Any]
         "occurrence": occurrence_of(campaign, wanted.as_of, hospital.time_zone),
         "zone": hospital.time_zone,
         "country": hospital.country,
-        "stores_in": settings.channel_stores_in(campaign.channel),
         "topics": list(wanted.topics),
         "guardian_below_age": settings.gates.guardian_below_age,
         "inpatients": campaign.inpatients,
@@ -98,8 +115,8 @@ def _parameters(wanted: GateInput, settings: HospitalSettings) -> dict[str, Any]
 
 
 def first_gate(mask: int) -> Gate:
-    """The gate at which the funnel counts a candidate: the lowest bit of its mask."""
-    return Gate(mask & -mask)
+    """The gate at which the funnel counts a candidate: the first of its mask in `ORDER`."""
+    return next((gate for gate in ORDER if mask & gate), Gate.NONE)
 
 
 def funnel_of(masks: dict[int, int]) -> dict[str, int]:

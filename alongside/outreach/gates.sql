@@ -1,8 +1,9 @@
--- One row per member of the campaign's segment, with the bit mask of every gate that closes on set-based facts.
+-- One row per member of the campaign's segment: the channel that is chosen for them, and the bit mask of every gate
+-- that closes on set-based facts on it; `routes` holds the masks of all channels, in the person's own order.
 -- Relations: audience(person_id), person (snapshot), answers(person_id, fulfilled, occurrence),
---   consent(person_id, permitted), cross_border(person_id, permitted), suppressed(blind, reason),
+--   route(channel, place, address, stores_in, countries, barred), consent(person_id, channel, permitted, seq,
+--   decided_at), cross_border(person_id, channel, permitted), suppressed(channel, blind, reason),
 --   contact(person_id, address_blind, campaign, occurrence, said_at, counts), heldout(person_id).
--- {address} is the identifier that the campaign's channel needs: email or phone.
 CREATE OR REPLACE TEMP TABLE candidate AS
 WITH recent AS (
     SELECT person_id, count(*) AS contacts
@@ -26,20 +27,28 @@ addressed AS (
 fact AS (
     SELECT
         p.person_id,
+        w.channel,
+        -- the patient's wish first, then the order of the campaign
+        CASE WHEN p.preferred_channel = w.channel THEN -1 ELSE w.place END AS place,
         p.language,
         coalesce(p.time_zone, $zone) AS time_zone,
         p.quiet_from,
         p.quiet_to,
         p.age,
-        p.{address}_state AS address_state,
-        p.{address}_blind AS address_blind,
+        CASE w.address WHEN 'email' THEN p.email_state ELSE p.phone_state END AS address_state,
+        CASE w.address WHEN 'email' THEN p.email_blind ELSE p.phone_blind END AS address_blind,
+        w.stores_in,
         coalesce(p.country, $country) AS country,
+        list_contains(w.barred, coalesce(p.country, $country))
+        OR (w.countries IS NOT NULL AND NOT list_contains(w.countries, coalesce(p.country, $country))) AS not_carried,
         coalesce(p.deceased, FALSE) AS deceased,
         coalesce(p.inpatient_now, FALSE) AS inpatient_now,
         list_has_any(coalesce(p.topics_off, []), $topics) AS topic_off,
         coalesce(a.fulfilled, FALSE) AS fulfilled,
         coalesce(a.occurrence, $occurrence) AS occurrence,
         c.permitted AS consented,
+        c.seq AS consent_seq,
+        c.decided_at AS consent_decided_at,
         b.permitted AS abroad,
         s.reason AS suppressed_because,
         coalesce(r.contacts, 0) AS recent_contacts,
@@ -53,13 +62,16 @@ fact AS (
         h.person_id IS NOT NULL AS held_out
     FROM audience AS u
     JOIN person AS p USING (person_id)
-    LEFT JOIN answers AS a USING (person_id)
-    LEFT JOIN consent AS c USING (person_id)
-    LEFT JOIN cross_border AS b USING (person_id)
-    LEFT JOIN suppressed AS s ON s.blind = p.{address}_blind
-    LEFT JOIN recent AS r USING (person_id)
-    LEFT JOIN same_campaign AS m USING (person_id)
-    LEFT JOIN addressed AS d ON d.address_blind = p.{address}_blind
+    CROSS JOIN route AS w
+    LEFT JOIN answers AS a ON a.person_id = p.person_id
+    LEFT JOIN consent AS c ON c.person_id = p.person_id AND c.channel = w.channel
+    LEFT JOIN cross_border AS b ON b.person_id = p.person_id AND b.channel = w.channel
+    LEFT JOIN suppressed AS s
+        ON s.channel = w.channel AND s.blind = CASE w.address WHEN 'email' THEN p.email_blind ELSE p.phone_blind END
+    LEFT JOIN recent AS r ON r.person_id = p.person_id
+    LEFT JOIN same_campaign AS m ON m.person_id = p.person_id
+    LEFT JOIN addressed AS d
+        ON d.address_blind = CASE w.address WHEN 'email' THEN p.email_blind ELSE p.phone_blind END
     LEFT JOIN heldout AS h ON h.person_id = p.person_id
 ),
 masked AS (
@@ -72,24 +84,38 @@ masked AS (
         | (CASE WHEN address_state = 'missing' OR address_state IS NULL THEN $gate_no_address ELSE 0 END)
         | (CASE WHEN address_state = 'invalid' THEN $gate_invalid_address ELSE 0 END)
         | (CASE WHEN consented IS NOT TRUE THEN $gate_no_consent ELSE 0 END)
-        | (CASE WHEN $stores_in <> country AND country = 'CN' AND abroad IS NOT TRUE
+        | (CASE WHEN stores_in <> country AND country = 'CN' AND abroad IS NOT TRUE
                THEN $gate_cross_border ELSE 0 END)
         | (CASE WHEN topic_off THEN $gate_topic_off ELSE 0 END)
         | (CASE WHEN suppressed_because IS NOT NULL THEN $gate_suppressed ELSE 0 END)
         | (CASE WHEN already_sent THEN $gate_already_sent ELSE 0 END)
         | (CASE WHEN $capped AND recent_contacts >= $cap_messages THEN $gate_frequency_cap ELSE 0 END)
-        | (CASE WHEN held_out THEN $gate_holdout ELSE 0 END) AS mask
+        | (CASE WHEN held_out THEN $gate_holdout ELSE 0 END)
+        | (CASE WHEN not_carried THEN $gate_not_carried ELSE 0 END) AS mask
     FROM fact
+),
+chosen AS (
+    -- The first channel that is open; where none is, the one on which the person got furthest.
+    SELECT
+        *,
+        list({'channel': channel, 'gates': mask}) OVER (
+            PARTITION BY person_id ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+        ) AS routes
+    FROM masked
+    QUALIFY row_number() OVER (
+        PARTITION BY person_id
+        ORDER BY mask <> 0, CASE WHEN mask = $gate_not_carried THEN -$gate_invalid_address ELSE -(mask & -mask) END, place
+    ) = 1
 ),
 ranked AS (
     -- Marketing goes to an address once: the first open candidate by person_id keeps it.
     SELECT
         *,
-        row_number() OVER (PARTITION BY address_blind, mask = 0 ORDER BY person_id) AS place
-    FROM masked
+        row_number() OVER (PARTITION BY channel, address_blind, mask = 0 ORDER BY person_id) AS rank
+    FROM chosen
 )
 SELECT
-    * EXCLUDE (mask, place),
-    mask | (CASE WHEN $one_per_address AND (address_taken OR (mask = 0 AND place > 1))
+    * EXCLUDE (mask, rank, place, stores_in),
+    mask | (CASE WHEN $one_per_address AND (address_taken OR (mask = 0 AND rank > 1))
                  THEN $gate_duplicate_address ELSE 0 END) AS gates
 FROM ranked

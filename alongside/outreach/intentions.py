@@ -12,7 +12,7 @@ from alongside.ledger import experiments as registrations
 from alongside.ledger import runs as run_store
 from alongside.ledger.messages import plan_batches
 from alongside.ledger.runs import RunPins
-from alongside.model.enums import Locale
+from alongside.model.enums import Channel, Locale
 from alongside.outreach.arms import Arms
 from alongside.outreach.campaign_plan import CampaignPlan
 from alongside.outreach.campaigns import Campaign
@@ -21,6 +21,7 @@ from alongside.outreach.deciding import json_sql
 from alongside.outreach.experiments import ExperimentDefinition
 from alongside.outreach.relations import CHUNK
 from alongside.settings import HospitalSettings
+from alongside.settings.hospital import EmailChannel
 from alongside.warehouse.duck import quoted
 
 if TYPE_CHECKING:
@@ -60,11 +61,11 @@ class Intentions:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.duck.execute(
             f"""COPY (
-                SELECT o.person_id, o.mask, o.variant, o.message_key, o.not_before, o.language, o.time_zone, o.age,
-                       o.country, o.address_state, o.consented,
-                       k.seq AS consent_seq, k.decided_at AS consent_decided_at, o.abroad,
-                       o.suppressed_because, o.recent_contacts, o.last_message_at, o.occurrence, o.topic_off, o.held_out
-                FROM outcome AS o LEFT JOIN consent AS k USING (person_id)
+                SELECT o.person_id, o.mask, o.channel, o.routes, o.variant, o.message_key, o.not_before, o.language,
+                       o.time_zone, o.age, o.country, o.address_state, o.consented, o.consent_seq,
+                       o.consent_decided_at, o.abroad, o.suppressed_because,
+                       o.recent_contacts, o.last_message_at, o.occurrence, o.topic_off, o.held_out
+                FROM outcome AS o
                 ORDER BY o.person_id
             ) TO {quoted(path)} (FORMAT parquet)"""
         )
@@ -81,19 +82,21 @@ class Intentions:
                 campaign=self.campaign.name,
                 planned_at=self.run.as_of,
                 now=now,
-                batch_size=self._batch_size(),
+                batch_size={channel.value: self._batch_size(channel) for channel in self.campaign.channels},
             )
             _record(connection, self.run.run_id, plan, now)
 
-    def _batch_size(self) -> int:
+    def _batch_size(self, channel: Channel) -> int:
         """One request's worth; smaller where each message is a request, so that a crash leaves fewer unknown."""
-        email = self.settings.channels.email
+        limits = self.settings.channels.of(channel)
+        if not isinstance(limits, EmailChannel):
+            return limits.chunk_size
         bodies = (
-            self.catalogues.content.compiled(message, self.campaign.channel, locale)
+            self.catalogues.content.compiled(message, channel, locale)
             for message in self.arms.distinct
             for locale in Locale
         )
-        return email.batch_size if all(body.batchable for body in bodies) else email.chunk_size
+        return limits.batch_size if all(body.batchable for body in bodies) else limits.chunk_size
 
     def _enrol(self, experiment: ExperimentDefinition) -> None:
         """Register the experiment and remember new assignments, before the messages that follow from them.
@@ -111,28 +114,30 @@ class Intentions:
                 at=self.run.as_of,
             )
         fresh = self.duck.sql(
-            "SELECT person_id, variant, $at::TIMESTAMP AS assigned_at, $channel AS channel FROM outcome"
+            "SELECT person_id, variant, $at::TIMESTAMP AS assigned_at, channel FROM outcome"
             " WHERE mask = 0 AND is_new ORDER BY person_id",
-            params={"at": self.run.as_of.replace(tzinfo=None), "channel": self.campaign.channel.value},
+            params={"at": self.run.as_of.replace(tzinfo=None)},
         ).to_arrow_table()
         registrations.insert_assignments(self.ledger, experiment.name, fresh, self.run.run_id)
 
     def _messages_sql(self) -> str:
         """Rows of `ledger.messages.PLAN_COLUMNS`."""
-        content, channel = self.catalogues.content, self.campaign.channel
+        content = self.catalogues.content
         urgent = ", 'urgent', true" if self.campaign.urgent else ""
         parts = []
         for variant, message in self.arms.messages.items():
             number = self.arms.distinct.index(message)
-            compiled = {locale: content.compiled(message, channel, locale) for locale in Locale}
-            hashes = " ".join(f"WHEN '{locale.value}' THEN '{one.hash}'" for locale, one in compiled.items())
-            one = compiled[Locale.EN]
+            bodies = [
+                content.compiled(message, channel, locale) for channel in self.campaign.channels for locale in Locale
+            ]
+            hashes = " ".join(f"WHEN '{one.channel.value} {one.locale.value}' THEN '{one.hash}'" for one in bodies)
+            one = bodies[0]
             experiment = f"'{self.arms.experiment.name}'" if self.arms.experiment else "NULL::VARCHAR"
             parts.append(
                 f"""SELECT o.message_key, o.occurrence, o.person_id, o.person_id AS subject_person_id,
-                    '{one.purpose.value}' AS purpose, '{channel.value}' AS channel, '{message}' AS template,
-                    CASE o.language {hashes} END AS template_hash, o.language AS locale, {experiment} AS experiment,
-                    nullif(o.variant, '') AS variant, o.address_blind,
+                    '{one.purpose.value}' AS purpose, o.channel, '{message}' AS template,
+                    CASE o.channel || ' ' || o.language {hashes} END AS template_hash, o.language AS locale,
+                    {experiment} AS experiment, nullif(o.variant, '') AS variant, o.address_blind,
                     CAST(json_object('v', {json_sql(self.catalogues, self.arms, number)}, 'gender', p.gender,
                         'zone', o.time_zone, 'quiet', [o.quiet_from, o.quiet_to]{urgent}) AS VARCHAR) AS variables,
                     '{one.sender}' AS sender,

@@ -14,7 +14,7 @@ from alongside.ledger import runs as run_store
 from alongside.ledger.approvals import standing_approval
 from alongside.ledger.pauses import active_pauses
 from alongside.ledger.runs import RunPins
-from alongside.model.enums import DeliveryMode, Gate
+from alongside.model.enums import DeliveryMode
 from alongside.model.errors import Refused
 from alongside.outreach.approval import PlanHash, configuration_hash, objections, text_objections
 from alongside.outreach.arms import Arms
@@ -23,9 +23,10 @@ from alongside.outreach.campaigns import Campaign
 from alongside.outreach.catalogues import Catalogues
 from alongside.outreach.deciding import Deciding, evaluate
 from alongside.outreach.experiments import ExperimentDefinition, design
-from alongside.outreach.gates import GateInput, close_gates, funnel_of
+from alongside.outreach.gates import ORDER, GateInput, close_gates, funnel_of
 from alongside.outreach.intentions import Intentions, record
 from alongside.outreach.relations import Facts, choose_audience, load_relations, open_snapshot
+from alongside.outreach.routes import routes_of
 from alongside.outreach.screening import Screen
 from alongside.segments import failed_fields
 from alongside.settings import HospitalSettings
@@ -101,9 +102,12 @@ class Planner:
             return "blocked", f"it reads data that failed validation: {because}"
         with self.ledger.begin() as connection:
             pauses = active_pauses(connection)
-        for scope in ("all", f"channel:{campaign.channel.value}", f"campaign:{campaign.name}"):
+        for scope in ("all", f"campaign:{campaign.name}"):
             if scope in pauses:
                 return "paused", f"{scope}: {pauses[scope]}"
+        channels = [f"channel:{channel.value}" for channel in campaign.channels]
+        if all(scope in pauses for scope in channels):  # with one of them open, the others' messages wait in the ledger
+            return "paused", "; ".join(f"{scope}: {pauses[scope]}" for scope in channels)
         return None
 
     # ------------------------------------------------------------------------------------------------------ deciding
@@ -116,9 +120,10 @@ class Planner:
         audience = choose_audience(duck, campaign.segment)
         load_relations(duck, self.facts, campaign, purpose)
         self._answers(duck, campaign)
-        close_gates(duck, GateInput(campaign, purpose, topics, self.run.as_of), self.settings)
+        routes = routes_of(campaign, self.catalogues.messages_of(campaign), self.catalogues.content, self.settings)
+        close_gates(duck, GateInput(campaign, routes, purpose, topics, self.run.as_of), self.settings)
         arms = self._arms(campaign)
-        screen = Screen(self.catalogues.content, campaign.channel)
+        screen = Screen(self.catalogues.content)
         digest = PlanHash()
         Deciding(duck, self.facts, self.catalogues, campaign, arms, screen, digest).run()
         plan = replace(
@@ -179,11 +184,19 @@ class Planner:
         funnel = funnel_of(masks)
         gates = {
             gate.name.lower(): stopped
-            for gate in Gate
+            for gate in ORDER
             if gate.name and (stopped := sum(n for mask, n in masks.items() if mask & gate))
         }
         rows = duck.execute("SELECT variant, count(*) FROM outcome WHERE mask = 0 GROUP BY 1 ORDER BY 1").fetchall()
-        return {"funnel": funnel, "gates": gates, "variants": {name or "all": int(n) for name, n in rows}}
+        by_channel = duck.execute(
+            "SELECT channel, count(*) FROM outcome WHERE mask = 0 GROUP BY 1 ORDER BY 1"
+        ).fetchall()
+        return {
+            "funnel": funnel,
+            "gates": gates,
+            "variants": {name or "all": int(n) for name, n in rows},
+            "channels": {name: int(n) for name, n in by_channel},
+        }
 
     def _delta(self, duck: duckdb.DuckDBPyConnection, campaign: Campaign) -> dict[str, Any]:
         """Who entered and left the segment with this snapshot, and what the campaign planned last time."""

@@ -59,12 +59,12 @@ def choose_audience(connection: duckdb.DuckDBPyConnection, segment: str) -> int:
 
 def load_relations(connection: duckdb.DuckDBPyConnection, facts: Facts, campaign: Campaign, purpose: Purpose) -> None:
     """Temp tables `consent`, `cross_border`, `suppressed`, `contact` and `heldout` for one campaign."""
-    decided = quoted(_consents(connection, facts, campaign.channel))
+    decided = ", ".join(quoted(_consents(connection, facts, channel)) for channel in campaign.channels)
     for name, wanted in (("consent", purpose.value), (CROSS_BORDER, CROSS_BORDER)):
         connection.execute(
             f"CREATE OR REPLACE TEMP TABLE {name} AS"
-            " SELECT person_id, decision = 'permit' AS permitted, seq, decided_at"
-            f" FROM read_parquet({decided}) WHERE purpose = $wanted",
+            " SELECT person_id, channel, decision = 'permit' AS permitted, seq, decided_at"
+            f" FROM read_parquet([{decided}]) WHERE purpose = $wanted",
             {"wanted": wanted},
         )
     _load_suppressed(connection, facts.ledger, campaign, purpose)
@@ -95,9 +95,9 @@ def _load_suppressed(
     scopes = ["all", "marketing"] if purpose is Purpose.MARKETING else ["all"]
     with _registered(connection, "listed", suppressions.listing(ledger)):
         connection.execute(
-            "CREATE OR REPLACE TEMP TABLE suppressed AS SELECT blind, min(reason) AS reason FROM listed"
-            " WHERE channel = $channel AND list_contains($scopes, scope) GROUP BY blind",
-            {"channel": campaign.channel.value, "scopes": scopes},
+            "CREATE OR REPLACE TEMP TABLE suppressed AS SELECT channel, blind, min(reason) AS reason FROM listed"
+            " WHERE list_contains($channels, channel) AND list_contains($scopes, scope) GROUP BY channel, blind",
+            {"channels": [channel.value for channel in campaign.channels], "scopes": scopes},
         )
 
 

@@ -20,6 +20,7 @@ class Sample:
     """One rendered message, addressed to nobody, for the people who read a plan."""
 
     message: str
+    channel: str
     locale: str
     subject: str
     text: str
@@ -34,13 +35,12 @@ class Screen:
     """
 
     content: ContentCatalogue
-    channel: Channel
-    samples: dict[tuple[str, str], Sample] = field(default_factory=dict)
+    samples: dict[tuple[str, str, str], Sample] = field(default_factory=dict)
     findings: dict[str, int] = field(default_factory=dict)
 
-    def gates(self, message: str, locale: Locale, rows: Sequence[Mapping[str, Any]]) -> list[Gate]:
+    def gates(self, message: str, channel: Channel, locale: Locale, rows: Sequence[Mapping[str, Any]]) -> list[Gate]:
         """The gate that each row's message closes: RENDER_FAILED, CLAIMS_LINT or NONE."""
-        compiled = self.content.compiled(message, self.channel, locale)
+        compiled = self.content.compiled(message, channel, locale)
         fictional = preview_built_ins(self.content.hospital_words(locale), locale)
         values = [{**fictional, **row} for row in rows]
         failures: dict[int, RenderFailed] = {}
@@ -48,14 +48,14 @@ class Screen:
         closed = [Gate.NONE] * len(rows)
         for index, failure in failures.items():
             closed[index] = Gate.RENDER_FAILED
-            self._note(f"{message} ({locale.value}): {failure.what}")
+            self._note(f"{compiled.where}: {failure.what}")
         for group in groups:
-            found = self.content.linter.lint_group(group, compiled.purpose, locale, self.channel)
+            found = self.content.linter.lint_group(group, compiled.purpose, locale, channel)
             for index, findings in found.items():
                 if any(finding.critical for finding in findings):
                     closed[index] = Gate.CLAIMS_LINT
                 for finding in findings:
-                    self._note(f"{message} ({locale.value}): {finding.rule}: {finding.phrase}")
+                    self._note(f"{compiled.where}: {finding.rule}: {finding.phrase}")
         self._sample(compiled, values)
         return closed
 
@@ -63,7 +63,7 @@ class Screen:
         self.findings[text] = self.findings.get(text, 0) + 1
 
     def _sample(self, compiled: CompiledMessage, values: Sequence[Mapping[str, Any]]) -> None:
-        key = (compiled.name, compiled.locale.value)
+        key = (compiled.name, compiled.channel.value, compiled.locale.value)
         if key in self.samples or not values:
             return
         try:

@@ -16,6 +16,7 @@ from alongside.ledger.people import alias_of, person_of
 from alongside.ledger.schema import delivery_event, message, run, run_campaign
 from alongside.model.enums import Gate
 from alongside.model.errors import Refused
+from alongside.outreach.gates import ORDER
 from alongside.warehouse.duck import quoted
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ _MEANING: dict[Gate, tuple[str, tuple[str, ...]]] = {
     Gate.FULFILLED: ("what the message asks for has happened already", ()),
     Gate.NO_ADDRESS: ("no address for this channel is known", ("address_state",)),
     Gate.INVALID_ADDRESS: ("the address cannot exist", ("address_state",)),
+    Gate.NOT_CARRIED: ("the provider may not carry this message to that country", ("channel", "country")),
     Gate.NO_CONSENT: ("no consent for this purpose and channel", ("consented", "consent_seq", "consent_decided_at")),
     Gate.CROSS_BORDER: ("the vendor stores abroad and the patient has not agreed to that", ("country", "abroad")),
     Gate.TOPIC_OFF: ("the patient does not want this topic", ()),
@@ -59,6 +61,9 @@ class Answer:
     ----------
     outcome : planned | withheld | not in the segment's audience
     gates : every gate that closed; the first one is what the funnel counts
+    channel : on which the message was planned, or on which the person got furthest
+    closed_channels : gates of the campaign's other channels, in the order in which they were tried; empty for one
+        that was open and not needed
     message : what became of the intended message, None when there is none
     """
 
@@ -68,6 +73,8 @@ class Answer:
     outcome: str
     gates: tuple[GateAnswer, ...] = ()
     variant: str = ""
+    channel: str = ""
+    closed_channels: dict[str, tuple[str, ...]] = field(default_factory=dict)
     message: dict[str, Any] | None = None
     configuration: dict[str, Any] = field(default_factory=dict)
 
@@ -157,12 +164,17 @@ def _answer(
     mask = Gate(facts["mask"])
     gates = tuple(_gate_answers(mask, facts))
     outcome = "withheld" if gates else "planned"
-    return Answer(*head, outcome, gates, facts["variant"] or "", sent, pins)
+    others = {
+        route["channel"]: tuple(gate.name.lower() for gate in ORDER if gate in Gate(route["gates"]) and gate.name)
+        for route in facts.get("routes") or ()
+        if route["channel"] != facts["channel"]
+    }
+    return Answer(*head, outcome, gates, facts["variant"] or "", facts.get("channel") or "", others, sent, pins)
 
 
 def _gate_answers(mask: Gate, facts: Mapping[str, Any]) -> Iterator[GateAnswer]:
-    for gate in Gate:
-        if gate and gate in mask and gate.name:
+    for gate in ORDER:
+        if gate in mask and gate.name:
             columns = _MEANING[gate][1] if gate in _MEANING else ()
             yield GateAnswer(gate.name.lower(), meaning_of(gate.name), {name: facts[name] for name in columns})
 
@@ -180,7 +192,18 @@ def _decision(duck: duckdb.DuckDBPyConnection, path: Path, ids: list[str]) -> di
 
 def _messages(connection: sa.Connection, ids: list[str]) -> dict[tuple[str, str], dict[str, Any]]:
     """(run, campaign) -> state of the message and its events, without its words."""
-    columns = ("message_key", "run_id", "campaign", "state", "reason", "template", "template_hash", "locale", "variant")
+    columns = (
+        "message_key",
+        "run_id",
+        "campaign",
+        "state",
+        "reason",
+        "channel",
+        "template",
+        "template_hash",
+        "locale",
+        "variant",
+    )
     query = sa.select(*(message.c[name] for name in columns)).where(message.c.person_id.in_(ids))
     found = {}
     for row in connection.execute(query).mappings():

@@ -13,6 +13,16 @@ from alongside.model.errors import VaultUnavailable
 
 
 @dataclass(frozen=True)
+class Account:
+    """Where a provider is reached, and with which secret; `*_from` are the variables that say so."""
+
+    url: str
+    secret: str = field(repr=False)
+    url_from: str
+    secret_from: str
+
+
+@dataclass(frozen=True)
 class Environment:
     """What the process was given. `repr` shows no secret.
 
@@ -24,6 +34,9 @@ class Environment:
     vault_key_dir : folder of key files, outside the repository
     sendgrid_api_key, sendgrid_url : credentials and base address of the e-mail vendor
     sendgrid_webhook_key : base64 SPKI of the vendor's event webhook (P-256)
+    twilio_account_sid, twilio_auth_token, twilio_url : the same of the vendor of text messages; the token also
+        verifies its webhooks
+    twilio_api_key, twilio_api_secret : used for requests instead of the token, where they are given
     public_url : overrides `delivery.public_url`
     """
 
@@ -35,6 +48,11 @@ class Environment:
     sendgrid_url: str = "https://api.sendgrid.com"
     sendgrid_url_given: bool = False
     sendgrid_webhook_key: str = ""
+    twilio_account_sid: str = ""
+    twilio_auth_token: str = field(default="", repr=False)
+    twilio_api_key: str = ""
+    twilio_api_secret: str = field(default="", repr=False)
+    twilio_url: str = "https://api.twilio.com"
     public_url: str = ""
 
     @classmethod
@@ -50,8 +68,34 @@ class Environment:
             sendgrid_url=env.get("SENDGRID_URL", "https://api.sendgrid.com").rstrip("/"),
             sendgrid_url_given="SENDGRID_URL" in env,
             sendgrid_webhook_key=env.get("SENDGRID_WEBHOOK_KEY", ""),
+            twilio_account_sid=env.get("TWILIO_ACCOUNT_SID", ""),
+            twilio_auth_token=env.get("TWILIO_AUTH_TOKEN", ""),
+            twilio_api_key=env.get("TWILIO_API_KEY", ""),
+            twilio_api_secret=env.get("TWILIO_API_SECRET", ""),
+            twilio_url=env.get("TWILIO_URL", "https://api.twilio.com").rstrip("/"),
             public_url=env.get("ALONGSIDE_PUBLIC_URL", "").rstrip("/"),
         )
+
+    def account(self, provider: str) -> Account:
+        """The account at a provider of a channel."""
+        if provider == "twilio":
+            secret = self.twilio_api_secret if self.twilio_api_key else self.twilio_auth_token
+            secret_from = "TWILIO_API_SECRET" if self.twilio_api_key else "TWILIO_AUTH_TOKEN"
+            return Account(self.twilio_url, secret, "TWILIO_URL", secret_from)
+        return Account(self.sendgrid_url, self.sendgrid_api_key, "SENDGRID_URL", "SENDGRID_API_KEY")
+
+    @property
+    def of_vendors(self) -> dict[str, str]:
+        """The variables of all vendors, for a process that gets an environment of its own."""
+        return {
+            "SENDGRID_API_KEY": self.sendgrid_api_key,
+            "SENDGRID_URL": self.sendgrid_url,
+            "TWILIO_ACCOUNT_SID": self.twilio_account_sid,
+            "TWILIO_AUTH_TOKEN": self.twilio_auth_token,
+            "TWILIO_API_KEY": self.twilio_api_key,
+            "TWILIO_API_SECRET": self.twilio_api_secret,
+            "TWILIO_URL": self.twilio_url,
+        }
 
 
 def _data_home(env: Mapping[str, str]) -> Path:

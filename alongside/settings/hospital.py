@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from alongside.model.enums import Channel, DeliveryMode, Locale, Purpose
+from alongside.model.errors import Refused
 
 
 class Strict(BaseModel):
@@ -37,40 +38,77 @@ class Hospital(Strict):
 
 class Delivery(Strict):
     mode: DeliveryMode = DeliveryMode.SANDBOX
-    staging_allow: list[str] = Field(default_factory=list, description="addresses that staging may write to")
+    staging_allow: list[str] = Field(
+        default_factory=list, description="addresses and numbers that staging may write to"
+    )
     public_url: str = "http://127.0.0.1:8021"
     max_lateness_hours: float = Field(6, gt=0)
     workers: int = Field(2, ge=1, le=64)
     lease_seconds: float = Field(120, ge=5)
+    max_attempts: int = Field(5, ge=1, description="tries of a message that a vendor took and could not carry")
 
 
 class Sender(Strict):
+    """Who writes. `address` is a mail address, or the number, short code or service that a text message comes from."""
+
     address: str
     name: dict[Locale, str]
     reply_to: str = ""
 
 
-class EmailChannel(Strict):
-    provider: str = "sendgrid"
+class ChannelSettings(Strict):
+    """What every channel's section holds."""
+
+    provider: str
     stores_data_in: str = Field("US", pattern="^[A-Z]{2}$", description="country of the vendor's servers")
     senders: dict[str, Sender]
-    batch_size: int = Field(1000, ge=1, le=1000, description="personalizations in one request")
-    chunk_size: int = Field(
-        250,
-        ge=1,
-        le=1000,
-        description="messages of one claim when each is its own request",
-    )
+    chunk_size: int = Field(250, ge=1, le=1000, description="messages of one claim when each is its own request")
     rate_per_second: float = Field(5000, gt=0, description="messages a second, over all workers")
     connections: int = Field(64, ge=1, le=1000)
     timeout_seconds: float = Field(20, gt=0)
-    max_attempts: int = Field(5, ge=1)
     unknown_grace_minutes: float = Field(30, ge=0)
+
+
+class EmailChannel(ChannelSettings):
+    provider: str = "sendgrid"
+    batch_size: int = Field(1000, ge=1, le=1000, description="personalizations in one request")
     activity_lookup: bool = Field(True, description="the account may query the vendor's activity feed")
+
+
+class SmsChannel(ChannelSettings):
+    provider: str = "twilio"
+    chunk_size: int = Field(100, ge=1, le=1000, description="messages of one claim; each is its own request")
+    rate_per_second: float = Field(50, gt=0, description="messages a second, over all workers")
+    connections: int = Field(16, ge=1, le=100, description="requests of one worker that are under way together")
+    validity_minutes: int = Field(
+        240, ge=1, le=600, description="how long a message may wait at the vendor, so that none arrives at night"
+    )
 
 
 class Channels(Strict):
     email: EmailChannel
+    sms: SmsChannel | None = None
+
+    @property
+    def set_up(self) -> tuple[Channel, ...]:
+        """Channels that the hospital has, in the order of the vocabulary."""
+        return tuple(channel for channel in Channel if getattr(self, channel.value, None) is not None)
+
+    def of(self, channel: Channel) -> ChannelSettings:
+        """The settings of one channel.
+
+        Raises
+        ------
+        Refused : it is not set up
+        """
+        found: ChannelSettings | None = getattr(self, channel.value, None)
+        if found is None:
+            raise Refused(
+                f"channel '{channel}' is not set up",
+                where="config/alongside.yaml: channels",
+                remedy=f"Set up: {', '.join(self.set_up)}. Add a section channels.{channel}, or use one of these.",
+            )
+        return found
 
 
 class QuietHours(Strict):
@@ -114,4 +152,4 @@ class HospitalSettings(Strict):
 
     def channel_stores_in(self, channel: Channel) -> str:
         """Country where the channel's vendor keeps what it is given."""
-        return self.channels.email.stores_data_in if channel is Channel.EMAIL else self.hospital.country
+        return self.channels.of(channel).stores_data_in

@@ -25,6 +25,7 @@ from alongside.ledger.messages import Planned, count_states, plan_batches
 from alongside.ledger.vault import Identity, Vault
 from alongside.model.clock import RunClock
 from alongside.model.enums import Channel, Decision, DeliveryMode, Locale
+from alongside.sandbox.twilio.options import DEFAULT_ACCOUNT_SID, DEFAULT_AUTH_TOKEN, DEFAULT_NUMBER
 from alongside.settings import Environment, HospitalSettings, Project, read_model
 from tests.fakes import NOON, key_of, plan_rows
 
@@ -42,6 +43,7 @@ _DEFINITION = """
 purpose: education
 stage: prevention
 audience: Everybody who takes part in this test
+channels: [email, sms]
 subject: {zh_CN: 心脏健康一分钟, en: A minute for your heart}
 variables:
   steps: {value: "1", example: [walk, rest], description: what to do, optional: true}
@@ -61,7 +63,13 @@ _TEXT = """{{% extends "_layout/text.{locale}.txt.j2" %}}
 {body}
 {{% endblock %}}
 """
+_SMS = "{{{{ hospital.name }}}}: {title}. {body}"
 _TITLE = {"zh_CN": "心脏健康一分钟", "en": "A minute for your heart"}
+#: How the clinic is set up to send text messages, through the stand-in of Twilio.
+TEXT_MESSAGES: dict[str, Any] = {
+    "provider": "twilio",
+    "senders": {"care": {"address": DEFAULT_NUMBER, "name": {"zh_CN": "青禾", "en": "Qinghe"}}},
+}
 _LOOP = "{% for step in steps or [] %}{{ step }}. {% endfor %}"
 
 
@@ -74,6 +82,7 @@ def write_project(root: Path, **changes: Mapping[str, Any]) -> Project:
     settings = yaml.safe_load((ROOT / "config" / "alongside.yaml").read_text("utf-8"))
     settings["delivery"].update({"lease_seconds": 5, **changes.get("delivery", {})})
     settings["channels"]["email"].update(changes.get("email", {}))
+    settings["channels"]["sms"] = {**TEXT_MESSAGES, **changes.get("sms", {})}
     settings["gates"].update(changes.get("gates", {}))
     (root / "config" / "alongside.yaml").write_text(yaml.safe_dump(settings, allow_unicode=True), "utf-8")
     (root / "templates" / "prevention").mkdir(parents=True)
@@ -90,11 +99,17 @@ def _write_message(folder: Path, body: str) -> None:
         words = {"locale": locale, "title": title, "body": body}
         (folder / f"email.{locale}.mjml.j2").write_text(_MJML.format(**words), "utf-8")
         (folder / f"email.{locale}.txt.j2").write_text(_TEXT.format(**words), "utf-8")
+        (folder / f"sms.{locale}.txt.j2").write_text(_SMS.format(**words), "utf-8")
 
 
 def name_of(number: int) -> str:
     """A name that a salutation can be made of; numbers in names would be no names."""
     return f"{GIVEN_NAMES[number // len(FAMILY_NAMES) % len(GIVEN_NAMES)]} {FAMILY_NAMES[number % len(FAMILY_NAMES)]}"
+
+
+def phone_of(number: int) -> str:
+    """A number of the range that Ofcom keeps for drama (TV and radio): nobody has it."""
+    return f"+447700900{number:03d}"
 
 
 @dataclass
@@ -119,7 +134,13 @@ class Clinic:
         """The same hospital from another process."""
         project = Project.at(root, root / "var")
         environment = Environment(
-            ledger_url=url, vault_key=VAULT_KEY, sendgrid_api_key="SG.stand-in", sendgrid_url=vendor_url
+            ledger_url=url,
+            vault_key=VAULT_KEY,
+            sendgrid_api_key="SG.stand-in",
+            sendgrid_url=vendor_url,
+            twilio_account_sid=DEFAULT_ACCOUNT_SID,
+            twilio_auth_token=DEFAULT_AUTH_TOKEN,
+            twilio_url=vendor_url,
         )
         ledger = Ledger.open(url)
         settings = read_model(HospitalSettings, project.config / "alongside.yaml")
@@ -134,21 +155,31 @@ class Clinic:
     def clock(self) -> RunClock:
         return RunClock(self.as_of, datetime.now(UTC), replay=True)
 
-    def admit(self, numbers: Sequence[int], *, consent: bool = True, domain: str = "example.com") -> None:
+    def admit(
+        self,
+        numbers: Sequence[int],
+        *,
+        consent: bool = True,
+        domain: str = "example.com",
+        channels: Sequence[str] = ("email",),
+    ) -> None:
         """People with a name, an address and consent to everything."""
         people = {
-            f"p{number:016x}": Identity(name=name_of(number), email=f"patient{number}@{domain}", gender="female")
+            f"p{number:016x}": Identity(
+                name=name_of(number), email=f"patient{number}@{domain}", phone=phone_of(number), gender="female"
+            )
             for number in numbers
         }
         with self.ledger.begin() as connection:
             self.vault.store(connection, people, NOON)
         if consent:
-            self._consent(list(people))
+            self._consent(list(people), channels)
 
-    def _consent(self, people: Sequence[str]) -> None:
+    def _consent(self, people: Sequence[str], channels: Sequence[str]) -> None:
         events = [
-            ConsentEvent(person, purpose, "email", Decision.PERMIT, LONG_AGO, "extract:crm", "form")
+            ConsentEvent(person, purpose, channel, Decision.PERMIT, LONG_AGO, "extract:crm", "form")
             for person in people
+            for channel in channels
             for purpose in ("education", "marketing", "care", "survey")
         ]
         rows = [
@@ -174,16 +205,18 @@ class Clinic:
         template: str = SHARED,
         batch_size: int = 100,
         run_id: str = "run-1",
+        channel: Channel = Channel.EMAIL,
         **columns: Any,
     ) -> Planned:
         """Messages to these people, as planning writes them."""
-        hashes = {locale.value: self.content.compiled(template, Channel.EMAIL, locale).hash for locale in Locale}
+        hashes = {locale.value: self.content.compiled(template, channel, locale).hash for locale in Locale}
         rows = plan_rows(
             numbers,
             **{
                 "template": template,
                 "template_hash": hashes[columns.get("locale", "en")],
-                "address_blind": [self.blind(number) for number in numbers],
+                "channel": channel.value,
+                "address_blind": [self.blind(number, channel=channel) for number in numbers],
                 "variables": json.dumps(
                     {"v": {"steps": ["walk", "rest"]}, "zone": "Asia/Shanghai", "quiet": [None, None]}
                 ),
@@ -201,8 +234,9 @@ class Clinic:
                 batch_size=batch_size,
             )
 
-    def blind(self, number: int, domain: str = "example.com") -> str:
-        return self.vault.blind_index("email", f"patient{number}@{domain}")
+    def blind(self, number: int, domain: str = "example.com", channel: Channel = Channel.EMAIL) -> str:
+        address = f"patient{number}@{domain}" if channel is Channel.EMAIL else phone_of(number)
+        return self.vault.blind_index(channel.address, address)
 
     def dispatch(self, **options: Any) -> DispatchReport:
         options.setdefault("mode", DeliveryMode.SANDBOX)
@@ -222,10 +256,10 @@ class Clinic:
             )
 
     def reconcile(self, **options: Any) -> ReconcileReport:
-        return reconcile(self.ledger, self.settings, self.environment, clock=self.clock, **options)
+        return reconcile(self.ledger, self.project, self.settings, self.environment, clock=self.clock, **options)
 
     def towards(self, vendor_url: str) -> Clinic:
-        return replace(self, environment=replace(self.environment, sendgrid_url=vendor_url))
+        return replace(self, environment=replace(self.environment, sendgrid_url=vendor_url, twilio_url=vendor_url))
 
     @property
     def states(self) -> dict[str, int]:

@@ -6,7 +6,9 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import AbstractAsyncContextManager, contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -14,8 +16,13 @@ from jsonschema import Draft202012Validator
 from alongside.sandbox.sendgrid.launch import Running, serve
 from alongside.sandbox.sendgrid.log import read_ndjson
 from alongside.sandbox.sendgrid.options import Options
+from alongside.sandbox.twilio.launch import Running as TwilioRunning
+from alongside.sandbox.twilio.launch import serve as serve_twilio
+from alongside.sandbox.twilio.options import Options as TwilioOptions
 from tests.channels.sendgrid_contract import contract_of, kept_bodies, violations
 from tests.delivery.clinic import Clinic
+
+Standing = TypeVar("Standing")
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +34,28 @@ def contract(request: pytest.FixtureRequest) -> Draft202012Validator | None:
         return None
 
 
+@contextmanager
+def in_a_thread(serving: AbstractAsyncContextManager[Standing]) -> Iterator[Standing]:
+    """A stand-in with an event loop and a thread of its own, for the block."""
+    ready: Future[Standing] = Future()
+    loop = asyncio.new_event_loop()
+    ended = asyncio.Event()
+
+    async def stand_in() -> None:
+        async with serving as running:
+            ready.set_result(running)
+            await ended.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=(stand_in(),))
+    thread.start()
+    try:
+        yield ready.result(30)
+    finally:
+        loop.call_soon_threadsafe(ended.set)
+        thread.join(30)
+        loop.close()
+
+
 @pytest.fixture
 def vendor(tmp_path: Path, contract: Draft202012Validator | None) -> Iterator[Running]:
     """SendGrid's stand-in, without simulated patients, in a thread of its own.
@@ -35,22 +64,16 @@ def vendor(tmp_path: Path, contract: Draft202012Validator | None) -> Iterator[Ru
     """
     folder = tmp_path / "vendor"
     folder.mkdir()
-    ready: Future[Running] = Future()
-    loop = asyncio.new_event_loop()
-    ended = asyncio.Event()
-
-    async def stand_in() -> None:
-        async with serve(Options(folder, patients=False, keep_bodies=True)) as running:
-            ready.set_result(running)
-            await ended.wait()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(stand_in(),))
-    thread.start()
-    yield ready.result(30)
-    loop.call_soon_threadsafe(ended.set)
-    thread.join(30)
-    loop.close()
+    with in_a_thread(serve(Options(folder, patients=False, keep_bodies=True))) as running:
+        yield running
     require_valid_bodies(contract, folder)
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> Iterator[TwilioRunning]:
+    """Twilio's stand-in, without simulated patients, in a thread of its own."""
+    with in_a_thread(serve_twilio(TwilioOptions(tmp_path / "texts", patients=False))) as running:
+        yield running
 
 
 def require_valid_bodies(contract: Draft202012Validator | None, folder: Path) -> None:

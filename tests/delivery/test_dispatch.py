@@ -27,12 +27,13 @@ from alongside.ledger.claims import Claim, Scope
 from alongside.ledger.consent import ConsentEvent
 from alongside.ledger.events import DeliveryEvent, record_events
 from alongside.ledger.suppressions import Suppression
-from alongside.model.enums import Decision, DeliveryMode, EventKind
+from alongside.model.enums import Channel, Decision, DeliveryMode, EventKind
 from alongside.model.errors import Refused, Retryable
 from alongside.model.tokens import read_token
 from alongside.sandbox.sendgrid.faults import Fault, FaultKind
 from alongside.sandbox.sendgrid.launch import Running
 from alongside.sandbox.sendgrid.log import read_ndjson
+from alongside.settings import Environment
 from tests.delivery.clinic import FAMILY_NAMES, PERSONAL, Clinic
 from tests.delivery.conftest import AcceptedLog
 from tests.fakes import NOON, key_of
@@ -419,13 +420,13 @@ def test_a_set_up_that_contradicts_its_mode_is_refused(mode: DeliveryMode, url: 
     from alongside.delivery.modes import require_mode
 
     with pytest.raises(Refused, match=word):
-        require_mode(mode, url, key, [])
+        require_mode(mode, Channel.EMAIL, Environment(sendgrid_url=url, sendgrid_api_key=key).account("sendgrid"), [])
 
 
 def test_live_reaches_nobody_who_does_not_exist() -> None:
     from alongside.delivery.modes import destinations
 
-    live = destinations(DeliveryMode.LIVE, [])
+    live = destinations(DeliveryMode.LIVE, Channel.EMAIL, [])
     assert live("wei@hospital.cn", key_of(1)) == ("wei@hospital.cn", "")
     for address in ("wei@example.com", "wei@mail.example.org", "wei@clinic.example", "wei@x.invalid"):
         assert live(address, key_of(1)) == ("", "invalid_address")

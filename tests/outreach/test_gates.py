@@ -11,14 +11,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alongside.model.enums import Gate, Purpose
+from alongside.model.enums import Channel, Gate, Purpose
 from alongside.outreach.campaigns import Campaign
 from alongside.outreach.gates import GateInput, close_gates, first_gate, funnel_of
+from alongside.outreach.routes import Route
 from alongside.settings import HospitalSettings, read_model
 from tests.conftest import ROOT
 
 AS_OF = datetime(2026, 3, 1, 0, 0, tzinfo=UTC)
 SETTINGS = read_model(HospitalSettings, ROOT / "config/alongside.yaml")
+ROUTES = {
+    Channel.EMAIL: Route(Channel.EMAIL, "US"),
+    Channel.SMS: Route(Channel.SMS, "CN", barred=("FR",)),
+}
 OPEN: dict[str, Any] = {
     "person_id": "p1",
     "language": "zh_CN",
@@ -28,6 +33,9 @@ OPEN: dict[str, Any] = {
     "age": 60,
     "email_state": "valid",
     "email_blind": "b1",
+    "phone_state": "valid",
+    "phone_blind": "f1",
+    "preferred_channel": None,
     "country": None,
     "deceased": False,
     "inpatient_now": False,
@@ -35,7 +43,8 @@ OPEN: dict[str, Any] = {
 }
 PERSON_TYPES = (
     "person_id VARCHAR, language VARCHAR, time_zone VARCHAR, quiet_from VARCHAR, quiet_to VARCHAR, age INTEGER,"
-    " email_state VARCHAR, email_blind VARCHAR, country VARCHAR, deceased BOOLEAN, inpatient_now BOOLEAN,"
+    " email_state VARCHAR, email_blind VARCHAR, phone_state VARCHAR, phone_blind VARCHAR, preferred_channel VARCHAR,"
+    " country VARCHAR, deceased BOOLEAN, inpatient_now BOOLEAN,"
     " topics_off VARCHAR[]"
 )
 
@@ -46,6 +55,7 @@ class World:
 
     people: list[dict[str, Any]]
     denied: set[str] = field(default_factory=set)
+    denied_on: set[tuple[str, str]] = field(default_factory=set)
     stays_home: set[str] = field(default_factory=set)
     suppressed: set[str] = field(default_factory=set)
     contacts: list[tuple[str, str, str, str, str, bool]] = field(default_factory=list)
@@ -62,25 +72,34 @@ class World:
             "CREATE TABLE answers AS SELECT person_id, NULL::VARCHAR AS occurrence, FALSE AS fulfilled FROM person"
         )
         for name, missing in (("consent", self.denied), ("cross_border", self.stays_home)):
-            duck.execute(f"CREATE TABLE {name} AS SELECT person_id, TRUE AS permitted FROM person")
+            duck.execute(
+                f"CREATE TABLE {name} AS SELECT person_id, unnest(['email', 'sms']) AS channel, TRUE AS permitted,"
+                " 1::BIGINT AS seq, NULL::TIMESTAMP AS decided_at FROM person"
+            )
             duck.execute(f"DELETE FROM {name} WHERE list_contains(?, person_id)", [sorted(missing)])
+        for one, channel in self.denied_on:
+            duck.execute("DELETE FROM consent WHERE person_id = ? AND channel = ?", [one, channel])
         duck.execute("UPDATE answers SET fulfilled = TRUE WHERE list_contains(?, person_id)", [sorted(self.fulfilled)])
-        duck.execute("CREATE TABLE suppressed (blind VARCHAR, reason VARCHAR)")
+        duck.execute("CREATE TABLE suppressed (channel VARCHAR, blind VARCHAR, reason VARCHAR)")
         duck.execute("CREATE TABLE heldout (person_id VARCHAR)")
         duck.execute(
             "CREATE TABLE contact (person_id VARCHAR, address_blind VARCHAR, campaign VARCHAR, occurrence VARCHAR,"
             " said_at TIMESTAMP, counts BOOLEAN)"
         )
         for blind in self.suppressed:
-            duck.execute("INSERT INTO suppressed VALUES (?, 'unsubscribe')", [blind])
+            channel = "email" if blind.startswith("b") else "sms"
+            duck.execute("INSERT INTO suppressed VALUES (?, ?, 'unsubscribe')", [channel, blind])
         for person in self.held:
             duck.execute("INSERT INTO heldout VALUES (?)", [person])
         for contact in self.contacts:
             duck.execute("INSERT INTO contact VALUES (?, ?, ?, ?, ?, ?)", list(contact))
-        close_gates(duck, GateInput(campaign, purpose, ("hypertension",), AS_OF), SETTINGS)
-        return {
-            person: Gate(mask) for person, mask in duck.execute("SELECT person_id, gates FROM candidate").fetchall()
+        routes = tuple(ROUTES[channel] for channel in campaign.channels)
+        close_gates(duck, GateInput(campaign, routes, purpose, ("hypertension",), AS_OF), SETTINGS)
+        self.decided = {
+            row[0]: (row[2], Gate(row[1]), {one["channel"]: Gate(one["gates"]) for one in row[3]})
+            for row in duck.execute("SELECT person_id, gates, channel, routes FROM candidate").fetchall()
         }
+        return {person: mask for person, (_, mask, _) in self.decided.items()}
 
 
 def campaign(**changes: Any) -> Campaign:
@@ -252,3 +271,89 @@ def test_no_combination_lets_a_withdrawn_suppressed_or_dead_patient_through(fact
     must_stop = facts["denied"] or facts["suppressed"] or facts["deceased"] or facts["email_state"] != "valid"
     under_age = facts["age"] is not None and facts["age"] < 14
     assert bool(mask) == bool(must_stop or under_age)
+
+
+# ----------------------------------------------------------------------------------------------------------- channels
+BOTH = {"channels": ["email", "sms"]}
+
+
+def _chosen(world: World, **changes: Any) -> tuple[str, Gate, dict[str, Gate]]:
+    world.masks(campaign(**{**BOTH, **changes}))
+    return world.decided["p1"]
+
+
+def test_the_campaigns_first_channel_is_taken_where_everything_is_open() -> None:
+    assert _chosen(World([person()])) == ("email", Gate.NONE, {"email": Gate.NONE, "sms": Gate.NONE})
+    assert _chosen(World([person()]), channels=["sms", "email"])[0] == "sms"
+
+
+def test_the_patients_preference_comes_first() -> None:
+    assert _chosen(World([person(preferred_channel="sms")]))[:2] == ("sms", Gate.NONE)
+    assert _chosen(World([person(preferred_channel="wechat")]))[0] == "email"  # the campaign has no such channel
+
+
+@pytest.mark.parametrize(
+    "world",
+    [
+        World([person(email_state="missing", email_blind=None)]),
+        World([person(email_state="invalid", email_blind=None)]),
+        World([person(preferred_channel="email")], denied_on={("p1", "email")}),
+        World([person()], suppressed={"b1"}),
+        World([person(country="CN")], stays_home={"p1"}),  # only the mail's vendor stores abroad
+    ],
+)
+def test_who_cannot_be_reached_on_one_channel_is_reached_on_the_next(world: World) -> None:
+    channel, mask, routes = _chosen(world)
+    assert (channel, mask) == ("sms", Gate.NONE)
+    assert routes["email"] != Gate.NONE
+
+
+def test_a_yes_for_one_channel_is_none_for_another() -> None:
+    world = World([person(email_state="missing", email_blind=None)], denied_on={("p1", "sms")})
+    channel, mask, routes = _chosen(world)
+    assert (channel, mask) == ("sms", Gate.NO_CONSENT)  # on which they got furthest
+    assert routes == {"email": Gate.NO_ADDRESS, "sms": Gate.NO_CONSENT}
+
+
+def test_a_provider_that_may_not_carry_it_there_is_no_way() -> None:
+    assert _chosen(World([person(country="FR")]), channels=["sms", "email"])[0] == "email"
+    assert _chosen(World([person(country="FR")]), channels=["sms"])[:2] == ("sms", Gate.NOT_CARRIED)
+
+
+@pytest.mark.parametrize("changes", [{"deceased": True}, {"age": 9}, {"topics_off": ["hypertension"]}])
+def test_what_is_about_the_person_closes_every_channel(changes: dict[str, Any]) -> None:
+    _, mask, routes = _chosen(World([person(**changes)]))
+    assert mask != Gate.NONE
+    assert set(routes.values()) == {mask}
+
+
+def test_one_contact_whatever_the_channel() -> None:
+    said = ("p1", "f1", "review", "2026-02-25", "2026-02-25", True)
+    channel, mask, _ = _chosen(World([person()], contacts=[said]))
+    assert mask == Gate.ALREADY_SENT, channel
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    preferred=st.sampled_from([None, "email", "sms", "push"]),
+    states=st.tuples(*[st.sampled_from(["valid", "missing", "invalid"])] * 2),
+    denied=st.sets(st.sampled_from(["email", "sms"])),
+    suppressed=st.sets(st.sampled_from(["b1", "f1"])),
+    order=st.permutations(["email", "sms"]),
+)
+def test_a_message_only_leaves_on_a_channel_that_is_open_and_takes_the_first_of_them(
+    preferred: str | None, states: tuple[str, str], denied: set[str], suppressed: set[str], order: list[str]
+) -> None:
+    one = person(preferred_channel=preferred, email_state=states[0], phone_state=states[1])
+    world = World([one], denied_on={("p1", channel) for channel in denied}, suppressed=suppressed)
+    channel, mask, routes = _chosen(world, channels=order)
+    may = {
+        "email": states[0] == "valid" and "email" not in denied and "b1" not in suppressed,
+        "sms": states[1] == "valid" and "sms" not in denied and "f1" not in suppressed,
+    }
+    assert {name: gates == Gate.NONE for name, gates in routes.items()} == may
+    ranked = sorted(order, key=lambda name: (name != preferred, order.index(name)))
+    usable = [name for name in ranked if may[name]]
+    assert (mask == Gate.NONE) is bool(usable)
+    if usable:
+        assert channel == usable[0]

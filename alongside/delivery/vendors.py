@@ -1,0 +1,79 @@
+"""The provider behind each channel, opened from settings and environment. A new channel adds one entry to `_OPEN`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+
+from alongside.channels import base
+from alongside.channels.capabilities import provider_of
+from alongside.channels.sendgrid import SendGrid
+from alongside.channels.twilio import Twilio
+from alongside.delivery.modes import require_mode
+from alongside.model.enums import Channel, DeliveryMode
+from alongside.settings import Environment, HospitalSettings
+from alongside.settings.hospital import EmailChannel, SmsChannel
+
+#: Where a provider of text messages reports, below the public address of the web application.
+TWILIO_STATUS_PATH = "/webhooks/twilio/status"
+TWILIO_INBOUND_PATH = "/webhooks/twilio/inbound"
+
+
+def require_usable(mode: DeliveryMode, settings: HospitalSettings, environment: Environment, channel: Channel) -> None:
+    """Refuse to send on a channel whose set-up contradicts the delivery mode (`modes.require_mode`)."""
+    account = environment.account(provider_of(settings, channel).provider)
+    require_mode(mode, channel, account, settings.delivery.staging_allow)
+
+
+def open_vendor(
+    settings: HospitalSettings, environment: Environment, channel: Channel, *, connections: int | None = None
+) -> base.Channel:
+    """The channel's provider, ready to be asked; belongs to the event loop that first uses it.
+
+    Parameters
+    ----------
+    connections : by default as configured
+
+    Raises
+    ------
+    Refused : the channel is not set up, or its account is incomplete
+    """
+    wanted = settings.channels.of(channel)
+    opened = _OPEN[provider_of(settings, channel).provider]
+    return opened(settings, environment, connections or wanted.connections)
+
+
+def public_url(settings: HospitalSettings, environment: Environment) -> str:
+    """Where patients and vendors reach the web application."""
+    return environment.public_url or settings.delivery.public_url
+
+
+def _sendgrid(settings: HospitalSettings, environment: Environment, connections: int) -> base.Channel:
+    email: EmailChannel = settings.channels.email
+    return SendGrid(
+        environment.sendgrid_api_key,
+        environment.sendgrid_url,
+        timeout=email.timeout_seconds,
+        connections=connections,
+        max_recipients=email.batch_size,
+    )
+
+
+def _twilio(settings: HospitalSettings, environment: Environment, connections: int) -> base.Channel:
+    sms = settings.channels.of(Channel.SMS)
+    assert isinstance(sms, SmsChannel)  # noqa: S101 - `provider_of` has seen to it
+    return Twilio(
+        environment.twilio_account_sid,
+        environment.account("twilio").secret,
+        environment.twilio_url,
+        callback=public_url(settings, environment) + TWILIO_STATUS_PATH,
+        api_key=environment.twilio_api_key,
+        timeout=sms.timeout_seconds,
+        at_once=connections,
+        validity=sms.validity_minutes * 60,
+    )
+
+
+_OPEN: Mapping[str, Callable[[HospitalSettings, Environment, int], base.Channel]] = MappingProxyType(
+    {"sendgrid": _sendgrid, "twilio": _twilio}
+)
