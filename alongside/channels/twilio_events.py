@@ -83,6 +83,7 @@ def read_status(url: str, fields: Iterable[tuple[str, str]], received_at: dateti
         kind=_kind(status, fault),
         occurred_at=require_utc(received_at),
         detail=fault.reason if fault else "",
+        closes=fault.suppress if fault else None,
     )
 
 

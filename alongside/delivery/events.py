@@ -1,11 +1,10 @@
-"""Listening: what the vendor and patients tell us, in our words, with what follows from it. Step 8 of a run."""
+"""Listening: what vendors tell us of messages, with what follows from it. Step 8 of a run."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
@@ -19,32 +18,6 @@ from alongside.ledger.groups import in_keys
 from alongside.ledger.schema import message, run
 from alongside.ledger.suppressions import Suppression
 from alongside.model.enums import Decision, DeliveryMode, EventKind, Purpose
-
-#: SendGrid's words for what happened (https://www.twilio.com/docs/sendgrid/for-developers/tracking-events/event).
-#: Its other words (group_resubscribe, account_status_change) are about no message of ours.
-KIND_OF: dict[str, EventKind] = {
-    "processed": EventKind.PROCESSED,
-    "deferred": EventKind.DEFERRED,
-    "delivered": EventKind.DELIVERED,
-    "bounce": EventKind.BOUNCE,  # `type` blocked: see `kind_of`
-    "blocked": EventKind.BLOCKED,
-    "dropped": EventKind.DROPPED,
-    "open": EventKind.OPEN,
-    "click": EventKind.CLICK,
-    "spamreport": EventKind.COMPLAINT,
-    "unsubscribe": EventKind.UNSUBSCRIBE,
-    "group_unsubscribe": EventKind.UNSUBSCRIBE,
-}
-#: Reasons of `dropped` that say the address may not be written to. Others (content, quota) say nothing about it.
-SUPPRESSING_DROPS: dict[str, str] = {
-    "bounced address": "hard_bounce",
-    "invalid": "hard_bounce",
-    "spam reporting address": "complaint",
-    "unsubscribed address": "unsubscribe",
-}
-_MACHINE = re.compile(r"bot\b|crawl|spider|scan|preview|proxy|monitor|curl|python-requests", re.IGNORECASE)
-_KEY = re.compile(r"[0-9a-f]{32}")
-_LOOKS_LIKE_ADDRESS = re.compile(r"[^\s@<>\"']+@[^\s@<>\"']+")
 
 
 @dataclass(frozen=True)
@@ -67,34 +40,7 @@ class IngestReport:
     withdrawn: int
 
 
-def kind_of(event: Mapping[str, Any]) -> EventKind | None:
-    """The event's kind in our words; None for what concerns no message."""
-    found = KIND_OF.get(str(event.get("event", "")))
-    return EventKind.BLOCKED if found is EventKind.BOUNCE and event.get("type") == "blocked" else found
-
-
-def translate(event: Any) -> DeliveryEvent | None:
-    """One of the vendor's events in our words; None when it is malformed or concerns no message."""
-    if not isinstance(event, Mapping):
-        return None
-    kind, key, moment = kind_of(event), event.get("m"), event.get("timestamp")
-    event_id = event.get("sg_event_id")
-    if kind is None or not isinstance(key, str) or not _KEY.fullmatch(key) or not isinstance(event_id, str):
-        return None
-    if not event_id or isinstance(moment, bool) or not isinstance(moment, int | float) or not 0 < moment < 1e11:
-        return None
-    machine = bool(event.get("sg_machine_open")) or bool(_MACHINE.search(str(event.get("useragent") or "")))
-    return DeliveryEvent(
-        event_id=event_id[:120],
-        message_key=key,
-        kind=kind,
-        occurred_at=datetime.fromtimestamp(moment, UTC),
-        machine=machine and kind in (EventKind.OPEN, EventKind.CLICK),
-        detail=_LOOKS_LIKE_ADDRESS.sub("<address>", str(event.get("reason") or ""))[:300],
-    )
-
-
-def ingest(ledger: Ledger, events: Sequence[Any], received_at: datetime) -> IngestReport:
+def ingest(ledger: Ledger, events: Sequence[DeliveryEvent | None], received_at: datetime) -> IngestReport:
     """Take events in: each once, messages only forward, and what follows for the address and the consent.
 
     Events may come in any order and any number of times; the end is the same. All of a call is one transaction: after
@@ -102,14 +48,14 @@ def ingest(ledger: Ledger, events: Sequence[Any], received_at: datetime) -> Inge
 
     Parameters
     ----------
-    events : parsed JSON of the webhook's array
+    events : as the channel's file has translated them; None for what concerns no message or could not be read
     received_at : wall time
 
     Raises
     ------
     StoreUnavailable : answer the vendor with an error, it will come again
     """
-    known = [found for found in map(translate, events) if found is not None]
+    known = [event for event in events if event is not None]
     with ledger.begin() as connection:
         recorded = record_events(connection, known, received_at=received_at)
         telling = [event for event in recorded.fresh if _reason(event) is not None]
@@ -131,9 +77,7 @@ def ingest(ledger: Ledger, events: Sequence[Any], received_at: datetime) -> Inge
 
 def _reason(event: DeliveryEvent) -> str | None:
     """The reason for which this event stops further messages to its address; None when it does not."""
-    if event.kind is EventKind.DROPPED:
-        return SUPPRESSING_DROPS.get(event.detail.strip().lower())
-    return {
+    return event.closes or {
         EventKind.BOUNCE: "hard_bounce",
         EventKind.COMPLAINT: "complaint",
         EventKind.UNSUBSCRIBE: "unsubscribe",

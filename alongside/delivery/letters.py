@@ -13,6 +13,7 @@ from alongside.content import BatchGroup, ContentCatalogue, RenderFailed, saluta
 from alongside.content.message import CompiledMessage
 from alongside.content.standard import HospitalWords
 from alongside.delivery.recheck import Checked, Ready, gate_name
+from alongside.ledger import inbox
 from alongside.ledger.claims import Claim
 from alongside.model.enums import Channel, DeliveryMode, Gate, Locale
 from alongside.model.errors import Refused
@@ -39,6 +40,8 @@ class Press:
         """
         ready, withheld = checked.ready, checked.withheld
         locale = Locale(held.locale)
+        if held.template == inbox.TEMPLATE:
+            return [self._answer(held, locale, one) for one in ready]
         compiled = self.catalogue.compiled(held.template, held.channel, locale)
         self._require_planned_text(compiled, ready)
         values = self._values(compiled, checked)
@@ -58,6 +61,14 @@ class Press:
             text = group.skeleton
             letters.append(self._letter(held, locale, text.subject, text.text, text.html, addressees))
         return letters
+
+    def _answer(self, held: Claim, locale: Locale, one: Ready) -> Letter:
+        """What a person wrote to one patient, with the hospital's name in front of it."""
+        name = HospitalWords.of(self.settings.hospital, locale).name
+        text = (
+            f"【{name}】{one.variables['answer']}" if locale is Locale.ZH_CN else f"{name}: {one.variables['answer']}"
+        )
+        return self._letter(held, locale, "", text, "", (Addressee(one.key, one.address),))
 
     def _may_not_be_said(self, compiled: CompiledMessage, group: BatchGroup) -> bool:
         """Lint the text that a group shares, as its first recipient reads it; a text of one's own always.

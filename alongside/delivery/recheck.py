@@ -11,7 +11,7 @@ import orjson
 from sqlalchemy.engine import Connection
 
 from alongside.delivery.modes import destinations
-from alongside.ledger import recipients, suppressions
+from alongside.ledger import inbox, recipients, suppressions
 from alongside.ledger.claims import Claim
 from alongside.ledger.recipients import Recipient, Standing
 from alongside.ledger.vault import Contact, Vault
@@ -73,13 +73,15 @@ def recheck(
     hours = _Hours(settings, held.purpose, patient_now)
     route, kind = destinations(mode, held.channel, settings.delivery.staging_allow), held.channel.address
     checked = Checked([], recipients.planned_for(connection, held.batch_id) or patient_now)
-    ready = checked.ready
+    ready, said = checked.ready, _answers(connection, held, waiting, vault)
     for one, contact, blind in zip(waiting, facts.contacts, facts.blinds, strict=True):
         key, planned_for = one.key, one.address_blind
         variables = orjson.loads(one.written)
+        if said is not None:
+            variables["answer"] = said.get(key, "")
         # Nearly everybody agreed, said nothing else, and lives at the planned address: no gate needs to be asked.
         plain = one.said == 1 and not one.merged and not one.suppressed and blind and blind == planned_for
-        if not plain and (gate := facts.closed_gate(one, blind)):
+        if not plain and (gate := facts.closed_gate(one, blind, asked_for=said is not None)):
             checked.withheld[key] = gate
         elif later := hours.later(variables):
             checked.postponed[key] = later
@@ -106,12 +108,23 @@ def still_stands(connection: Connection, held: Claim, checked: Checked, patient_
         return False
     if not (leaving.suppressed & ready) <= readdressed.keys():
         return False
+    if held.template == inbox.TEMPLATE:  # an answer needs no consent of its own
+        return True
     doubtful = {person for key, person in leaving.doubtful.items() if key in ready}
     consent = recipients.by_whole_rule(connection, doubtful, held.purpose, channel, patient_now)
     if not doubtful <= consent.permitted or doubtful & consent.kept_at_home:
         return False
     moved = [blind for key, blind in readdressed.items() if key in ready]
     return not suppressions.suppressed(connection, moved, channel, held.purpose)
+
+
+def _answers(
+    connection: Connection, held: Claim, waiting: Sequence[Recipient], vault: Vault
+) -> Mapping[str, str] | None:
+    """The words of answers by key; None for a batch of anything else."""
+    if held.template != inbox.TEMPLATE:
+        return None
+    return inbox.words_of(connection, vault, [one.key for one in waiting])
 
 
 @dataclass(frozen=True)
@@ -129,12 +142,17 @@ class _Facts:
     blinds: Sequence[str]
     suppressed: Collection[str]
 
-    def closed_gate(self, one: Recipient, blind: str) -> str | None:
-        """The gate that has closed since planning, by its name in lower case."""
-        if one.person_id not in self.consent.permitted:
+    def closed_gate(self, one: Recipient, blind: str, *, asked_for: bool = False) -> str | None:
+        """The gate that has closed since planning, by its name in lower case.
+
+        Parameters
+        ----------
+        asked_for : the message answers a question of the patient's, which needs no consent of its own
+        """
+        if one.person_id not in self.consent.permitted and not asked_for:
             return _NO_CONSENT
         # Whether consent for a vendor abroad is needed was decided by planning; a withdrawal since then counts here.
-        if one.person_id in self.consent.kept_at_home:
+        if one.person_id in self.consent.kept_at_home and not asked_for:
             return _CROSS_BORDER
         if not blind:
             return _NO_ADDRESS

@@ -21,7 +21,7 @@ from alongside.channels.twilio_trace import Trace
 from alongside.delivery.letters import Press
 from alongside.delivery.modes import destinations
 from alongside.delivery.recheck import Checked, Ready
-from alongside.ledger import Ledger
+from alongside.ledger import Ledger, inbox
 from alongside.ledger.claims import Claim
 from alongside.ledger.groups import survivors
 from alongside.ledger.schema import attempt, batch, message
@@ -87,6 +87,7 @@ class Tracer:
         living = survivors(connection, [row.person_id for row in rows])
         contacts = self.vault.address_book(connection, set(living.values()))
         route = destinations(self.press.mode, Channel(head.channel), self.press.settings.delivery.staging_allow)
+        said = inbox.words_of(connection, self.vault, [row.message_key for row in rows])  # of answers; mostly none
         found = []
         for row in rows:
             contact = contacts.get(living[row.person_id])
@@ -94,7 +95,13 @@ class Tracer:
             if contact is None or not address or self.vault.blind_index(kind, address) != row.address_blind:
                 continue
             found.append(
-                Ready(row.message_key, route(address, row.message_key)[0], contact, _values(row), row.template_hash)
+                Ready(
+                    row.message_key,
+                    route(address, row.message_key)[0],
+                    contact,
+                    {**_values(row), "answer": said.get(row.message_key, "")},
+                    row.template_hash,
+                )
             )
         return sorted(found, key=lambda one: one.key)
 

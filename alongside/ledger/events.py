@@ -42,6 +42,7 @@ class DeliveryEvent:
     occurred_at : when it happened, as the provider says
     machine : a proxy or a scanner did it, not a person
     detail : the provider's reason, without addresses
+    closes : what the event says about the address, where its kind does not tell: hard_bounce, complaint or unsubscribe
     """
 
     event_id: str
@@ -50,6 +51,7 @@ class DeliveryEvent:
     occurred_at: datetime
     machine: bool = False
     detail: str = ""
+    closes: str | None = None
 
 
 @dataclass(frozen=True)

@@ -318,6 +318,51 @@ delivery_event = Table(
     Index(None, "message_key", "kind"),
 )
 
+# ---------------------------------------------------------------------------------------------------------- inbox
+thread = Table(
+    "thread",
+    metadata,
+    Column("thread_id", String(40), primary_key=True),
+    Column("channel", String(12), nullable=False),
+    Column("address_blind", String(32), nullable=False),
+    Column("person_id", String(20)),  # null where nobody, or more than one, is known by this address
+    Column("status", String(12), nullable=False),  # ThreadStatus
+    Column("owner", String(120)),
+    Column("due_at", Utc, nullable=False),  # wall time by which a person should have answered
+    Column("opened_at", Utc, nullable=False),
+    Column("updated_at", Utc, nullable=False),
+    Index(None, "status", "due_at"),
+    Index(None, "channel", "address_blind"),
+)
+
+inbound = Table(
+    "inbound",
+    metadata,
+    Column("inbound_id", String(80), primary_key=True),  # the provider's own id: webhooks come more than once
+    Column("thread_id", String(40)),  # null for a keyword, which needs no person
+    Column("channel", String(12), nullable=False),
+    Column("address_blind", String(32), nullable=False),
+    Column("person_id", String(20)),
+    Column("keyword", String(12)),  # stop
+    Column("message_key", String(32)),  # the last message to that address, which this probably answers
+    Column("received_at", Utc, nullable=False),  # patient time
+    Column("recorded_at", Utc, nullable=False),  # wall time
+    Column("sealed", LargeBinary, nullable=False),  # AES-GCM of the words
+    Index(None, "thread_id", "recorded_at"),
+    Index(None, "recorded_at"),
+)
+
+answer = Table(
+    "answer",
+    metadata,
+    Column("message_key", String(32), primary_key=True),  # its state and events stand with the message
+    Column("thread_id", String(40), nullable=False),
+    Column("author", String(120), nullable=False),
+    Column("written_at", Utc, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),
+    Index(None, "thread_id", "written_at"),
+)
+
 # ---------------------------------------------------------------------------------------------------- experiments
 experiment = Table(
     "experiment",

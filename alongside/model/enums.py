@@ -75,6 +75,14 @@ class MessageState(StrEnum):
     DROPPED = "dropped"
 
 
+class ThreadStatus(StrEnum):
+    """Where a conversation with a patient stands."""
+
+    OPEN = "open"  # a person has to answer
+    ANSWERED = "answered"  # the next word is the patient's
+    CLOSED = "closed"
+
+
 class Ruled(StrEnum):
     """What a person has found out about a message whose outcome nobody knew."""
 

@@ -142,12 +142,20 @@ class WarehouseSettings(Strict):
     keep_snapshots_days: int = Field(35, ge=1)
 
 
+class InboxSettings(Strict):
+    """What patients write back."""
+
+    answer_within_hours: float = Field(24, gt=0, description="by then a person should have answered")
+    sender: str = Field("care", description="name under channels.*.senders that answers come from")
+
+
 class HospitalSettings(Strict):
     hospital: Hospital
     sources: list[str] = Field(description="names of files in config/sources that the daily run reads")
     delivery: Delivery = Field(default_factory=Delivery)
     channels: Channels
     gates: Gates = Field(default_factory=Gates)
+    inbox: InboxSettings = Field(default_factory=InboxSettings)
     warehouse: WarehouseSettings = Field(default_factory=WarehouseSettings)
 
     def channel_stores_in(self, channel: Channel) -> str:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from alongside.bootstrap import Services, build
-from alongside.model.enums import DeliveryMode
+from alongside.model.enums import Channel, DeliveryMode
 from alongside.model.errors import AlongsideError, Refused
 from alongside.sandbox.sendgrid.clock import simulated_now
 from alongside.sandbox.sendgrid.events import PUBLIC_KEY_FILE
+from alongside.web.text_messages import TextMessages
 
 #: A slow client may not hold a connection open for ever.
 KEEP_ALIVE_SECONDS = 20
@@ -59,6 +60,29 @@ def patient_clock(services: Services, stand_in: Path | None) -> Callable[[], dat
     return lambda: simulated_now(path) or services.clock()
 
 
+def text_messages(services: Services, patient: Callable[[], datetime]) -> TextMessages | None:
+    """The callbacks of text messages, where the hospital sends any.
+
+    Raises
+    ------
+    Refused : no token verifies them
+    """
+    if Channel.SMS not in services.settings.channels.set_up:
+        return None
+    if not services.environment.twilio_auth_token:
+        remedy = "Copy the account's auth token; it verifies callbacks also where an API key sends."
+        raise Refused("no token verifies callbacks of text messages", where="TWILIO_AUTH_TOKEN", remedy=remedy)
+    return TextMessages(
+        services.ledger,
+        services.vault,
+        services.environment.twilio_auth_token,
+        services.public_url,
+        timedelta(hours=services.settings.inbox.answer_within_hours),
+        clock=lambda: datetime.now(UTC),
+        patient_clock=patient,
+    )
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     import uvicorn
 
@@ -67,12 +91,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
     try:
         services = build()
+        patient = patient_clock(services, arguments.stand_in)
         app = create_app(
             services.ledger,
             settings=services.settings,
             webhook_key=webhook_key(services, arguments.stand_in),
             clock=lambda: datetime.now(UTC),
-            patient_clock=patient_clock(services, arguments.stand_in),
+            patient_clock=patient,
+            texts=text_messages(services, patient),
         )
     except AlongsideError as error:
         sys.stderr.write(f"{error}\n")

@@ -12,9 +12,11 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from alongside.channels.sendgrid_events import translate
 from alongside.channels.sendgrid_signature import verify as verify_signature
 from alongside.delivery.events import IngestReport
 from alongside.delivery.events import ingest as ingest_events
+from alongside.delivery.vendors import TWILIO_INBOUND_PATH, TWILIO_STATUS_PATH
 from alongside.ledger import Ledger
 from alongside.ledger.schema import ledger_info
 from alongside.model.errors import AlongsideError
@@ -24,6 +26,7 @@ from alongside.web.limits import PerMinute
 from alongside.web.links import Links
 from alongside.web.pages import Pages
 from alongside.web.preferences import Preferences
+from alongside.web.text_messages import TextMessages
 from alongside.web.unsubscribe import Unsubscribe
 from alongside.web.webhook import MAX_BODY_BYTES, Ingest, Verify, Webhook
 
@@ -40,6 +43,7 @@ def create_app(
     webhook_key: str,
     clock: Callable[[], datetime],
     patient_clock: Callable[[], datetime] | None = None,
+    texts: TextMessages | None = None,
     ingest: Ingest | None = None,
     verify: Verify = verify_signature,
     max_webhook_bytes: int = MAX_BODY_BYTES,
@@ -53,6 +57,7 @@ def create_app(
     webhook_key : base64 SPKI of the vendor's event webhook
     clock : wall time, for the freshness of signatures and for what is recorded
     patient_clock : when a patient's decision counts as taken; the simulated day in a replay, else the wall
+    texts : callbacks of the provider of text messages, where the hospital sends any
     failures_per_minute : links that lead nowhere, of one client
     changes_per_minute : choices that one preference link may change; leaving is never refused
     ingest : takes a batch of raw events and the moment of their arrival; default: into this ledger
@@ -75,19 +80,22 @@ def create_app(
     for path, of_path in routes:
         app.add_api_route(path, of_path.show, methods=["GET", "HEAD"], response_model=None)
         app.add_api_route(path, of_path.submit, methods=["POST"], response_model=None)
-    app.add_api_route("/healthz", _health(ledger, webhook), methods=["GET", "HEAD"], response_model=None)
+    if texts is not None:
+        app.add_api_route(TWILIO_STATUS_PATH, texts.status, methods=["POST"], response_model=None)
+        app.add_api_route(TWILIO_INBOUND_PATH, texts.inbound, methods=["POST"], response_model=None)
+    app.add_api_route("/healthz", _health(ledger, webhook, texts), methods=["GET", "HEAD"], response_model=None)
     return app
 
 
 def _ingest_into(ledger: Ledger) -> Ingest:
     def ingest(events: Sequence[Mapping[str, Any]], received_at: datetime) -> IngestReport:
-        return ingest_events(ledger, events, received_at)
+        return ingest_events(ledger, [translate(event) for event in events], received_at)
 
     return ingest
 
 
-def _health(ledger: Ledger, webhook: Webhook) -> Callable[[Request], Response]:
-    """Whether the ledger answers, and how the webhook fares."""
+def _health(ledger: Ledger, webhook: Webhook, texts: TextMessages | None) -> Callable[[Request], Response]:
+    """Whether the ledger answers, and how the webhooks fare."""
 
     def health(_request: Request) -> Response:
         try:
@@ -95,6 +103,7 @@ def _health(ledger: Ledger, webhook: Webhook) -> Callable[[Request], Response]:
                 connection.execute(sa.select(ledger_info.c.epoch)).one()
         except (AlongsideError, sa.exc.SQLAlchemyError):
             return JSONResponse({"status": "ledger unavailable"}, 503)
-        return JSONResponse({"status": "ok", "webhook": dict(webhook.counts)})
+        told = {"status": "ok", "webhook": dict(webhook.counts)}
+        return JSONResponse(told if texts is None else told | {"texts": dict(texts.counts)})
 
     return health

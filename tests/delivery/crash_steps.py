@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from alongside.channels.sendgrid_events import translate
 from alongside.delivery import ingest_events
 from alongside.delivery.worker import work  # noqa: F401  (loaded before the fork)
 from alongside.ledger.failpoints import arm
@@ -47,7 +48,7 @@ def take(
     elif name == "work":
         clinic.dispatch()
     elif name == "ingest":
-        ingest_events(clinic.ledger, delivered(records), datetime.now(UTC))
+        ingest_events(clinic.ledger, [translate(event) for event in delivered(records)], datetime.now(UTC))
     else:
         clinic.reconcile(grace=timedelta(0))
 

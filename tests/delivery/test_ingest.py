@@ -12,8 +12,9 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from alongside.channels.sendgrid_events import KIND_OF, kind_of, translate
 from alongside.delivery import ingest_events
-from alongside.delivery.events import KIND_OF, IngestReport, kind_of, translate
+from alongside.delivery.events import IngestReport
 from alongside.ledger import Ledger, consent, schema
 from alongside.ledger.runs import RunPins, pin_run
 from alongside.model.enums import Decision, EventKind, Locale
@@ -37,7 +38,7 @@ def word(name: str, number: int = 0, **extra: Any) -> dict[str, Any]:
 
 
 def take(ledger: Ledger, *events: Any) -> IngestReport:
-    return ingest_events(ledger, events, NOON)
+    return ingest_events(ledger, [translate(event) for event in events], NOON)
 
 
 def suppressed(ledger: Ledger) -> set[tuple[str, str, str]]:
@@ -200,7 +201,7 @@ def _end(ledger: Ledger, portions: Sequence[Sequence[dict[str, Any]]]) -> tuple[
     moved = {key_of(number): key_of(first + number) for number in range(3)}
     for portion in portions:
         own = [event | {"m": moved[event["m"]], "sg_event_id": f"{first} {event['sg_event_id']}"} for event in portion]
-        ingest_events(ledger, own, NOON)
+        ingest_events(ledger, [translate(event) for event in own], NOON)
     with ledger.reading() as connection:
         rows = connection.execute(sa.select(schema.message).where(schema.message.c.message_key.in_(moved.values())))
         states = sorted((row.message_key, row.state, row.accepted_at) for row in rows)

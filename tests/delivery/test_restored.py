@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from alongside.channels.sendgrid_events import translate
 from alongside.delivery import ingest_events
 from alongside.delivery.overlap import OverlapReport, compare
 from alongside.ledger import pauses
@@ -114,7 +115,7 @@ def test_what_left_in_another_batch_than_the_backup_knows_is_found(
 
 
 def test_events_settle_what_a_restore_made_unknown(restored: Clinic, accepted: AcceptedLog) -> None:
-    ingest_events(restored.ledger, delivered(accepted()), datetime.now(UTC))
+    ingest_events(restored.ledger, [translate(event) for event in delivered(accepted())], datetime.now(UTC))
     assert restored.states == {"delivered": 8, "unknown": 4}
 
 

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from alongside.channels.sendgrid_events import translate
 from alongside.channels.sendgrid_signature import verify
-from alongside.delivery.events import translate
 from alongside.sandbox.sendgrid import read_ndjson
 from alongside.sandbox.sendgrid.behaviour import Act, draw, timeline
 from alongside.sandbox.sendgrid.clock import StandInClock, simulated_now
