@@ -120,7 +120,7 @@ def pool(text: str) -> str:
 def fault(text: str) -> str:
     """A fault of the stand-in, as docs/sandbox.md lists them."""
     from alongside.model.errors import Refused
-    from alongside.sandbox.sendgrid.faults import parse_fault_text
+    from alongside.sandbox.common.faults import parse_fault_text
 
     try:
         parse_fault_text(text)

@@ -22,7 +22,7 @@ from alongside.settings.environment import export
 
 if TYPE_CHECKING:
     from alongside.bootstrap import Services
-    from alongside.sandbox.sendgrid.control import Control
+    from alongside.sandbox.common.control import Control
 
 #: How much of the simulated day passes after a run, so that deliveries and first answers arrive.
 AFTERWARDS = timedelta(hours=10)
@@ -71,7 +71,7 @@ def stand_in_if_needed(house: Services, as_of: datetime | None) -> Iterator[Stag
 
 def _folder(house: Services, moment: datetime) -> Path:
     """The stand-in's folder: the one at hand, or a fresh one for a moment that its clock has passed."""
-    from alongside.sandbox.sendgrid.clock import simulated_now
+    from alongside.sandbox.common.clock import simulated_now
 
     usual = house.project.var / "sandbox" / "runs"
     reached = simulated_now(usual / "clock.json")

@@ -11,7 +11,7 @@ from pathlib import Path
 from alongside.bootstrap import Services, build
 from alongside.model.enums import Channel, DeliveryMode
 from alongside.model.errors import AlongsideError, Refused
-from alongside.sandbox.sendgrid.clock import simulated_now
+from alongside.sandbox.common.clock import simulated_now
 from alongside.sandbox.sendgrid.events import PUBLIC_KEY_FILE
 from alongside.web.text_messages import TextMessages
 

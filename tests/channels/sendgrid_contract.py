@@ -29,7 +29,7 @@ from sendgrid.helpers.mail import (
 
 from alongside.channels.base import Letter
 from alongside.channels.sendgrid import encoded_name
-from alongside.sandbox.sendgrid.log import read_ndjson
+from alongside.sandbox.common.log import read_ndjson
 
 #: Of one stand-in's bodies, and of one body's recipients. A recipient costs 0.2 ms, and some tests send a thousand.
 MOST_BODIES, MOST_RECIPIENTS = 100, 20

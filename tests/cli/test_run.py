@@ -20,7 +20,7 @@ from alongside.cli.demo import _show
 from alongside.ledger import Ledger
 from alongside.model.errors import Refused
 from alongside.outreach.approval import covers
-from alongside.sandbox.sendgrid.log import read_ndjson
+from alongside.sandbox.common.log import read_ndjson
 from tests.cli.conftest import here
 from tests.conftest import ROOT
 

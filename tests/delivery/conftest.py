@@ -13,8 +13,8 @@ from typing import TypeVar
 import pytest
 from jsonschema import Draft202012Validator
 
+from alongside.sandbox.common.log import read_ndjson
 from alongside.sandbox.sendgrid.launch import Running, serve
-from alongside.sandbox.sendgrid.log import read_ndjson
 from alongside.sandbox.sendgrid.options import Options
 from alongside.sandbox.twilio.launch import Running as TwilioRunning
 from alongside.sandbox.twilio.launch import serve as serve_twilio

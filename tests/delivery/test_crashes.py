@@ -21,9 +21,9 @@ from jsonschema import Draft202012Validator
 
 from alongside.ledger import Ledger, schema
 from alongside.ledger.failpoints import FAILPOINTS
-from alongside.sandbox.sendgrid.faults import Fault, FaultKind
+from alongside.sandbox.common.faults import Fault, FaultKind
+from alongside.sandbox.common.log import read_ndjson
 from alongside.sandbox.sendgrid.launch import Running, start
-from alongside.sandbox.sendgrid.log import read_ndjson
 from alongside.sandbox.sendgrid.options import Options
 from tests.conftest import STORES
 from tests.delivery.clinic import PERSONAL, SHARED, Clinic

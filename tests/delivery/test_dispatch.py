@@ -30,9 +30,9 @@ from alongside.ledger.suppressions import Suppression
 from alongside.model.enums import Channel, Decision, DeliveryMode, EventKind
 from alongside.model.errors import Refused, Retryable
 from alongside.model.tokens import read_token
-from alongside.sandbox.sendgrid.faults import Fault, FaultKind
+from alongside.sandbox.common.faults import Fault, FaultKind
+from alongside.sandbox.common.log import read_ndjson
 from alongside.sandbox.sendgrid.launch import Running
-from alongside.sandbox.sendgrid.log import read_ndjson
 from alongside.settings import Environment
 from tests.delivery.clinic import FAMILY_NAMES, PERSONAL, Clinic
 from tests.delivery.conftest import AcceptedLog

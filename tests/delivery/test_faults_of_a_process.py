@@ -13,9 +13,9 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from alongside.channels.transport import run_loop
-from alongside.sandbox.sendgrid.faults import Fault, FaultKind
+from alongside.sandbox.common.faults import Fault, FaultKind
+from alongside.sandbox.common.log import read_ndjson
 from alongside.sandbox.sendgrid.launch import Running, start
-from alongside.sandbox.sendgrid.log import read_ndjson
 from alongside.sandbox.sendgrid.options import Options
 from tests.delivery.clinic import Clinic
 from tests.delivery.conftest import require_valid_bodies

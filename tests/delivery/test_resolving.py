@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from alongside.cli.app import app
 from alongside.ledger.resolving import Ruling, Target, resolve_by_hand
 from alongside.model.enums import Ruled
-from alongside.sandbox.sendgrid.faults import Fault, FaultKind
+from alongside.sandbox.common.faults import Fault, FaultKind
 from alongside.sandbox.sendgrid.launch import Running
 from tests.delivery.clinic import PERSONAL, Clinic
 from tests.delivery.conftest import AcceptedLog

@@ -12,8 +12,8 @@ import pytest
 from alongside.channels.base import Letter
 from alongside.channels.sendgrid import SendGrid
 from alongside.model.enums import Channel, Locale
+from alongside.sandbox.common.log import read_ndjson
 from alongside.sandbox.sendgrid.launch import Running
-from alongside.sandbox.sendgrid.log import read_ndjson
 from tests.channels.sendgrid_contract import by_helper, contract_of, normal, violations
 from tests.delivery.clinic import ROOT, Clinic, write_project
 from tests.ledgers import SqliteLedgers

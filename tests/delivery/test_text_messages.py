@@ -12,8 +12,8 @@ from alongside.ledger import suppressions
 from alongside.ledger.suppressions import Suppression
 from alongside.model.enums import Channel, DeliveryMode
 from alongside.model.errors import Refused
-from alongside.sandbox.sendgrid.faults import Fault, FaultKind
-from alongside.sandbox.sendgrid.log import read_ndjson
+from alongside.sandbox.common.faults import Fault, FaultKind
+from alongside.sandbox.common.log import read_ndjson
 from alongside.sandbox.twilio.launch import Running
 from alongside.sandbox.twilio.options import DEFAULT_NUMBER
 from tests.delivery.clinic import Clinic, phone_of

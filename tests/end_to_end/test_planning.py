@@ -28,8 +28,8 @@ from alongside.outreach.campaign_plan import CampaignPlan
 from alongside.outreach.campaigns import find_campaign
 from alongside.outreach.experiments import assign
 from alongside.outreach.why import find_person, why
+from alongside.sandbox.common.log import read_ndjson
 from alongside.sandbox.sendgrid.launch import start
-from alongside.sandbox.sendgrid.log import read_ndjson
 from alongside.sandbox.sendgrid.options import Options
 from tasks import analysis, context, delivery, patients, quality, runs, segments, sources
 from tests.end_to_end.conftest import AS_OF, Played, edit

@@ -9,8 +9,8 @@ import pytest
 from alongside.delivery.modes import is_reserved
 from alongside.diagnosis import examine
 from alongside.ledger.messages import count_states
+from alongside.sandbox.common.log import read_ndjson
 from alongside.sandbox.sendgrid.launch import start
-from alongside.sandbox.sendgrid.log import read_ndjson
 from alongside.sandbox.sendgrid.options import Options
 from tasks import context, delivery
 from tests.end_to_end.conftest import Played, new_project

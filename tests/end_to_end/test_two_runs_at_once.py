@@ -14,9 +14,9 @@ import sqlalchemy as sa
 from alongside.ledger import Ledger
 from alongside.ledger.runs import pin_snapshot
 from alongside.ledger.schema import assignment, batch, message
-from alongside.sandbox.sendgrid.faults import Fault, FaultKind
+from alongside.sandbox.common.faults import Fault, FaultKind
+from alongside.sandbox.common.log import read_ndjson
 from alongside.sandbox.sendgrid.launch import start
-from alongside.sandbox.sendgrid.log import read_ndjson
 from alongside.sandbox.sendgrid.options import Options
 from tasks import context, delivery, outreach, runs
 from tests.end_to_end.conftest import AS_OF, Played

@@ -26,8 +26,8 @@ from alongside.ledger.experiments import results
 from alongside.ledger.messages import count_states
 from alongside.ledger.runs import read_run
 from alongside.ledger.schema import message, person
+from alongside.sandbox.common.faults import Fault, FaultKind
 from alongside.sandbox.hospital import advance
-from alongside.sandbox.sendgrid.faults import Fault, FaultKind
 from alongside.settings import Project
 from flows.automations import SILENCE, TAG, automations, register
 from tasks.runs import hold_late_run

@@ -18,10 +18,10 @@ import aiohttp
 import pytest
 
 from alongside.model.errors import Refused, StoreUnavailable
+from alongside.sandbox.common.faults import Faults, parse_fault, parse_fault_text
+from alongside.sandbox.common.log import AppendLog
+from alongside.sandbox.common.loopback import is_loopback_url
 from alongside.sandbox.sendgrid import DEFAULT_API_KEY, Control, Fault, FaultKind, Options, read_ndjson, serve, start
-from alongside.sandbox.sendgrid.faults import Faults, parse_fault, parse_fault_text
-from alongside.sandbox.sendgrid.log import AppendLog
-from alongside.sandbox.sendgrid.loopback import is_loopback_url
 from tests.sandbox.test_sendgrid_validation import message, personalization
 
 HEADERS = {"Authorization": f"Bearer {DEFAULT_API_KEY}", "Content-Type": "application/json"}

@@ -17,9 +17,9 @@ from aiohttp import web
 
 from alongside.channels.sendgrid_events import translate
 from alongside.channels.sendgrid_signature import verify
+from alongside.sandbox.common.clock import StandInClock, simulated_now
 from alongside.sandbox.sendgrid import read_ndjson
 from alongside.sandbox.sendgrid.behaviour import Act, draw, timeline
-from alongside.sandbox.sendgrid.clock import StandInClock, simulated_now
 from alongside.sandbox.sendgrid.events import SIGNATURE_HEADER, TIMESTAMP_HEADER, event
 from alongside.sandbox.sendgrid.responses import read_responses
 from tests.sandbox.test_sendgrid import Caller, calling

@@ -17,8 +17,8 @@ from alongside.channels.twilio_events import Inbound, read_inbound, read_status
 from alongside.channels.twilio_signature import SIGNATURE_HEADER, read_form, verify
 from alongside.ledger.events import DeliveryEvent
 from alongside.model.enums import EventKind
+from alongside.sandbox.common.phones import Draws, draw, opt_out_type, timeline
 from alongside.sandbox.twilio import DEFAULT_AUTH_TOKEN, DEFAULT_NUMBER, Rates, read_ndjson
-from alongside.sandbox.twilio.patients import Draws, draw, opt_out_type, timeline
 from alongside.sandbox.twilio.webhooks import retries_of
 from tests.fakes import key_of
 from tests.sandbox.test_twilio import NOON, PATIENT, SERVICE, Caller, calling, certain

@@ -21,8 +21,8 @@ from alongside.ledger.schema import consent_event, delivery_event, message
 from alongside.model.enums import DeliveryMode, Locale, MessageState, Purpose
 from alongside.model.errors import Refused
 from alongside.model.tokens import sign_token
+from alongside.sandbox.common.clock import simulated_now
 from alongside.sandbox.sendgrid import Options, read_ndjson, start
-from alongside.sandbox.sendgrid.clock import simulated_now
 from alongside.settings import Environment, HospitalSettings, Project
 from alongside.web import create_app
 from alongside.web.__main__ import patient_clock, webhook_key

@@ -1,9 +1,9 @@
 """A stand-in of SendGrid's v3 API on loopback, with simulated patients. Nothing is ever sent to anyone."""
 
-from alongside.sandbox.sendgrid.control import Control
-from alongside.sandbox.sendgrid.faults import Fault, FaultKind
+from alongside.sandbox.common.control import Control
+from alongside.sandbox.common.faults import Fault, FaultKind
+from alongside.sandbox.common.log import read_ndjson
 from alongside.sandbox.sendgrid.launch import Running, ready_line, run, serve, start
-from alongside.sandbox.sendgrid.log import read_ndjson
 from alongside.sandbox.sendgrid.options import DEFAULT_API_KEY, Options
 
 __all__ = [

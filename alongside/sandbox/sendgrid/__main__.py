@@ -11,7 +11,7 @@ from pathlib import Path
 
 from alongside.channels.transport import run_loop
 from alongside.model.errors import AlongsideError
-from alongside.sandbox.sendgrid.faults import parse_fault_text
+from alongside.sandbox.common.faults import parse_fault_text
 from alongside.sandbox.sendgrid.launch import Running, ready_line, run
 from alongside.sandbox.sendgrid.options import DEFAULT_API_KEY, Options
 from alongside.settings.project import Project

@@ -9,8 +9,8 @@ from typing import Any
 
 import orjson
 
+from alongside.sandbox.common.log import AppendLog
 from alongside.sandbox.sendgrid.behaviour import Act
-from alongside.sandbox.sendgrid.log import AppendLog
 
 MAX_LIMIT = 1000
 _VALUE = r"""(?:"([^"]*)"|'([^']*)')"""

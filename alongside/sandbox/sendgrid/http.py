@@ -1,20 +1,16 @@
-"""Answers in the vendor's shape, and connections that misbehave."""
+"""Requests to SendGrid's endpoint, and answers in its shape."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, Protocol
 
-import orjson
 from aiohttp import web
 
 from alongside.model.errors import Refused
+from alongside.sandbox.common.http import JSON
 from alongside.sandbox.sendgrid.checks import ApiError, errors_body
-
-JSON = "application/json"
 
 
 @dataclass(slots=True)
@@ -25,13 +21,6 @@ class Incoming:
     content_type: str
     body: bytes
     transport: asyncio.Transport | None
-
-
-class Connected(Protocol):
-    """Anything that came over a connection: an `Incoming`, or the web framework's own request."""
-
-    @property
-    def transport(self) -> asyncio.Transport | None: ...
 
 
 class VendorRefusal(Exception):
@@ -66,42 +55,3 @@ async def vendor_errors(
         return VendorRefusal(405, "method not allowed", headers=allowed).response()
     except Refused as error:
         return VendorRefusal(400, error.describe()).response()
-
-
-def json_response(value: Any) -> web.Response:
-    return web.Response(body=orjson.dumps(value), content_type=JSON)
-
-
-async def json_object(request: web.Request) -> dict[str, Any]:
-    """The body of a control call.
-
-    Raises
-    ------
-    Refused : it is not a JSON object
-    """
-    try:
-        given = orjson.loads(await request.read())
-    except orjson.JSONDecodeError:
-        given = None
-    if not isinstance(given, dict):
-        raise Refused("the body must be a JSON object", where=request.path, remedy="See docs/sandbox.md.")
-    return given
-
-
-def hang_up(request: Connected) -> web.Response:
-    """Close the connection without an answer."""
-    if request.transport is not None:
-        request.transport.abort()
-    return web.Response(status=499)
-
-
-async def never(request: Connected) -> web.Response:
-    """Hold the connection until the caller gives up."""
-    while request.transport is not None and not request.transport.is_closing():
-        await asyncio.sleep(0.02)
-    return web.Response(status=499)
-
-
-def iso(seconds: float) -> str:
-    """Seconds since the epoch as UTC text with milliseconds."""
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

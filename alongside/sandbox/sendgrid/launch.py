@@ -13,13 +13,13 @@ from aiohttp import web
 
 from alongside.model.errors import Refused
 from alongside.sandbox.common import process
-from alongside.sandbox.sendgrid.clock import StandInClock
-from alongside.sandbox.sendgrid.control import Control
+from alongside.sandbox.common.clock import StandInClock
+from alongside.sandbox.common.control import Control
+from alongside.sandbox.common.faults import Faults
+from alongside.sandbox.common.log import Files
+from alongside.sandbox.common.loopback import require_loopback_host, require_loopback_url
 from alongside.sandbox.sendgrid.events import Signer
-from alongside.sandbox.sendgrid.faults import Faults
 from alongside.sandbox.sendgrid.front import Front
-from alongside.sandbox.sendgrid.log import Files
-from alongside.sandbox.sendgrid.loopback import require_loopback_host, require_loopback_url
 from alongside.sandbox.sendgrid.mail import MailSend, RateWindow
 from alongside.sandbox.sendgrid.options import Options
 from alongside.sandbox.sendgrid.postman import Postman

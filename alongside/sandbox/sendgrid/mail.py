@@ -16,11 +16,13 @@ from typing import Any
 import orjson
 from aiohttp import web
 
-from alongside.sandbox.sendgrid.clock import StandInClock
-from alongside.sandbox.sendgrid.faults import Fault, FaultKind, Faults
-from alongside.sandbox.sendgrid.http import JSON, Incoming, VendorRefusal, hang_up, never
+from alongside.sandbox.common.clock import StandInClock
+from alongside.sandbox.common.connections import hang_up, never
+from alongside.sandbox.common.faults import Fault, FaultKind, Faults
+from alongside.sandbox.common.http import JSON
+from alongside.sandbox.common.log import Files
+from alongside.sandbox.sendgrid.http import Incoming, VendorRefusal
 from alongside.sandbox.sendgrid.intake import accepted_lines, body_line
-from alongside.sandbox.sendgrid.log import Files
 from alongside.sandbox.sendgrid.options import Options
 from alongside.sandbox.sendgrid.postman import Postman
 from alongside.sandbox.sendgrid.responses import Responses

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
-from alongside.sandbox.sendgrid.faults import Fault
+from alongside.sandbox.common.faults import Fault, fault_text
 
 #: The only key that the stand-in takes unless told otherwise; it opens nothing anywhere else.
 DEFAULT_API_KEY = "SG.stand-in"
@@ -55,11 +55,5 @@ class Options:
         found += ["--keep-bodies"] if self.keep_bodies else []
         found += [] if self.patients else ["--no-patients"]
         found += [f"--sender={domain}" for domain in self.senders]
-        found += [f"--fault={_fault_text(fault)}" for fault in self.faults]
+        found += [f"--fault={fault_text(fault)}" for fault in self.faults]
         return found
-
-
-def _fault_text(fault: Fault) -> str:
-    given = {item.name: getattr(fault, item.name) for item in fields(Fault) if item.name != "kind"}
-    values = (f"{name}={str(value).lower()}" for name, value in given.items() if value is not None)
-    return f"{fault.kind}:{','.join(values)}"

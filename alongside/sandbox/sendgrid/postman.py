@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 import aiohttp
 import orjson
 
+from alongside.sandbox.common.clock import StandInClock
+from alongside.sandbox.common.log import Files, read_ndjson
 from alongside.sandbox.sendgrid.behaviour import Act
-from alongside.sandbox.sendgrid.clock import StandInClock
 from alongside.sandbox.sendgrid.events import Signer, event
-from alongside.sandbox.sendgrid.log import Files, read_ndjson
 from alongside.sandbox.sendgrid.queue import Happening, PatientQueue, one_click_url
 
 BATCH = 1000
@@ -98,7 +98,7 @@ class Postman:
         self.wake()
 
     @property
-    def parcels(self) -> int:
+    def posting(self) -> int:
         """Calls that the receiver has not taken yet."""
         return len(self._parcels)
 

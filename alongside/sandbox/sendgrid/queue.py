@@ -13,9 +13,9 @@ from typing import Any
 
 import orjson
 
+from alongside.sandbox.common.log import AppendLog
+from alongside.sandbox.common.loopback import is_loopback_url
 from alongside.sandbox.sendgrid.behaviour import Act, Step, draw, timeline
-from alongside.sandbox.sendgrid.log import AppendLog
-from alongside.sandbox.sendgrid.loopback import is_loopback_url
 from alongside.sandbox.sendgrid.responses import Responses
 
 #: SendGrid's own reasons of a dropped message, by what its recipient did before.

@@ -1,11 +1,11 @@
 """A stand-in of Twilio's Messaging API on loopback, with simulated patients. Nothing is ever sent to anyone."""
 
-from alongside.sandbox.sendgrid.faults import Fault, FaultKind
-from alongside.sandbox.sendgrid.log import read_ndjson
+from alongside.sandbox.common.faults import Fault, FaultKind
+from alongside.sandbox.common.log import read_ndjson
+from alongside.sandbox.common.phones import Rates
 from alongside.sandbox.twilio.control import Control
 from alongside.sandbox.twilio.launch import Running, ready_line, run, serve, start
 from alongside.sandbox.twilio.options import DEFAULT_ACCOUNT_SID, DEFAULT_AUTH_TOKEN, DEFAULT_NUMBER, Options
-from alongside.sandbox.twilio.patients import Rates
 
 __all__ = [
     "DEFAULT_ACCOUNT_SID",

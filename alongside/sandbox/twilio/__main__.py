@@ -11,10 +11,10 @@ from pathlib import Path
 
 from alongside.channels.transport import run_loop
 from alongside.model.errors import AlongsideError, Refused
-from alongside.sandbox.sendgrid.faults import parse_fault_text
+from alongside.sandbox.common.faults import parse_fault_text
+from alongside.sandbox.common.phones import Rates, parse_rate
 from alongside.sandbox.twilio.launch import Running, ready_line, run
 from alongside.sandbox.twilio.options import DEFAULT_ACCOUNT_SID, DEFAULT_AUTH_TOKEN, DEFAULT_NUMBER, Options
-from alongside.sandbox.twilio.patients import Rates, parse_rate
 
 
 def parser() -> argparse.ArgumentParser:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from alongside.sandbox.sendgrid.control import Control as BaseControl
+from alongside.sandbox.common.control import Control as BaseControl
 
 
 class Control(BaseControl):

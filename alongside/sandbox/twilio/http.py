@@ -8,7 +8,7 @@ import orjson
 from aiohttp import web
 
 from alongside.model.errors import Refused
-from alongside.sandbox.sendgrid.http import JSON
+from alongside.sandbox.common.http import JSON
 
 AUTHENTICATE = 20003
 NOT_FOUND = 20404

@@ -11,15 +11,15 @@ from datetime import UTC, datetime
 
 from aiohttp import web
 
+from alongside.sandbox.common.clock import StandInClock
+from alongside.sandbox.common.faults import Faults
+from alongside.sandbox.common.loopback import require_loopback_host, require_loopback_url
+from alongside.sandbox.common.phone_queue import MessageQueue
 from alongside.sandbox.common.process import started, until_stdin_closes
-from alongside.sandbox.sendgrid.clock import StandInClock
-from alongside.sandbox.sendgrid.faults import Faults
-from alongside.sandbox.sendgrid.loopback import require_loopback_host, require_loopback_url
 from alongside.sandbox.twilio.control import Control
 from alongside.sandbox.twilio.messages import Messages
 from alongside.sandbox.twilio.options import Options
 from alongside.sandbox.twilio.postman import Postman
-from alongside.sandbox.twilio.queue import MessageQueue
 from alongside.sandbox.twilio.server import Server
 from alongside.sandbox.twilio.store import Files
 
@@ -80,7 +80,7 @@ def _assemble(options: Options, files: Files) -> Messages:
         clock,
         options.account_sid,
         options.auth_token,
-        inbound_url=options.inbound_url,
+        webhook_url=options.inbound_url,
         duplicates=options.duplicates,
     )
     postman.restore(patients=options.patients)

@@ -15,10 +15,10 @@ import orjson
 from aiohttp import web
 
 from alongside.channels.sms import measure
+from alongside.sandbox.common.clock import StandInClock
 from alongside.sandbox.common.connections import hang_up, never
-from alongside.sandbox.sendgrid.clock import StandInClock
-from alongside.sandbox.sendgrid.faults import Fault, FaultKind, Faults
-from alongside.sandbox.sendgrid.http import JSON, iso, json_response
+from alongside.sandbox.common.faults import Fault, FaultKind, Faults
+from alongside.sandbox.common.http import JSON, iso, json_response
 from alongside.sandbox.twilio import resources
 from alongside.sandbox.twilio.http import AUTHENTICATE, NOT_FOUND, TOO_MANY, VendorRefusal
 from alongside.sandbox.twilio.options import Options

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 
-from alongside.sandbox.sendgrid.faults import Fault
-from alongside.sandbox.sendgrid.options import _fault_text as fault_text
-from alongside.sandbox.twilio.patients import Rates
+from alongside.sandbox.common.faults import Fault, fault_text
+from alongside.sandbox.common.phones import Rates
 
 #: The only credentials that the stand-in takes unless told otherwise; they open nothing anywhere else.
 DEFAULT_ACCOUNT_SID = "AC" + "0" * 32

@@ -17,12 +17,12 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from alongside.sandbox.sendgrid.clock import StandInClock
-from alongside.sandbox.sendgrid.http import iso
-from alongside.sandbox.sendgrid.log import read_ndjson
-from alongside.sandbox.sendgrid.loopback import is_loopback_url
-from alongside.sandbox.twilio.patients import opt_out_type
-from alongside.sandbox.twilio.queue import Happening, MessageQueue
+from alongside.sandbox.common.clock import StandInClock
+from alongside.sandbox.common.http import iso
+from alongside.sandbox.common.log import read_ndjson
+from alongside.sandbox.common.loopback import is_loopback_url
+from alongside.sandbox.common.phone_queue import Happening, MessageQueue
+from alongside.sandbox.common.phones import opt_out_type
 from alongside.sandbox.twilio.store import Files
 from alongside.sandbox.twilio.webhooks import (
     CLIENT_ERROR,
@@ -81,7 +81,7 @@ class Postman:
 
     Attributes
     ----------
-    inbound_url : where patients' messages go
+    webhook_url : where patients' messages go
     duplicates : share of callbacks that are posted a second time
     opted_out : (our number or service, patient's number) that the vendor sends nothing to any more
     """
@@ -91,7 +91,7 @@ class Postman:
     clock: StandInClock
     account_sid: str
     auth_token: str
-    inbound_url: str | None = None
+    webhook_url: str | None = None
     duplicates: float = 0.0
     counts: PostCounts = field(default_factory=PostCounts)
     opted_out: set[tuple[str, str]] = field(default_factory=set)
@@ -228,7 +228,7 @@ class Postman:
 
     def _inbound_parcel(self, reply: dict[str, Any]) -> Parcel:
         fields = inbound_fields(reply, opt_out_type(reply["body"]))
-        return Parcel(self.inbound_url or "", fields, {"inbound": reply["sid"]}, is_status=False)
+        return Parcel(self.webhook_url or "", fields, {"inbound": reply["sid"]}, is_status=False)
 
     async def _post_chain(
         self, session: aiohttp.ClientSession, chain: Sequence[Parcel], slots: asyncio.Semaphore

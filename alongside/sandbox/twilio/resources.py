@@ -9,8 +9,8 @@ from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any
 from urllib.parse import urlencode
 
+from alongside.sandbox.common.phones import Step
 from alongside.sandbox.twilio.http import VendorRefusal
-from alongside.sandbox.twilio.patients import Step
 
 Record = Mapping[str, Any]
 Statuses = Callable[[Record], Sequence[tuple[float, Step]]]

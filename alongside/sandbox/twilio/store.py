@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from alongside.sandbox.sendgrid.log import AppendLog
+from alongside.sandbox.common.log import AppendLog
 
 
 @dataclass

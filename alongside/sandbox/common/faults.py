@@ -134,3 +134,10 @@ def _draw(seed: int, index: int, number: int) -> float:
 
 def _refused(what: str, remedy: str = "See docs/sandbox.md for the faults and their fields.") -> Refused:
     return Refused(what, where="stand-in fault", remedy=remedy)
+
+
+def fault_text(fault: Fault) -> str:
+    """The fault as `parse_fault_text` reads it."""
+    given = {item.name: getattr(fault, item.name) for item in fields(Fault) if item.name != "kind"}
+    values = (f"{name}={str(value).lower()}" for name, value in given.items() if value is not None)
+    return f"{fault.kind}:{','.join(values)}"

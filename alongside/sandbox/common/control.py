@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from alongside.model.errors import Refused, StoreUnavailable
-from alongside.sandbox.sendgrid.faults import Fault
-from alongside.sandbox.sendgrid.loopback import require_loopback_url
+from alongside.sandbox.common.faults import Fault
+from alongside.sandbox.common.loopback import require_loopback_url
 
 
 class Control:

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from alongside.sandbox.sendgrid.log import AppendLog
-from alongside.sandbox.twilio.patients import Rates, Step, draw, timeline
+from alongside.sandbox.common.log import AppendLog
+from alongside.sandbox.common.phones import Rates, Step, draw, timeline
 
 #: Whose calendar days separate a patient's draws.
 ZONE = ZoneInfo("Asia/Shanghai")
