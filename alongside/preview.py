@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from alongside.bootstrap import Services
 from alongside.channels.base import Addressee, Letter
+from alongside.channels.capabilities import provider_of
 from alongside.content import Rendered
 from alongside.content.standard import HospitalWords, built_in_values
 from alongside.delivery.letters import list_id
@@ -85,6 +86,7 @@ async def _post(house: Services, channel: Channel, letter: Letter) -> None:
 
 
 def _letter(house: Services, name: str, channel: Channel, locale: Locale, rendered: Rendered, to: Addressee) -> Letter:
+    mark = "" if provider_of(house.settings, channel).registered_only else "[test] "
     sender_name = house.catalogues.content.message(name).definition.sender
     sender = house.settings.channels.of(channel).senders[sender_name]
     return Letter(
@@ -93,7 +95,7 @@ def _letter(house: Services, name: str, channel: Channel, locale: Locale, render
         sender_name=sender.name[locale],
         reply_to=sender.reply_to,
         subject=f"[test] {rendered.subject}",
-        text=rendered.text if channel is Channel.EMAIL else f"[test] {rendered.text.strip()}",
+        text=rendered.text if channel is Channel.EMAIL else f"{mark}{rendered.text.strip()}",
         html=rendered.html,
         list_id=list_id(sender_name, sender.address),
         addressees=(to,),

@@ -58,6 +58,7 @@ class Capabilities:
     exceptions : country -> what may travel there, where that is not `carriage`
     idempotency : the provider sends a request with the same key once
     receipts : it tells what became of a message
+    registered_only : it sends no text but those that it has approved beforehand
     max_length : in `unit`; None without a limit that a message could reach
     """
 
@@ -70,6 +71,7 @@ class Capabilities:
     idempotency: bool = False
     lookup: Lookup = Lookup.NONE
     receipts: bool = True
+    registered_only: bool = False
     max_length: int | None = None
     unit: str = "characters"
 
@@ -107,7 +109,16 @@ TWILIO = Capabilities(
     lookup=Lookup.BY_TEXT,
     max_length=1600,
 )
-PROVIDERS: Mapping[str, Capabilities] = MappingProxyType({one.provider: one for one in (SENDGRID, TWILIO)})
+ALIYUN = Capabilities(
+    provider="aliyun",
+    channel=Channel.SMS,
+    ceiling=Sensitivity.PERSONAL,
+    countries=frozenset({"CN"}),  # other countries need templates of their own
+    lookup=Lookup.BY_TEXT,
+    registered_only=True,
+    max_length=500,
+)
+PROVIDERS: Mapping[str, Capabilities] = MappingProxyType({one.provider: one for one in (SENDGRID, TWILIO, ALIYUN)})
 
 
 def capabilities_of(provider: str) -> Capabilities:

@@ -19,10 +19,11 @@ import orjson
 
 from alongside.channels.base import Addressee, Letter, LetterRefused, Posted
 from alongside.channels.one_by_one import OneByOne
+from alongside.channels.texts import Trace, personal_text
 from alongside.channels.transport import LONGEST_WAIT, broken, retry_after
 from alongside.channels.twilio_codes import FAULTS, Blame, Fault
 from alongside.channels.twilio_events import BATCH_ID, MESSAGE_KEY, callback_url
-from alongside.channels.twilio_trace import PAGE_SIZE, Page, Trace, read_message, read_page
+from alongside.channels.twilio_trace import PAGE_SIZE, Page, read_message, read_page
 from alongside.model.clock import require_utc
 from alongside.model.enums import MessageState
 from alongside.model.errors import DeliveryError, OutcomeUnknown, Permanent, Refused, Retryable, Throttled
@@ -81,15 +82,6 @@ def check_addressee(one: Addressee, text: str) -> str | None:
     except UnicodeEncodeError:
         return "the text has half a surrogate pair"
     return Fault.of(21617).reason if units > MAX_BODY else None
-
-
-def personal_text(letter: Letter, one: Addressee) -> str:
-    """The text with this recipient's values. A value that looks like a token is not replaced again."""
-    if not one.substitutions:
-        return letter.text
-    tokens = sorted(one.substitutions, key=len, reverse=True)
-    pattern = re.compile("|".join(map(re.escape, tokens)))
-    return pattern.sub(lambda found: one.substitutions[found[0]], letter.text)
 
 
 def build_form(letter: Letter, callback: str, validity: int) -> dict[str, str]:
@@ -278,27 +270,26 @@ class Twilio(OneByOne):
         status, headers, body = await self._get(f"{self._path}/{value}.json")
         return read_message(status, headers, body, time.time())
 
-    async def trace(self, number: str, mark: str, since: datetime) -> Trace:
-        """Look for a message by its recipient and something that only its text contains.
+    async def trace(self, number: str, key: str, text: str, since: datetime) -> Trace:
+        """Look for a message by its recipient and its text; the key is not kept by the vendor.
 
         Parameters
         ----------
-        mark : for example the signed token of its unsubscribe link, or the whole text
         since : shortly before the request was made; older messages are not looked through
 
         Raises
         ------
         Retryable, Throttled, Refused : nothing was learnt
         """
-        if not mark.strip():
-            raise ValueError("an empty mark would be found in every message")
+        if not text.strip():
+            raise ValueError("an empty text would be found in every message")
         earliest = require_utc(since) - timedelta(minutes=5)  # two clocks
         # Not by DateSent: a message that still waits has none, and might be left out.
         path = f"{self._path}.json?{urlencode({'To': number, 'PageSize': PAGE_SIZE})}"
         found = Trace((), True)
         for _ in range(_MAX_PAGES):
             page = await self._page(path)
-            found += page.trace(mark, earliest)
+            found += page.trace(text, earliest)
             if page.next_path is None or page.is_older_than(earliest):
                 return found
             path = page.next_path

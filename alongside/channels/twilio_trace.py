@@ -14,29 +14,13 @@ from typing import Any
 
 import orjson
 
+from alongside.channels.texts import Trace
 from alongside.channels.transport import retry_after
 from alongside.channels.twilio_events import STATE_OF
 from alongside.model.enums import MessageState
 from alongside.model.errors import Refused, Retryable, Throttled
 
 PAGE_SIZE = 100
-
-
-@dataclass(frozen=True)
-class Trace:
-    """What the vendor shows of a message.
-
-    Attributes
-    ----------
-    states : of messages that contain the mark; more than one means it was sent twice
-    conclusive : False when a text was redacted or not all could be read: absence then proves nothing
-    """
-
-    states: tuple[MessageState, ...]
-    conclusive: bool
-
-    def __add__(self, other: Trace) -> Trace:
-        return Trace(self.states + other.states, self.conclusive and other.conclusive)
 
 
 @dataclass(frozen=True)

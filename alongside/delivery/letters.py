@@ -9,6 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from alongside.channels.base import Addressee, Letter
+from alongside.channels.capabilities import provider_of
 from alongside.content import BatchGroup, ContentCatalogue, RenderFailed, salutation
 from alongside.content.message import CompiledMessage
 from alongside.content.standard import HospitalWords
@@ -135,7 +136,9 @@ class Press:
                 remedy=f"Configured: {', '.join(sorted(senders))}.",
             )
         home = self.settings.hospital.default_locale
-        mark = "[staging] " if self.mode is DeliveryMode.STAGING else ""
+        # A text that the provider has approved must stay as it is.
+        bare = provider_of(self.settings, held.channel).registered_only
+        mark = "[staging] " if self.mode is DeliveryMode.STAGING and not bare else ""
         return Letter(
             batch_id=held.batch_id,
             sender_address=sender.address,

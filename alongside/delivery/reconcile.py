@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import sqlalchemy as sa
 
+from alongside.channels.aliyun import Aliyun
 from alongside.channels.base import Channel as Vendor
 from alongside.channels.capabilities import Lookup, provider_of
 from alongside.channels.twilio import Twilio
@@ -116,7 +117,7 @@ class _Asked:
 
     def how(self, vendor: Vendor | None) -> Learn:
         """By key where the provider knows our keys, else by number and text."""
-        if isinstance(vendor, Twilio):
+        if isinstance(vendor, Twilio | Aliyun):
             tracer = Tracer(self.ledger, Vault.open(self.ledger, self.environment), self._press())
             return lambda of: tracer.learn(vendor, of)
         return lambda of: learn(self.ledger, vendor, of)

@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 import orjson
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from alongside.channels.base import Letter
-from alongside.channels.twilio import personal_text
-from alongside.channels.twilio_trace import Trace
+from alongside.channels.texts import Traces, personal_text
 from alongside.delivery.letters import Press
 from alongside.delivery.modes import destinations
 from alongside.delivery.recheck import Checked, Ready
@@ -29,12 +28,6 @@ from alongside.ledger.unknowns import Resolution, UnknownBatch
 from alongside.ledger.vault import Vault
 from alongside.model.enums import Channel, MessageState, Purpose
 from alongside.model.errors import Refused
-
-
-class Traces(Protocol):
-    """A provider that can be asked by number and text."""
-
-    async def trace(self, number: str, mark: str, since: datetime) -> Trace: ...
 
 
 @dataclass(frozen=True)
@@ -58,7 +51,7 @@ class Tracer:
         again: list[str] = []
         doubtful = [key for key in of.messages if key not in sent]
         for key, (number, text) in sorted(sent.items()):
-            trace = await vendor.trace(number, text, since)
+            trace = await vendor.trace(number, key, text, since)
             if trace.states:
                 found[key] = trace.states[0]
             else:

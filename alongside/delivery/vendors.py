@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from alongside.channels import base
+from alongside.channels.aliyun import Aliyun
 from alongside.channels.capabilities import provider_of
+from alongside.channels.registered import Registered
 from alongside.channels.sendgrid import SendGrid
 from alongside.channels.twilio import Twilio
 from alongside.delivery.modes import require_mode
@@ -60,8 +62,7 @@ def _sendgrid(settings: HospitalSettings, environment: Environment, connections:
 
 
 def _twilio(settings: HospitalSettings, environment: Environment, connections: int) -> base.Channel:
-    sms = settings.channels.of(Channel.SMS)
-    assert isinstance(sms, SmsChannel)  # noqa: S101 - `provider_of` has seen to it
+    sms = _sms(settings)
     return Twilio(
         environment.twilio_account_sid,
         environment.account("twilio").secret,
@@ -74,6 +75,29 @@ def _twilio(settings: HospitalSettings, environment: Environment, connections: i
     )
 
 
+def _aliyun(settings: HospitalSettings, environment: Environment, connections: int) -> base.Channel:
+    sms = _sms(settings)
+    return Aliyun(
+        environment.aliyun_access_key_id,
+        environment.aliyun_access_key_secret,
+        environment.aliyun_sms_url,
+        registered=registered_texts(settings),
+        timeout=sms.timeout_seconds,
+        at_once=connections,
+    )
+
+
+def registered_texts(settings: HospitalSettings) -> list[Registered]:
+    """Texts that the provider of text messages has approved."""
+    return [Registered(one.code, one.content) for one in _sms(settings).registered]
+
+
+def _sms(settings: HospitalSettings) -> SmsChannel:
+    found = settings.channels.of(Channel.SMS)
+    assert isinstance(found, SmsChannel)  # noqa: S101 - the field's type
+    return found
+
+
 _OPEN: Mapping[str, Callable[[HospitalSettings, Environment, int], base.Channel]] = MappingProxyType(
-    {"sendgrid": _sendgrid, "twilio": _twilio}
+    {"sendgrid": _sendgrid, "twilio": _twilio, "aliyun": _aliyun}
 )

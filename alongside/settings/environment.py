@@ -37,6 +37,8 @@ class Environment:
     twilio_account_sid, twilio_auth_token, twilio_url : the same of the vendor of text messages; the token also
         verifies its webhooks
     twilio_api_key, twilio_api_secret : used for requests instead of the token, where they are given
+    aliyun_access_key_id, aliyun_access_key_secret, aliyun_sms_url : the same of the Chinese one
+    aliyun_webhook_token : secret part of the addresses that it reports to; it signs nothing
     public_url : overrides `delivery.public_url`
     """
 
@@ -53,6 +55,10 @@ class Environment:
     twilio_api_key: str = ""
     twilio_api_secret: str = field(default="", repr=False)
     twilio_url: str = "https://api.twilio.com"
+    aliyun_access_key_id: str = ""
+    aliyun_access_key_secret: str = field(default="", repr=False)
+    aliyun_sms_url: str = "https://dysmsapi.aliyuncs.com"
+    aliyun_webhook_token: str = field(default="", repr=False)
     public_url: str = ""
 
     @classmethod
@@ -73,6 +79,10 @@ class Environment:
             twilio_api_key=env.get("TWILIO_API_KEY", ""),
             twilio_api_secret=env.get("TWILIO_API_SECRET", ""),
             twilio_url=env.get("TWILIO_URL", "https://api.twilio.com").rstrip("/"),
+            aliyun_access_key_id=env.get("ALIYUN_ACCESS_KEY_ID", ""),
+            aliyun_access_key_secret=env.get("ALIYUN_ACCESS_KEY_SECRET", ""),
+            aliyun_sms_url=env.get("ALIYUN_SMS_URL", "https://dysmsapi.aliyuncs.com").rstrip("/"),
+            aliyun_webhook_token=env.get("ALIYUN_WEBHOOK_TOKEN", ""),
             public_url=env.get("ALONGSIDE_PUBLIC_URL", "").rstrip("/"),
         )
 
@@ -82,6 +92,9 @@ class Environment:
             secret = self.twilio_api_secret if self.twilio_api_key else self.twilio_auth_token
             secret_from = "TWILIO_API_SECRET" if self.twilio_api_key else "TWILIO_AUTH_TOKEN"
             return Account(self.twilio_url, secret, "TWILIO_URL", secret_from)
+        if provider == "aliyun":
+            named = ("ALIYUN_SMS_URL", "ALIYUN_ACCESS_KEY_SECRET")
+            return Account(self.aliyun_sms_url, self.aliyun_access_key_secret, *named)
         return Account(self.sendgrid_url, self.sendgrid_api_key, "SENDGRID_URL", "SENDGRID_API_KEY")
 
     @property
@@ -95,6 +108,10 @@ class Environment:
             "TWILIO_API_KEY": self.twilio_api_key,
             "TWILIO_API_SECRET": self.twilio_api_secret,
             "TWILIO_URL": self.twilio_url,
+            "ALIYUN_ACCESS_KEY_ID": self.aliyun_access_key_id,
+            "ALIYUN_ACCESS_KEY_SECRET": self.aliyun_access_key_secret,
+            "ALIYUN_SMS_URL": self.aliyun_sms_url,
+            "ALIYUN_WEBHOOK_TOKEN": self.aliyun_webhook_token,
         }
 
 

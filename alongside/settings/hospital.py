@@ -75,8 +75,18 @@ class EmailChannel(ChannelSettings):
     activity_lookup: bool = Field(True, description="the account may query the vendor's activity feed")
 
 
+class RegisteredText(Strict):
+    """A text as it is registered and approved at the provider, `${name}` for each variable."""
+
+    code: str = Field(pattern="^[A-Za-z0-9_-]{1,60}$", description="the provider's code, for example SMS_100000001")
+    content: str = Field(min_length=2, max_length=500)
+
+
 class SmsChannel(ChannelSettings):
     provider: str = "twilio"
+    registered: list[RegisteredText] = Field(
+        default_factory=list, description="for providers that send registered texts only (aliyun)"
+    )
     chunk_size: int = Field(100, ge=1, le=1000, description="messages of one claim; each is its own request")
     rate_per_second: float = Field(50, gt=0, description="messages a second, over all workers")
     connections: int = Field(16, ge=1, le=100, description="requests of one worker that are under way together")

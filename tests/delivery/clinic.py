@@ -25,6 +25,7 @@ from alongside.ledger.messages import Planned, count_states, plan_batches
 from alongside.ledger.vault import Identity, Vault
 from alongside.model.clock import RunClock
 from alongside.model.enums import Channel, Decision, DeliveryMode, Locale
+from alongside.sandbox.aliyun.options import DEFAULT_KEY_ID, DEFAULT_SECRET
 from alongside.sandbox.twilio.options import DEFAULT_ACCOUNT_SID, DEFAULT_AUTH_TOKEN, DEFAULT_NUMBER
 from alongside.settings import Environment, HospitalSettings, Project, read_model
 from tests.fakes import NOON, key_of, plan_rows
@@ -108,8 +109,8 @@ def name_of(number: int) -> str:
 
 
 def phone_of(number: int) -> str:
-    """A number of the range that Ofcom keeps for drama (TV and radio): nobody has it."""
-    return f"+447700900{number:03d}"
+    """A number of the range that the demo hospital uses."""
+    return f"+861990000{number:04d}"
 
 
 @dataclass
@@ -141,6 +142,9 @@ class Clinic:
             twilio_account_sid=DEFAULT_ACCOUNT_SID,
             twilio_auth_token=DEFAULT_AUTH_TOKEN,
             twilio_url=vendor_url,
+            aliyun_access_key_id=DEFAULT_KEY_ID,
+            aliyun_access_key_secret=DEFAULT_SECRET,
+            aliyun_sms_url=vendor_url,
         )
         ledger = Ledger.open(url)
         settings = read_model(HospitalSettings, project.config / "alongside.yaml")
@@ -259,7 +263,8 @@ class Clinic:
         return reconcile(self.ledger, self.project, self.settings, self.environment, clock=self.clock, **options)
 
     def towards(self, vendor_url: str) -> Clinic:
-        return replace(self, environment=replace(self.environment, sendgrid_url=vendor_url, twilio_url=vendor_url))
+        urls = {f"{vendor}_url": vendor_url for vendor in ("sendgrid", "twilio", "aliyun_sms")}
+        return replace(self, environment=replace(self.environment, **urls))
 
     @property
     def states(self) -> dict[str, int]:

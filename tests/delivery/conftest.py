@@ -16,9 +16,6 @@ from jsonschema import Draft202012Validator
 from alongside.sandbox.common.log import read_ndjson
 from alongside.sandbox.sendgrid.launch import Running, serve
 from alongside.sandbox.sendgrid.options import Options
-from alongside.sandbox.twilio.launch import Running as TwilioRunning
-from alongside.sandbox.twilio.launch import serve as serve_twilio
-from alongside.sandbox.twilio.options import Options as TwilioOptions
 from tests.channels.sendgrid_contract import contract_of, kept_bodies, violations
 from tests.delivery.clinic import Clinic
 
@@ -67,13 +64,6 @@ def vendor(tmp_path: Path, contract: Draft202012Validator | None) -> Iterator[Ru
     with in_a_thread(serve(Options(folder, patients=False, keep_bodies=True))) as running:
         yield running
     require_valid_bodies(contract, folder)
-
-
-@pytest.fixture
-def texts(tmp_path: Path) -> Iterator[TwilioRunning]:
-    """Twilio's stand-in, without simulated patients, in a thread of its own."""
-    with in_a_thread(serve_twilio(TwilioOptions(tmp_path / "texts", patients=False))) as running:
-        yield running
 
 
 def require_valid_bodies(contract: Draft202012Validator | None, folder: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,20 +14,59 @@ from alongside.ledger import suppressions
 from alongside.ledger.suppressions import Suppression
 from alongside.model.enums import Channel, DeliveryMode
 from alongside.model.errors import Refused
+from alongside.sandbox.aliyun import options as aliyun
+from alongside.sandbox.aliyun.launch import serve as serve_aliyun
+from alongside.sandbox.common.control import Control
 from alongside.sandbox.common.faults import Fault, FaultKind
 from alongside.sandbox.common.log import read_ndjson
-from alongside.sandbox.twilio.launch import Running
-from alongside.sandbox.twilio.options import DEFAULT_NUMBER
-from tests.delivery.clinic import Clinic, phone_of
+from alongside.sandbox.twilio import options as twilio
+from alongside.sandbox.twilio.launch import serve as serve_twilio
+from tests.delivery.clinic import TEXT_MESSAGES, Clinic, phone_of
+from tests.delivery.conftest import in_a_thread
 from tests.fakes import NOON, key_of
 
 SMS = Channel.SMS
 
 
+@dataclass(frozen=True)
+class Provider:
+    """A stand-in that runs, how the hospital is set up for it, and how it begins a text."""
+
+    control: Control
+    url: str
+    settings: dict[str, Any]
+    sender: str
+    begin: str
+
+
+REGISTERED = (
+    "Qinghe Demonstration Hospital: A minute for your heart. A short walk today is worth more than a long one some day."
+)
+
+
+@pytest.fixture(params=["twilio", "aliyun"])
+def texts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Provider]:
+    """The stand-in of a provider of text messages, without simulated patients."""
+    if request.param == "twilio":
+        with in_a_thread(serve_twilio(twilio.Options(tmp_path / "texts", patients=False))) as running:
+            yield Provider(running.control, running.url, TEXT_MESSAGES, twilio.DEFAULT_NUMBER, "Qinghe")
+    else:
+        names = {"zh_CN": "青禾", "en": "Qinghe"}
+        settings = {
+            "provider": "aliyun",
+            "stores_data_in": "CN",
+            "senders": {"care": {"address": "青禾", "name": names}},
+            "registered": [{"code": "SMS_1", "content": REGISTERED}],
+        }
+        options = aliyun.Options(tmp_path / "texts", patients=False, templates={"SMS_1": REGISTERED})
+        with in_a_thread(serve_aliyun(options)) as other:
+            yield Provider(other.control, other.url, settings, "青禾", "【青禾】Qinghe")
+
+
 @pytest.fixture
-def texting(ledger_url: str, tmp_path: Path, texts: Running) -> Iterator[Clinic]:
+def texting(ledger_url: str, tmp_path: Path, texts: Provider) -> Iterator[Clinic]:
     """A clinic whose ten patients agreed to text messages, and have one planned."""
-    opened = Clinic.open(ledger_url, tmp_path / "project", texts.url, sms={"timeout_seconds": 0.5})
+    opened = Clinic.open(ledger_url, tmp_path / "project", texts.url, sms={"timeout_seconds": 0.5, **texts.settings})
     opened.admit(range(10), channels=("sms",))
     opened.plan(range(10), channel=SMS, batch_size=5)
     yield opened
@@ -51,14 +92,14 @@ class Taken:
         return sorted(one["to"] for one in self())
 
 
-def test_each_patient_gets_one_text(texting: Clinic, taken: Taken) -> None:
+def test_each_patient_gets_one_text(texting: Clinic, texts: Provider, taken: Taken) -> None:
     report = texting.dispatch(channel=SMS, workers=2)
     assert (report.progress.accepted, report.complete) == (10, True)
     assert taken.numbers == sorted(phone_of(number) for number in range(10))
     assert texting.states == {"accepted": 10}
     [one] = {(text["from"], text["body"]) for text in taken()}
-    assert one[0] == DEFAULT_NUMBER
-    assert one[1].startswith("Qinghe Demonstration Hospital: A minute for your heart.")
+    assert one[0] == texts.sender
+    assert one[1].startswith(f"{texts.begin} Demonstration Hospital: A minute for your heart.")
     assert texting.dispatch(channel=SMS).progress.accepted == 0
 
 
@@ -87,7 +128,7 @@ def test_a_number_on_the_list_gets_nothing(texting: Clinic, taken: Taken) -> Non
 
 
 def test_a_text_that_was_taken_and_not_answered_is_found_by_number_and_words(
-    texting: Clinic, texts: Running, taken: Taken
+    texting: Clinic, texts: Provider, taken: Taken
 ) -> None:
     texts.control.behave([Fault(FaultKind.DROP_AFTER, count=3)])
     texting.dispatch(channel=SMS)
@@ -101,7 +142,7 @@ def test_a_text_that_was_taken_and_not_answered_is_found_by_number_and_words(
     assert len(taken()) == len(set(taken.numbers)) == 10
 
 
-def test_a_text_that_never_arrived_is_sent_again(texting: Clinic, texts: Running, taken: Taken) -> None:
+def test_a_text_that_never_arrived_is_sent_again(texting: Clinic, texts: Provider, taken: Taken) -> None:
     texts.control.behave([Fault(FaultKind.HANG, accept=False, count=2)])
     texting.dispatch(channel=SMS)
     assert texting.states["unknown"] >= 2
@@ -114,7 +155,7 @@ def test_a_text_that_never_arrived_is_sent_again(texting: Clinic, texts: Running
 
 @pytest.mark.parametrize(("purpose", "after"), [("care", "planned"), ("education", "unresolved")])
 def test_what_cannot_be_looked_for_any_more_is_decided_by_policy(
-    texting: Clinic, texts: Running, purpose: str, after: str
+    texting: Clinic, texts: Provider, purpose: str, after: str
 ) -> None:
     texting.admit([20], channels=("sms",))
     texting.plan([20], channel=SMS, run_id="run-2", purpose=purpose)
@@ -127,7 +168,7 @@ def test_what_cannot_be_looked_for_any_more_is_decided_by_policy(
     assert texting.states_of([20])[0][0] == after
 
 
-def test_a_vendor_that_throttles_is_asked_again_later(texting: Clinic, texts: Running, taken: Taken) -> None:
+def test_a_vendor_that_throttles_is_asked_again_later(texting: Clinic, texts: Provider, taken: Taken) -> None:
     texts.control.behave([Fault(FaultKind.THROTTLE, retry_after=0.2, count=2)])
     assert texting.dispatch(channel=SMS).complete
     assert texting.states == {"accepted": 10}
@@ -140,11 +181,11 @@ def test_a_channel_that_is_not_set_up_is_refused(texting: Clinic) -> None:
         texting.dispatch(channel=Channel.WECHAT)
 
 
-def test_staging_texts_go_to_a_number_of_the_allow_list(texting: Clinic, taken: Taken) -> None:
+def test_staging_texts_go_to_a_number_of_the_allow_list(texting: Clinic, texts: Provider, taken: Taken) -> None:
     settings = texting.settings.model_copy(
         update={
             "delivery": texting.settings.delivery.model_copy(
-                update={"staging_allow": ["us@hospital.example", "+447700900999"]}
+                update={"staging_allow": ["us@hospital.example", "+8619900009999"]}
             )
         }
     )
@@ -152,9 +193,11 @@ def test_staging_texts_go_to_a_number_of_the_allow_list(texting: Clinic, taken: 
     (texting.project.config / "alongside.yaml").write_text(
         (texting.project.config / "alongside.yaml")
         .read_text("utf-8")
-        .replace("staging_allow: []", "staging_allow: [us@hospital.example, '+447700900999']"),
+        .replace("staging_allow: []", "staging_allow: [us@hospital.example, '+8619900009999']"),
         "utf-8",
     )
     texting.dispatch(channel=SMS, mode=DeliveryMode.STAGING)
-    assert set(taken.numbers) == {"+447700900999"}
-    assert all(text["body"].startswith("[staging] ") for text in taken())
+    assert set(taken.numbers) == {"+8619900009999"}
+    # What a provider has approved stays as it is.
+    begin = f"[staging] {texts.begin}" if texts.begin == "Qinghe" else texts.begin
+    assert all(text["body"].startswith(begin) for text in taken())

@@ -15,13 +15,13 @@ from alongside.sandbox.common.clock import StandInClock
 from alongside.sandbox.common.faults import Faults
 from alongside.sandbox.common.loopback import require_loopback_host, require_loopback_url
 from alongside.sandbox.common.phone_queue import MessageQueue
+from alongside.sandbox.common.phone_store import Files
 from alongside.sandbox.common.process import started, until_stdin_closes
 from alongside.sandbox.twilio.control import Control
 from alongside.sandbox.twilio.messages import Messages
 from alongside.sandbox.twilio.options import Options
 from alongside.sandbox.twilio.postman import Postman
 from alongside.sandbox.twilio.server import Server
-from alongside.sandbox.twilio.store import Files
 
 
 @dataclass(frozen=True)

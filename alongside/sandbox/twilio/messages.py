@@ -19,11 +19,11 @@ from alongside.sandbox.common.clock import StandInClock
 from alongside.sandbox.common.connections import hang_up, never
 from alongside.sandbox.common.faults import Fault, FaultKind, Faults
 from alongside.sandbox.common.http import JSON, iso, json_response
+from alongside.sandbox.common.phone_store import Files
 from alongside.sandbox.twilio import resources
 from alongside.sandbox.twilio.http import AUTHENTICATE, NOT_FOUND, TOO_MANY, VendorRefusal
 from alongside.sandbox.twilio.options import Options
 from alongside.sandbox.twilio.postman import Postman
-from alongside.sandbox.twilio.store import Files
 from alongside.sandbox.twilio.validation import validate
 
 FORM = "application/x-www-form-urlencoded"

@@ -22,8 +22,8 @@ from alongside.sandbox.common.http import iso
 from alongside.sandbox.common.log import read_ndjson
 from alongside.sandbox.common.loopback import is_loopback_url
 from alongside.sandbox.common.phone_queue import Happening, MessageQueue
+from alongside.sandbox.common.phone_store import Files
 from alongside.sandbox.common.phones import opt_out_type
-from alongside.sandbox.twilio.store import Files
 from alongside.sandbox.twilio.webhooks import (
     CLIENT_ERROR,
     CONNECT,
