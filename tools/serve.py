@@ -1,4 +1,4 @@
-"""`make serve`: Prefect server with its UI, a worker, the stand-in of SendGrid and the web application.
+"""`make serve`: Prefect server with its UI, a worker, the stand-ins of all providers and the web application.
 
 A hospital that lives today: its systems hand over an extract every night, so that the scheduled run of 08:00 finds
 fresh data. Everything listens on loopback, keeps its state in `var/serve/`, and ends with Ctrl-C.
@@ -21,14 +21,14 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from alongside.bootstrap import Services, build
-from alongside.model.enums import DeliveryMode
+from alongside.model.enums import Channel, DeliveryMode
 from alongside.model.errors import AlongsideError, Refused, StoreUnavailable
 from alongside.sandbox.hospital import advance, generate, read_bookings
-from alongside.sandbox.sendgrid.launch import Running, start
-from alongside.sandbox.sendgrid.options import Options
+from alongside.sandbox.together import Scene, StandIns, start
 from alongside.settings import Project
 
-API_PORT, WEB_PORT, STAND_IN_PORT = 4200, 8021, 8025
+API_PORT, WEB_PORT = 4200, 8021
+STAND_IN_PORTS = {Channel.EMAIL: 8025, Channel.SMS: 8026}
 API = f"http://127.0.0.1:{API_PORT}/api"
 PUBLIC = f"http://127.0.0.1:{WEB_PORT}"
 POOL = "alongside"
@@ -44,19 +44,20 @@ def main() -> None:
     house = build(project)
     if house.mode is not DeliveryMode.SANDBOX:
         raise Refused("'make serve' plays on the stand-in only", remedy="Set delivery.mode to sandbox.")
-    for port in (API_PORT, WEB_PORT, STAND_IN_PORT):
+    for port in (API_PORT, WEB_PORT, *STAND_IN_PORTS.values()):
         _require_free(port)
     open_hospital(house)
-    options = Options(
-        folder=project.var / "sandbox",
-        port=STAND_IN_PORT,
-        responses=project.config / "sandbox" / "responses.yaml",
-        webhook_url=f"{PUBLIC}/webhooks/sendgrid",
+    scene = Scene(
+        house.settings,
+        project.var / "sandbox",
+        project.config / "sandbox" / "responses.yaml",
+        PUBLIC,
+        ports=STAND_IN_PORTS,
     )
     for number in (signal.SIGINT, signal.SIGTERM):  # SIGINT too: a shell's background job begins with it ignored
         signal.signal(number, _interrupt)
-    with start(options) as stand_in:
-        environment = _environment(project, stand_in)
+    with start(scene) as stand_ins:
+        environment = _environment(project, stand_ins)
         script = _write_environment(project.var / "environment", environment)
         crew = Crew({**os.environ, **environment}, project.root)
         try:
@@ -103,7 +104,7 @@ def open_hospital(house: Services) -> None:
         advance(root, latest + timedelta(days=number), bookings=bookings)
 
 
-def _environment(project: Project, stand_in: Running) -> dict[str, str]:
+def _environment(project: Project, stand_ins: StandIns) -> dict[str, str]:
     """What worker, web application and commands beside them need to meet."""
     return {
         "PREFECT_HOME": str(project.var / "prefect"),
@@ -114,9 +115,7 @@ def _environment(project: Project, stand_in: Running) -> dict[str, str]:
         "ALONGSIDE_HOME": str(project.root),
         "ALONGSIDE_VAR": str(project.var),
         "ALONGSIDE_PUBLIC_URL": PUBLIC,
-        "SENDGRID_URL": stand_in.url,
-        "SENDGRID_API_KEY": stand_in.api_key,
-        "SENDGRID_WEBHOOK_KEY": stand_in.public_key,
+        **stand_ins.environment,
     }
 
 
@@ -129,7 +128,8 @@ def _welcome(house: Services, script: Path) -> str:
     morning = datetime.now(house.zone).replace(hour=8, minute=0, second=0, microsecond=0)
     return f"""
 Prefect   http://127.0.0.1:{API_PORT}      Deployments > daily > Run > Quick run
-Stand-in  http://127.0.0.1:{STAND_IN_PORT}/_sandbox/stats
+Stand-in  http://127.0.0.1:{STAND_IN_PORTS[Channel.EMAIL]}/_sandbox/stats
+Texts     http://127.0.0.1:{STAND_IN_PORTS[Channel.SMS]}/_sandbox/stats
 Web       {PUBLIC}/healthz
 
 Messages keep quiet at night by the hospital's clock ({house.settings.hospital.time_zone}, now \

@@ -13,6 +13,7 @@ from alongside.cli import (
     deliveries,
     demo,
     experiments,
+    inbox,
     ledger_files,
     messages,
     operations,
@@ -57,6 +58,7 @@ operations.ledger.command("restore")(ledger_files.restore)
 operations.ledger.command("compare")(ledger_files.compare)
 app.add_typer(operations.ledger, name="ledger")
 app.add_typer(experiments.app, name="experiment")
+app.add_typer(inbox.app, name="inbox")
 app.add_typer(servers.hospital, name="hospital")
 
 

@@ -30,7 +30,7 @@ def demo(
     seed: Annotated[int, typer.Option(help="Seed of the hospital and its simulated patients.")] = 20260228,
     as_json: AsJson = False,
 ) -> None:
-    """Build the demo hospital, play its daily runs against a stand-in of SendGrid, print what came of it.
+    """Build the demo hospital, play its daily runs against stand-ins of its providers, print what came of it.
 
     A second call plays no day twice and sends nothing twice.
     """
@@ -116,9 +116,9 @@ class Play:
         """Time passes until the morning, and the hospital's systems hand over what happened since."""
         from alongside.sandbox.hospital import advance, read_bookings
 
-        if again or stage.control is None:
+        if again or stage.played is None:
             return
-        stage.control.set_clock(moment, settle=30)
+        stage.played.set_clock(moment, settle=30)
         bookings, _ = read_bookings(self.house.project.var / "sandbox" / "demo" / "bookings.ndjson")
         for day in self._new_days(moment.date()):
             advance(self.root, day, bookings=bookings)
@@ -136,9 +136,9 @@ class Play:
         from alongside.cli.runs import run_flow
 
         waiting = summary["funnel"].get("planned", 0) - summary["funnel"].get("accepted", 0)
-        if waiting and stage.control is not None:
+        if waiting and stage.played is not None:
             later = parameters["as_of"] + LATE_MORNING
-            stage.control.set_clock(later)
+            stage.played.set_clock(later)
             run_flow({**parameters, "as_of": later}, only_waiting=True)
         stage.settle(summary["as_of"])
 
@@ -157,13 +157,13 @@ class Play:
 
         with self.house.ledger.begin() as connection:
             overall = count_states(connection)
-        stats = stage.control.stats() if stage.control else {}
+        stats = stage.played.stats() if stage.played else {}
         return {
             **summary,
             "days": self.days,
             "played_again": again,
             "messages": overall,
-            "stand_in": {"accepted_now": stats.get("accepted", 0)},
+            "stand_in": {"accepted_now": sum(counters.get("accepted", 0) for counters in stats.values())},
             "report": str(self.house.project.var / "report.html"),
             "quality": self._scorecards(),
             "next": next_steps(self.house, datetime.fromisoformat(summary["as_of"])),

@@ -24,11 +24,14 @@ def opening(root: str) -> Future[None]:
     ------
     StoreUnavailable : from `result()`; the server that PREFECT_API_URL names does not answer, or its own not start
     """
+    from alongside.settings import Project
     from alongside.settings.environment import export_defaults
 
+    home = Project.find(Path(root)).var / "prefect"
+    home.mkdir(parents=True, exist_ok=True)  # Prefect makes the last folder of it only
     export_defaults(
         {
-            "PREFECT_HOME": str(Path(root) / "var" / "prefect"),
+            "PREFECT_HOME": str(home),
             "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             "DO_NOT_TRACK": "1",
             "PREFECT_LOGGING_LEVEL": "ERROR",

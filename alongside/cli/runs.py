@@ -31,7 +31,7 @@ def run(
 ) -> None:
     """Run the daily flow now: refresh, plan, send, evaluate.
 
-    Without SENDGRID_URL in sandbox mode a stand-in of SendGrid is started for the time of the run.
+    Without SENDGRID_URL in sandbox mode stand-ins of all providers are started for the time of the run.
     """
     from alongside.bootstrap import build
     from alongside.cli.prefect_server import opening
@@ -51,7 +51,7 @@ def run(
     opening(parameters["project"])
     with stand_in_if_needed(house, parameters["as_of"]) as stage:
         summary = run_flow(parameters)
-        if stage.control is not None:
+        if stage.played is not None:
             stage.settle(_play_on(house, stage, parameters, summary))
         summary = stage.refreshed(summary)
     if as_json:
@@ -68,12 +68,12 @@ def _play_on(house: Services, stage: Stage, parameters: dict[str, Any], summary:
 
     moment = datetime.fromisoformat(summary["as_of"])
     waiting = summary["funnel"].get("planned", 0) - summary["funnel"].get("accepted", 0)
-    if not waiting or summary["held"] or stage.control is None:
+    if not waiting or summary["held"] or stage.played is None:
         return moment.isoformat()
     far = timedelta(0) if is_replay(moment, house.clock()) else REPLAY_TOLERANCE + timedelta(days=1)
     noon = (moment + far).astimezone(house.zone).replace(hour=12, minute=0, second=0, microsecond=0)
     noon = noon if noon > moment else noon + timedelta(days=1)
-    stage.control.set_clock(noon)
+    stage.played.set_clock(noon)
     run_flow({**parameters, "as_of": noon}, only_waiting=True)
     return noon.isoformat()
 

@@ -11,6 +11,7 @@ import typer
 
 from alongside.cli import options
 from alongside.cli.output import AsJson, emit, show_pairs, tell
+from alongside.model.enums import Channel
 from alongside.model.errors import StoreUnavailable
 
 #: The day before the demo's first run.
@@ -26,6 +27,7 @@ def sandbox(
     ] = None,
     webhook: Annotated[str | None, typer.Option(help="Where events go, on this machine.")] = None,
     seed: Annotated[int, typer.Option(help="Of the simulated patients.")] = 0,
+    channel: Annotated[Channel, typer.Option(help="Whose provider, of those that are set up.")] = Channel.EMAIL,
     fault: Annotated[
         list[str] | None,
         typer.Option(
@@ -33,17 +35,26 @@ def sandbox(
         ),
     ] = None,
 ) -> None:
-    """Start the stand-in of SendGrid with its simulated patients."""
+    """Start the stand-in of a channel's provider with its simulated patients."""
     import runpy
 
-    from alongside.settings import Project
+    from alongside.channels.capabilities import provider_of
+    from alongside.settings import HospitalSettings, Project, read_model
 
     project = Project.find()
-    folder = directory or project.var / "sandbox"
-    given = [f"--dir={folder}", f"--port={port}", f"--responses={project.config / 'sandbox' / 'responses.yaml'}"]
-    given += [f"--seed={seed}", *(f"--fault={entry}" for entry in fault or [])]
-    sys.argv = ["alongside sandbox", *given, *([f"--webhook={webhook}"] if webhook else [])]
-    runpy.run_module("alongside.sandbox.sendgrid", run_name="__main__", alter_sys=False)
+    settings = read_model(HospitalSettings, project.config / "alongside.yaml")
+    provider = provider_of(settings, channel).provider
+    usual = project.var / "sandbox"
+    folder = directory or (usual if channel is Channel.EMAIL else usual / channel.value)
+    given = [f"--dir={folder}", f"--port={port}", f"--seed={seed}", *(f"--fault={entry}" for entry in fault or [])]
+    if provider == "sendgrid":
+        given.append(f"--responses={project.config / 'sandbox' / 'responses.yaml'}")
+    if provider == "aliyun" and settings.channels.sms is not None:
+        given += [f"--template={one.code}={one.content}" for one in settings.channels.sms.registered]
+    if webhook:
+        given.append(f"--{'inbound' if provider == 'twilio' else 'webhook'}={webhook}")
+    sys.argv = ["alongside sandbox", *given]
+    runpy.run_module(f"alongside.sandbox.{provider}", run_name="__main__", alter_sys=False)
 
 
 def web(

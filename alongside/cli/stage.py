@@ -1,4 +1,4 @@
-"""The stage of a sandbox run: the stand-in of SendGrid and the web application, started for its time only."""
+"""The stage of a sandbox run: the stand-ins of all providers and the web application, started for its time only."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from alongside.settings.environment import export
 
 if TYPE_CHECKING:
     from alongside.bootstrap import Services
-    from alongside.sandbox.common.control import Control
+    from alongside.sandbox.together import StandIns
 
 #: How much of the simulated day passes after a run, so that deliveries and first answers arrive.
 AFTERWARDS = timedelta(hours=10)
@@ -30,15 +30,15 @@ AFTERWARDS = timedelta(hours=10)
 
 @dataclass(frozen=True)
 class Stage:
-    """What a run plays on. Without `control` the vendor is not ours to steer, and nothing is simulated."""
+    """What a run plays on. Without `played` the vendors are not ours to steer, and nothing is simulated."""
 
-    control: Control | None
+    played: StandIns | None
     root: str
 
     def settle(self, as_of: str) -> None:
         """Let the simulated day go on until its events have arrived."""
-        if self.control is not None:
-            self.control.set_clock(datetime.fromisoformat(as_of) + AFTERWARDS, settle=30)
+        if self.played is not None:
+            self.played.set_clock(datetime.fromisoformat(as_of) + AFTERWARDS, settle=30)
 
     def refreshed(self, summary: dict[str, Any]) -> dict[str, Any]:
         """The run's summary, and its report, with what arrived since."""
@@ -57,15 +57,15 @@ class Stage:
 
 @contextlib.contextmanager
 def stand_in_if_needed(house: Services, as_of: datetime | None) -> Iterator[Stage]:
-    """In sandbox mode without SENDGRID_URL: start stand-in and web application, and end them with the block."""
+    """In sandbox mode without SENDGRID_URL: start stand-ins and web application, and end them with the block."""
     root = str(house.project.root)
     if house.mode is not DeliveryMode.SANDBOX or house.environment.sendgrid_url_given:
         yield Stage(None, root)
         return
     moment = as_of or house.clock()
     with open_stage(house, _folder(house, moment)) as stage:
-        if stage.control is not None:
-            stage.control.set_clock(moment)
+        if stage.played is not None:
+            stage.played.set_clock(moment)
         yield stage
 
 
@@ -82,28 +82,17 @@ def _folder(house: Services, moment: datetime) -> Path:
 
 @contextlib.contextmanager
 def open_stage(house: Services, folder: Path, seed: int = 0) -> Iterator[Stage]:
-    """Stand-in (its log in `folder`) and web application on free ports, announced to this process and its children."""
-    from alongside.sandbox.sendgrid.launch import start
-    from alongside.sandbox.sendgrid.options import Options
+    """Stand-ins (their logs in `folder`) and web application on free ports, announced to this process and children."""
+    from alongside.sandbox.together import Scene, start
     from tasks.context import services
 
     port = _free_port()
     public_url = f"http://127.0.0.1:{port}"
     responses = house.project.config / "sandbox" / "responses.yaml"
-    options = Options(
-        folder=folder,
-        responses=responses,
-        seed=seed,
-        webhook_url=f"{public_url}/webhooks/sendgrid",
-        duplicates=0.02,
-        reorder=0.05,
-    )
-    with start(options) as running:
+    with start(Scene(house.settings, folder, responses, public_url, seed)) as running:
         export(
             {
-                "SENDGRID_URL": running.url,
-                "SENDGRID_API_KEY": running.api_key,
-                "SENDGRID_WEBHOOK_KEY": running.public_key,
+                **running.environment,
                 "ALONGSIDE_PUBLIC_URL": public_url,
                 "ALONGSIDE_HOME": str(house.project.root),
                 "ALONGSIDE_VAR": str(house.project.var),
@@ -111,7 +100,7 @@ def open_stage(house: Services, folder: Path, seed: int = 0) -> Iterator[Stage]:
         )
         services.cache_clear()
         with _web(port, folder):
-            yield Stage(running.control, str(house.project.root))
+            yield Stage(running, str(house.project.root))
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from alongside.content import BatchGroup, ContentCatalogue, RenderFailed, saluta
 from alongside.content.message import CompiledMessage
 from alongside.content.standard import HospitalWords
 from alongside.delivery.recheck import Checked, Ready, gate_name
+from alongside.delivery.replies import answer_text
 from alongside.ledger import inbox
 from alongside.ledger.claims import Claim
 from alongside.model.enums import Channel, DeliveryMode, Gate, Locale
@@ -65,10 +66,7 @@ class Press:
 
     def _answer(self, held: Claim, locale: Locale, one: Ready) -> Letter:
         """What a person wrote to one patient, with the hospital's name in front of it."""
-        name = HospitalWords.of(self.settings.hospital, locale).name
-        text = (
-            f"【{name}】{one.variables['answer']}" if locale is Locale.ZH_CN else f"{name}: {one.variables['answer']}"
-        )
+        text = answer_text(self.settings, one.variables["answer"], locale)
         return self._letter(held, locale, "", text, "", (Addressee(one.key, one.address),))
 
     def _may_not_be_said(self, compiled: CompiledMessage, group: BatchGroup) -> bool:

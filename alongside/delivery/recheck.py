@@ -41,6 +41,7 @@ class Checked:
     withheld : key -> name of the gate
     postponed : key -> patient time at which it may leave
     readdressed : key -> blind index, where the patient's address is not the planned one any more
+    abroad : the provider keeps what it is given in another country than the hospital's
     """
 
     ready: list[Ready]
@@ -48,6 +49,7 @@ class Checked:
     withheld: dict[str, str] = field(default_factory=dict)
     postponed: dict[str, datetime] = field(default_factory=dict)
     readdressed: dict[str, str] = field(default_factory=dict)
+    abroad: bool = True
 
 
 def recheck(
@@ -72,7 +74,8 @@ def recheck(
     facts = _facts(connection, held, waiting, vault, patient_now)
     hours = _Hours(settings, held.purpose, patient_now)
     route, kind = destinations(mode, held.channel, settings.delivery.staging_allow), held.channel.address
-    checked = Checked([], recipients.planned_for(connection, held.batch_id) or patient_now)
+    abroad = settings.channel_stores_in(held.channel) != settings.hospital.country
+    checked = Checked([], recipients.planned_for(connection, held.batch_id) or patient_now, abroad=abroad)
     ready, said = checked.ready, _answers(connection, held, waiting, vault)
     for one, contact, blind in zip(waiting, facts.contacts, facts.blinds, strict=True):
         key, planned_for = one.key, one.address_blind
@@ -81,7 +84,7 @@ def recheck(
             variables["answer"] = said.get(key, "")
         # Nearly everybody agreed, said nothing else, and lives at the planned address: no gate needs to be asked.
         plain = one.said == 1 and not one.merged and not one.suppressed and blind and blind == planned_for
-        if not plain and (gate := facts.closed_gate(one, blind, asked_for=said is not None)):
+        if not plain and (gate := facts.closed_gate(one, blind, abroad=abroad, asked_for=said is not None)):
             checked.withheld[key] = gate
         elif later := hours.later(variables):
             checked.postponed[key] = later
@@ -112,7 +115,7 @@ def still_stands(connection: Connection, held: Claim, checked: Checked, patient_
         return True
     doubtful = {person for key, person in leaving.doubtful.items() if key in ready}
     consent = recipients.by_whole_rule(connection, doubtful, held.purpose, channel, patient_now)
-    if not doubtful <= consent.permitted or doubtful & consent.kept_at_home:
+    if not doubtful <= consent.permitted or (checked.abroad and doubtful & consent.kept_at_home):
         return False
     moved = [blind for key, blind in readdressed.items() if key in ready]
     return not suppressions.suppressed(connection, moved, channel, held.purpose)
@@ -142,17 +145,18 @@ class _Facts:
     blinds: Sequence[str]
     suppressed: Collection[str]
 
-    def closed_gate(self, one: Recipient, blind: str, *, asked_for: bool = False) -> str | None:
+    def closed_gate(self, one: Recipient, blind: str, *, abroad: bool, asked_for: bool) -> str | None:
         """The gate that has closed since planning, by its name in lower case.
 
         Parameters
         ----------
+        abroad : the provider keeps what it is given in another country
         asked_for : the message answers a question of the patient's, which needs no consent of its own
         """
         if one.person_id not in self.consent.permitted and not asked_for:
             return _NO_CONSENT
         # Whether consent for a vendor abroad is needed was decided by planning; a withdrawal since then counts here.
-        if one.person_id in self.consent.kept_at_home and not asked_for:
+        if abroad and one.person_id in self.consent.kept_at_home and not asked_for:
             return _CROSS_BORDER
         if not blind:
             return _NO_ADDRESS

@@ -8,7 +8,11 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
+from alongside.channels.capabilities import provider_of
+from alongside.channels.registered import match, without_signature
+from alongside.content.standard import HospitalWords
 from alongside.delivery.keywords import is_stop
+from alongside.delivery.vendors import registered_texts
 from alongside.ledger import Ledger, consent, inbox, suppressions
 from alongside.ledger.consent import ConsentEvent
 from alongside.ledger.groups import survivors
@@ -20,6 +24,7 @@ from alongside.model.addresses import normalise_phone
 from alongside.model.enums import Channel, Decision, Locale, Purpose
 from alongside.model.errors import Refused
 from alongside.model.ids import message_key
+from alongside.settings import HospitalSettings
 
 ORIGIN = "unsubscribe"
 #: Run of answers: they belong to no plan.
@@ -88,7 +93,16 @@ def _leave(
 
 # ---------------------------------------------------------------------------------------------------------- answering
 def answer(
-    ledger: Ledger, vault: Vault, thread_id: str, words: str, *, by: str, sender: str, locale: Locale, now: datetime
+    ledger: Ledger,
+    vault: Vault,
+    settings: HospitalSettings,
+    thread_id: str,
+    words: str,
+    *,
+    by: str,
+    sender: str,
+    locale: Locale,
+    now: datetime,
 ) -> str:
     """Plan an answer by the thread's own channel; returns its message key. It leaves with the next dispatch.
 
@@ -101,13 +115,15 @@ def answer(
 
     Raises
     ------
-    Refused : there is no such thread, nothing is said, or nobody knows whom the address belongs to
+    Refused : there is no such thread, nothing is said, nobody knows whom the address belongs to, or the provider may
+        not carry these words
     """
     if not words.strip():
         raise Refused("the answer is empty", where="inbox", remedy="Give it with --text.")
     secret = ledger.info.secret
     with ledger.begin() as connection:
         found = inbox.find(connection, thread_id)
+        _require_registered(settings, found.channel, answer_text(settings, words.strip(), locale), sender)
         if found.person_id is None:
             raise Refused(
                 "nobody, or more than one person, is known by this number",
@@ -120,6 +136,25 @@ def answer(
         inbox.write_answer(connection, vault, thread_id, key, by, words.strip(), now)
         _plan(connection, found.channel, living, key, found.address_blind, f"{thread_id}.{number}", sender, locale, now)
     return key
+
+
+def answer_text(settings: HospitalSettings, words: str, locale: Locale) -> str:
+    """An answer as the patient reads it: with the hospital's name in front."""
+    name = HospitalWords.of(settings.hospital, locale).name
+    return f"【{name}】{words}" if locale is Locale.ZH_CN else f"{name}: {words}"
+
+
+def _require_registered(settings: HospitalSettings, channel: Channel, text: str, sender: str) -> None:
+    """Refuse what a provider that sends registered texts only would refuse."""
+    if not provider_of(settings, channel).registered_only:
+        return
+    signature = settings.channels.of(channel).senders[sender].address
+    if match(registered_texts(settings), without_signature(text, signature)) is None:
+        raise Refused(
+            "the provider sends registered texts only, and no registered text fits this answer",
+            where="inbox",
+            remedy="Shorten it (a variable has 35 characters), register a text for it, or call the patient and close.",
+        )
 
 
 def _plan(

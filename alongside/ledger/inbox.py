@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection, Row
 from alongside.ledger.groups import in_keys
 from alongside.ledger.schema import answer, inbound, message, run, thread
 from alongside.ledger.vault import Vault
-from alongside.model.enums import Channel, DeliveryMode, ThreadStatus
+from alongside.model.enums import Channel, DeliveryMode, Locale, ThreadStatus
 from alongside.model.errors import Refused
 from alongside.model.ids import keyed_hash
 
@@ -158,7 +158,7 @@ def _thread_for(
         .with_for_update()
     ).first()
     if found is None:
-        thread_id = "t" + keyed_hash(secret, "thread", said.inbound_id, length=8)
+        thread_id = "t" + keyed_hash(secret, "thread", said.inbound_id, length=6)
         values = {
             "channel": said.channel.value,
             "address_blind": said.address_blind,
@@ -199,6 +199,18 @@ def find(connection: Connection, thread_id: str) -> Thread:
     if row is None:
         raise Refused(f"no thread {thread_id!r}", where="inbox", remedy="'alongside inbox list' shows their ids.")
     return _thread(row)
+
+
+def locale_of(connection: Connection, thread_id: str) -> Locale | None:
+    """The language of the last message that the patient answered; None where nothing is known."""
+    found = connection.execute(
+        sa.select(message.c.locale)
+        .select_from(inbound.join(message, message.c.message_key == inbound.c.message_key))
+        .where(inbound.c.thread_id == thread_id)
+        .order_by(inbound.c.recorded_at.desc())
+        .limit(1)
+    ).scalar()
+    return Locale(found) if found in set(Locale) else None
 
 
 def entries(connection: Connection, vault: Vault, thread_id: str) -> list[Entry]:

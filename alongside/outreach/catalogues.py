@@ -21,8 +21,8 @@ from alongside.segments import Catalogue, check_variables, compile_variables, in
 from alongside.segments import load as load_segments
 from alongside.settings import Project
 
-#: Person columns that every e-mail campaign depends on, whatever its segment reads.
-ALWAYS_READ = frozenset({"patient.email", "patient.source_id"})
+#: Person column that every campaign depends on, whatever its segment reads.
+ALWAYS_READ = frozenset({"patient.source_id"})
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,8 @@ class Catalogues:
 
     def reads(self, campaign: Campaign) -> frozenset[str]:
         """Every canonical field, `table.column`, that decides about the campaign's audience or words."""
-        found = ALWAYS_READ | self.segments.reads("segment", campaign.segment)
+        addresses = {f"patient.{channel.address}" for channel in campaign.channels}
+        found = ALWAYS_READ | addresses | self.segments.reads("segment", campaign.segment)
         for expressions in (
             self.expressions_of(campaign),
             *(self.variables_of(message) for message in self.messages_of(campaign)),

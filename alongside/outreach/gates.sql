@@ -35,7 +35,9 @@ fact AS (
         p.quiet_from,
         p.quiet_to,
         p.age,
-        CASE w.address WHEN 'email' THEN p.email_state ELSE p.phone_state END AS address_state,
+        CASE w.channel
+            WHEN 'email' THEN p.email_state WHEN 'sms' THEN p.text_state ELSE p.phone_state
+        END AS address_state,
         CASE w.address WHEN 'email' THEN p.email_blind ELSE p.phone_blind END AS address_blind,
         w.stores_in,
         coalesce(p.country, $country) AS country,

@@ -31,6 +31,10 @@ SELECT
     -- a number that cannot ring still tells records apart when both systems hold it
     coalesce(valid_phone, CASE WHEN length(subscriber) >= 8 THEN subscriber END) AS phone_key,
     coalesce(trim(phone), '') <> '' AS phone_written,
+    -- the pattern of plain numbers is that of the country's mobile ones; of a foreign number nothing is known
+    plain_phone IS NOT NULL
+    OR (NOT starts_with(valid_phone, '+' || getvariable('phone_code')) AND NOT contains(valid_phone, ';'))
+        AS takes_texts,
     valid_email AS email,
     coalesce(trim(email), '') <> '' AS email_written,
     squeezed(address_line) AS address_line,

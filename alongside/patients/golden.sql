@@ -24,6 +24,7 @@ SELECT
     arg_min(address_line, changed_last) FILTER (WHERE address_line IS NOT NULL) AS address_line,
     CASE WHEN bool_or(phone IS NOT NULL) THEN 'valid' WHEN bool_or(phone_written) THEN 'invalid' ELSE 'missing'
     END AS phone_state,
+    arg_min(takes_texts, changed_last) FILTER (WHERE phone IS NOT NULL) AS takes_texts,
     CASE WHEN bool_or(email IS NOT NULL) THEN 'valid' WHEN bool_or(email_written) THEN 'invalid' ELSE 'missing'
     END AS email_state,
     arg_min(district, delivered_last) FILTER (WHERE district IS NOT NULL) AS district,

@@ -39,6 +39,8 @@ SELECT
     coalesce(g.deceased_at <= getvariable('as_of'), FALSE) AS deceased,
     g.email_state,
     g.phone_state,
+    CASE WHEN g.phone_state = 'valid' AND NOT coalesce(g.takes_texts, FALSE) THEN 'invalid' ELSE g.phone_state
+    END AS text_state,
     CASE WHEN g.email IS NOT NULL THEN blind_hash(hash_part('email') || hash_part(g.email), 32) END AS email_blind,
     CASE WHEN g.phone IS NOT NULL THEN blind_hash(hash_part('phone') || hash_part(g.phone), 32) END AS phone_blind,
     w.preferred_channel,

@@ -93,6 +93,7 @@ _COLUMNS = (
     _column("deceased", Type.BOOLEAN, "has died", fields("patient", "deceased_at")),
     _text("email_state", "state of the e-mail address", fields("patient", "email"), _ADDRESS_STATES),
     _text("phone_state", "state of the telephone number", fields("patient", "phone"), _ADDRESS_STATES),
+    _text("text_state", "whether the number takes text messages", fields("patient", "phone"), _ADDRESS_STATES),
     _hidden("email_blind", "keyed hash of the e-mail address", fields("patient", "email")),
     _hidden("phone_blind", "keyed hash of the telephone number", fields("patient", "phone")),
     _text(

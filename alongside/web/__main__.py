@@ -9,11 +9,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from alongside.bootstrap import Services, build
+from alongside.channels.capabilities import provider_of
 from alongside.model.enums import Channel, DeliveryMode
 from alongside.model.errors import AlongsideError, Refused
 from alongside.sandbox.common.clock import simulated_now
 from alongside.sandbox.sendgrid.events import PUBLIC_KEY_FILE
-from alongside.web.text_messages import TextMessages
+from alongside.web.aliyun_callbacks import AliyunCallbacks
+from alongside.web.callbacks import Callbacks, Intake
+from alongside.web.twilio_callbacks import TwilioCallbacks
 
 #: A slow client may not hold a connection open for ever.
 KEEP_ALIVE_SECONDS = 20
@@ -60,27 +63,27 @@ def patient_clock(services: Services, stand_in: Path | None) -> Callable[[], dat
     return lambda: simulated_now(path) or services.clock()
 
 
-def text_messages(services: Services, patient: Callable[[], datetime]) -> TextMessages | None:
+def callbacks_of_texts(services: Services, patient: Callable[[], datetime]) -> Callbacks | None:
     """The callbacks of text messages, where the hospital sends any.
 
     Raises
     ------
-    Refused : no token verifies them
+    Refused : nothing proves that a callback is the provider's
     """
-    if Channel.SMS not in services.settings.channels.set_up:
+    settings, environment = services.settings, services.environment
+    if Channel.SMS not in settings.channels.set_up:
         return None
-    if not services.environment.twilio_auth_token:
+    within = timedelta(hours=settings.inbox.answer_within_hours)
+    intake = Intake(services.ledger, services.vault, within, lambda: datetime.now(UTC), patient)
+    if provider_of(settings, Channel.SMS).provider == "aliyun":
+        if not environment.aliyun_webhook_token:
+            remedy = "Choose a long random word, and register the addresses that docs/operator.md gives."
+            raise Refused("no secret part of the callbacks' address", where="ALIYUN_WEBHOOK_TOKEN", remedy=remedy)
+        return AliyunCallbacks(intake, environment.aliyun_webhook_token)
+    if not environment.twilio_auth_token:
         remedy = "Copy the account's auth token; it verifies callbacks also where an API key sends."
         raise Refused("no token verifies callbacks of text messages", where="TWILIO_AUTH_TOKEN", remedy=remedy)
-    return TextMessages(
-        services.ledger,
-        services.vault,
-        services.environment.twilio_auth_token,
-        services.public_url,
-        timedelta(hours=services.settings.inbox.answer_within_hours),
-        clock=lambda: datetime.now(UTC),
-        patient_clock=patient,
-    )
+    return TwilioCallbacks(intake, environment.twilio_auth_token, services.public_url)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -98,7 +101,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             webhook_key=webhook_key(services, arguments.stand_in),
             clock=lambda: datetime.now(UTC),
             patient_clock=patient,
-            texts=text_messages(services, patient),
+            texts=callbacks_of_texts(services, patient),
         )
     except AlongsideError as error:
         sys.stderr.write(f"{error}\n")

@@ -16,17 +16,16 @@ from alongside.channels.sendgrid_events import translate
 from alongside.channels.sendgrid_signature import verify as verify_signature
 from alongside.delivery.events import IngestReport
 from alongside.delivery.events import ingest as ingest_events
-from alongside.delivery.vendors import TWILIO_INBOUND_PATH, TWILIO_STATUS_PATH
 from alongside.ledger import Ledger
 from alongside.ledger.schema import ledger_info
 from alongside.model.errors import AlongsideError
 from alongside.settings import HospitalSettings
 from alongside.web import preferences, unsubscribe
+from alongside.web.callbacks import Callbacks
 from alongside.web.limits import PerMinute
 from alongside.web.links import Links
 from alongside.web.pages import Pages
 from alongside.web.preferences import Preferences
-from alongside.web.text_messages import TextMessages
 from alongside.web.unsubscribe import Unsubscribe
 from alongside.web.webhook import MAX_BODY_BYTES, Ingest, Verify, Webhook
 
@@ -43,7 +42,7 @@ def create_app(
     webhook_key: str,
     clock: Callable[[], datetime],
     patient_clock: Callable[[], datetime] | None = None,
-    texts: TextMessages | None = None,
+    texts: Callbacks | None = None,
     ingest: Ingest | None = None,
     verify: Verify = verify_signature,
     max_webhook_bytes: int = MAX_BODY_BYTES,
@@ -80,9 +79,8 @@ def create_app(
     for path, of_path in routes:
         app.add_api_route(path, of_path.show, methods=["GET", "HEAD"], response_model=None)
         app.add_api_route(path, of_path.submit, methods=["POST"], response_model=None)
-    if texts is not None:
-        app.add_api_route(TWILIO_STATUS_PATH, texts.status, methods=["POST"], response_model=None)
-        app.add_api_route(TWILIO_INBOUND_PATH, texts.inbound, methods=["POST"], response_model=None)
+    for path, endpoint in texts.routes if texts is not None else ():
+        app.add_api_route(path, endpoint, methods=["POST"], response_model=None)
     app.add_api_route("/healthz", _health(ledger, webhook, texts), methods=["GET", "HEAD"], response_model=None)
     return app
 
@@ -94,7 +92,7 @@ def _ingest_into(ledger: Ledger) -> Ingest:
     return ingest
 
 
-def _health(ledger: Ledger, webhook: Webhook, texts: TextMessages | None) -> Callable[[Request], Response]:
+def _health(ledger: Ledger, webhook: Webhook, texts: Callbacks | None) -> Callable[[Request], Response]:
     """Whether the ledger answers, and how the webhooks fare."""
 
     def health(_request: Request) -> Response:

@@ -34,6 +34,7 @@ OPEN: dict[str, Any] = {
     "email_state": "valid",
     "email_blind": "b1",
     "phone_state": "valid",
+    "text_state": "valid",
     "phone_blind": "f1",
     "preferred_channel": None,
     "country": None,
@@ -43,9 +44,8 @@ OPEN: dict[str, Any] = {
 }
 PERSON_TYPES = (
     "person_id VARCHAR, language VARCHAR, time_zone VARCHAR, quiet_from VARCHAR, quiet_to VARCHAR, age INTEGER,"
-    " email_state VARCHAR, email_blind VARCHAR, phone_state VARCHAR, phone_blind VARCHAR, preferred_channel VARCHAR,"
-    " country VARCHAR, deceased BOOLEAN, inpatient_now BOOLEAN,"
-    " topics_off VARCHAR[]"
+    " email_state VARCHAR, email_blind VARCHAR, phone_state VARCHAR, text_state VARCHAR, phone_blind VARCHAR,"
+    " preferred_channel VARCHAR, country VARCHAR, deceased BOOLEAN, inpatient_now BOOLEAN, topics_off VARCHAR[]"
 )
 
 
@@ -344,7 +344,7 @@ def test_one_contact_whatever_the_channel() -> None:
 def test_a_message_only_leaves_on_a_channel_that_is_open_and_takes_the_first_of_them(
     preferred: str | None, states: tuple[str, str], denied: set[str], suppressed: set[str], order: list[str]
 ) -> None:
-    one = person(preferred_channel=preferred, email_state=states[0], phone_state=states[1])
+    one = person(preferred_channel=preferred, email_state=states[0], phone_state="valid", text_state=states[1])
     world = World([one], denied_on={("p1", channel) for channel in denied}, suppressed=suppressed)
     channel, mask, routes = _chosen(world, channels=order)
     may = {

@@ -24,6 +24,7 @@ _DEFAULTS: dict[str, Any] = {
     "deceased": False,
     "email_state": "valid",
     "phone_state": "valid",
+    "text_state": "valid",
     "inpatient_now": False,
     "encounters_12m": 0,
     "emergency_visits_12m": 0,
