@@ -134,11 +134,14 @@ class Postman:
 
     async def _work(self, session: aiohttp.ClientSession) -> bool:
         happenings = self.queue.pop_due(self.clock.now(), 500)
+        unread = []  # what never reached a phone is not answered
         for item in happenings:
-            if item.step.text:
+            if item.step.text and self._refuses(item.record):
+                unread.append(item)
+            elif item.step.text:
                 await self.text(item.record["to"], item.record["from"], item.step.text, (item.offset, item.index))
         ended = [item for item in happenings if item.step.status in ("delivered", "undelivered", "failed")]
-        others = [item for item in happenings if item.step.status and item not in ended]
+        others = [item for item in happenings if item.step.status and item not in ended] + unread
         await self._done([{"done": (item.offset, item.index)} for item in others])
         texts, self._texts = self._texts, []
         self._posting += len(ended) + len(texts)
@@ -165,8 +168,7 @@ class Postman:
     def _entry(self, item: Happening) -> dict[str, Any]:
         """One entry of a SmsReport. Whoever left gets nothing any more, whatever their phone would do."""
         record = item.record
-        refused = (record["from"], record["to"]) in self.left
-        code = "USER_REJECT" if refused else report_code(item.step)
+        code = "USER_REJECT" if self._refuses(record) else report_code(item.step)
         return {
             "phone_number": record["to"].removeprefix("+86"),
             "send_time": _moment(datetime.fromisoformat(record["at"]).timestamp()),
@@ -178,6 +180,9 @@ class Postman:
             "biz_id": record["sid"],
             "out_id": record["m"] or "",
         }
+
+    def _refuses(self, record: Mapping[str, Any]) -> bool:
+        return (record["from"], record["to"]) in self.left
 
     async def text(self, number: str, signature: str, words: str, to_step: tuple[int, int] | None = None) -> str:
         """A patient texts something: written down first, then told. Returns its sequence number."""
