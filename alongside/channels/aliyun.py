@@ -22,7 +22,7 @@ from alongside.channels.aliyun_events import ZONE
 from alongside.channels.aliyun_signature import canonical_query, signed_headers
 from alongside.channels.base import Addressee, Letter, LetterRefused, Posted
 from alongside.channels.one_by_one import OneByOne
-from alongside.channels.registered import Registered, match, nearest, without_signature
+from alongside.channels.registered import Registered, match, without_signature
 from alongside.channels.texts import Trace, personal_text
 from alongside.channels.transport import LONGEST_WAIT, broken, retry_after
 from alongside.model.clock import require_utc
@@ -186,14 +186,6 @@ class Aliyun(OneByOne):
             if why := check_addressee(one, text, letter.sender_address, self._registered):
                 found[one.key] = why
         return found
-
-    def unregistered(self, text: str, signature: str) -> str | None:
-        """Why this text could not be sent, with the registered one that it probably should be; None when it can."""
-        plain = without_signature(text, signature)
-        if match(self._registered, plain) is not None:
-            return None
-        close = nearest(self._registered, plain)
-        return "no text is registered for it" + (f"; the nearest is {close.code}" if close else "")
 
     def build(self, letter: Letter) -> bytes:
         return canonical_query(parameters_of(letter, self._registered)).encode()

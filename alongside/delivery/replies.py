@@ -8,11 +8,9 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from alongside.channels.capabilities import provider_of
-from alongside.channels.registered import match, without_signature
+from alongside.channels.registered import Registry
 from alongside.content.standard import HospitalWords
 from alongside.delivery.keywords import is_stop
-from alongside.delivery.vendors import registered_texts
 from alongside.ledger import Ledger, consent, inbox, suppressions
 from alongside.ledger.consent import ConsentEvent
 from alongside.ledger.groups import survivors
@@ -146,10 +144,7 @@ def answer_text(settings: HospitalSettings, words: str, locale: Locale) -> str:
 
 def _require_registered(settings: HospitalSettings, channel: Channel, text: str, sender: str) -> None:
     """Refuse what a provider that sends registered texts only would refuse."""
-    if not provider_of(settings, channel).registered_only:
-        return
-    signature = settings.channels.of(channel).senders[sender].address
-    if match(registered_texts(settings), without_signature(text, signature)) is None:
+    if Registry(settings, channel).fault(sender, text) is not None:
         raise Refused(
             "the provider sends registered texts only, and no registered text fits this answer",
             where="inbox",

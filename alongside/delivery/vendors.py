@@ -8,7 +8,7 @@ from types import MappingProxyType
 from alongside.channels import base
 from alongside.channels.aliyun import Aliyun
 from alongside.channels.capabilities import provider_of
-from alongside.channels.registered import Registered
+from alongside.channels.registered import registered_texts
 from alongside.channels.sendgrid import SendGrid
 from alongside.channels.twilio import Twilio
 from alongside.delivery.modes import require_mode
@@ -85,11 +85,6 @@ def _aliyun(settings: HospitalSettings, environment: Environment, connections: i
         timeout=sms.timeout_seconds,
         at_once=connections,
     )
-
-
-def registered_texts(settings: HospitalSettings) -> list[Registered]:
-    """Texts that the provider of text messages has approved."""
-    return [Registered(one.code, one.content) for one in _sms(settings).registered]
 
 
 def _sms(settings: HospitalSettings) -> SmsChannel:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from alongside.content import ContentCatalogue
 from alongside.content import load as load_content
+from alongside.model.errors import ConfigurationInvalid
 from alongside.model.findings import Finding
 from alongside.outreach import experiments
 from alongside.outreach.campaigns import (
@@ -17,9 +18,10 @@ from alongside.outreach.campaigns import (
     read_campaigns,
 )
 from alongside.outreach.experiments import ExperimentDefinition
+from alongside.outreach.routes import check_routes
 from alongside.segments import Catalogue, check_variables, compile_variables, in_document
 from alongside.segments import load as load_segments
-from alongside.settings import Project
+from alongside.settings import HospitalSettings, Project, read_model
 
 #: Person column that every campaign depends on, whatever its segment reads.
 ALWAYS_READ = frozenset({"patient.source_id"})
@@ -88,6 +90,7 @@ def check(project: Project, segments: Catalogue | None, content: ContentCatalogu
         return faults
     faults += check_references(files, segments.segments, list(content))
     faults += _campaign_expressions(files, segments)
+    faults += _campaign_routes(project, files, content)
     for name in content:
         message = content.message(name)
         faults += check_variables(
@@ -95,6 +98,20 @@ def check(project: Project, segments: Catalogue | None, content: ContentCatalogu
             segments,
             in_document(message.document, "variables", leaf="value"),
         )
+    return faults
+
+
+def _campaign_routes(project: Project, files: Iterable[CampaignFile], content: ContentCatalogue) -> list[Finding]:
+    settings = read_model(HospitalSettings, project.config / "alongside.yaml")
+    try:
+        known = experiments.load(project)
+    except ConfigurationInvalid:  # told by their own check
+        known = {}
+    faults: list[Finding] = []
+    for file in files:
+        tested = [item for item in known.values() if item.campaign == file.campaign.name]
+        messages = {file.campaign.message, *(name for item in tested for name in item.messages.values())}
+        faults += check_routes(file, messages, content, settings)
     return faults
 
 

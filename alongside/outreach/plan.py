@@ -123,7 +123,7 @@ class Planner:
         routes = routes_of(campaign, self.catalogues.messages_of(campaign), self.catalogues.content, self.settings)
         close_gates(duck, GateInput(campaign, routes, purpose, topics, self.run.as_of), self.settings)
         arms = self._arms(campaign)
-        screen = Screen(self.catalogues.content)
+        screen = Screen(self.catalogues.content, self.settings)
         digest = PlanHash()
         Deciding(duck, self.facts, self.catalogues, campaign, arms, screen, digest).run()
         plan = replace(

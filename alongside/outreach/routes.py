@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from alongside.channels.capabilities import Capabilities, Cargo, obstacles, provider_of, require_carried
+from alongside.channels.registered import Registry
 from alongside.content import ContentCatalogue
 from alongside.model.enums import Channel, Locale
-from alongside.outreach.campaigns import Campaign
+from alongside.model.errors import ConfigurationInvalid, Refused
+from alongside.model.findings import Finding
+from alongside.outreach.campaigns import Campaign, CampaignFile
 from alongside.settings import HospitalSettings
 
 _LINK = re.compile(r"https?://", re.IGNORECASE)
@@ -81,3 +84,52 @@ def _route(
 
 def _is_barred(provider: Capabilities, cargoes: Iterable[Cargo], country: str) -> bool:
     return any(obstacles(provider, cargo, country) for cargo in cargoes)
+
+
+# -------------------------------------------------------------------------------------------------------------- check
+def check_routes(
+    file: CampaignFile, messages: Iterable[str], content: ContentCatalogue, settings: HospitalSettings
+) -> Iterator[Finding]:
+    """What would keep a campaign from leaving on one of its channels, whoever it is for.
+
+    Parameters
+    ----------
+    messages : all that the campaign could send; unknown ones are left to those who look for them
+    """
+    for channel in file.campaign.channels:
+        try:
+            provider = provider_of(settings, channel)
+        except Refused as refusal:
+            yield file.document.finding("channels", what=refusal.what, remedy=refusal.remedy or "")
+            continue
+        for name in sorted(set(messages) & set(content)):
+            for what, remedy in _obstacles(name, channel, provider, content, settings):
+                yield file.document.finding("channels", what=f"{name} by {channel}: {what}", remedy=remedy)
+
+
+def _obstacles(
+    name: str, channel: Channel, provider: Capabilities, content: ContentCatalogue, settings: HospitalSettings
+) -> Iterator[tuple[str, str]]:
+    definition = content.message(name).definition
+    if channel not in definition.channels:
+        yield "it has no such body", f"write {channel}.<locale>.txt.j2 and name the channel in its message.yaml"
+        return
+    senders = settings.channels.of(channel).senders
+    if definition.sender not in senders:
+        remedy = f"add it under channels.{channel}.senders of config/alongside.yaml ({', '.join(sorted(senders))})"
+        yield f"there is no sender '{definition.sender}'", remedy
+        return
+    try:
+        cargo = cargo_of(name, channel, content)
+    except ConfigurationInvalid:  # a body with faults of its own, which its own check names
+        return
+    for what in obstacles(provider, cargo, settings.hospital.country):
+        yield what, "choose another channel or provider, or change the message"
+    registry = Registry(settings, channel)
+    for locale in Locale:
+        rendered = content.compiled(name, channel, locale).render(content.preview_values(name, locale))
+        if fault := registry.fault(definition.sender, rendered.text):
+            yield (
+                f"{fault} ({locale.value})",
+                "register the text at the provider and note it under channels.sms.registered",
+            )

@@ -9,10 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from alongside.channels.registered import Registry
 from alongside.content import ContentCatalogue, RenderFailed
+from alongside.content.batches import BatchGroup, substitute
 from alongside.content.message import CompiledMessage
 from alongside.content.standard import preview_built_ins
 from alongside.model.enums import Channel, Gate, Locale
+from alongside.settings import HospitalSettings
 
 
 @dataclass(frozen=True)
@@ -35,11 +38,12 @@ class Screen:
     """
 
     content: ContentCatalogue
+    settings: HospitalSettings
     samples: dict[tuple[str, str, str], Sample] = field(default_factory=dict)
     findings: dict[str, int] = field(default_factory=dict)
 
     def gates(self, message: str, channel: Channel, locale: Locale, rows: Sequence[Mapping[str, Any]]) -> list[Gate]:
-        """The gate that each row's message closes: RENDER_FAILED, CLAIMS_LINT or NONE."""
+        """The gate that each row's message closes: RENDER_FAILED, CLAIMS_LINT, NOT_CARRIED or NONE."""
         compiled = self.content.compiled(message, channel, locale)
         fictional = preview_built_ins(self.content.hospital_words(locale), locale)
         values = [{**fictional, **row} for row in rows]
@@ -49,7 +53,10 @@ class Screen:
         for index, failure in failures.items():
             closed[index] = Gate.RENDER_FAILED
             self._note(f"{compiled.where}: {failure.what}")
+        registry = Registry(self.settings, channel)
         for group in groups:
+            if registry.applies:
+                self._hold_against(registry, compiled, group, closed)
             found = self.content.linter.lint_group(group, compiled.purpose, locale, channel)
             for index, findings in found.items():
                 if any(finding.critical for finding in findings):
@@ -58,6 +65,15 @@ class Screen:
                     self._note(f"{compiled.where}: {finding.rule}: {finding.phrase}")
         self._sample(compiled, values)
         return closed
+
+    def _hold_against(
+        self, registry: Registry, compiled: CompiledMessage, group: BatchGroup, closed: list[Gate]
+    ) -> None:
+        """A text that the provider has not approved does not leave; the reader of the plan is told which."""
+        for index, row in group.rows:
+            if fault := registry.fault(compiled.sender, substitute(group.skeleton, row).text):
+                closed[index] = Gate.NOT_CARRIED
+                self._note(f"{compiled.where}: {fault}")
 
     def _note(self, text: str) -> None:
         self.findings[text] = self.findings.get(text, 0) + 1

@@ -75,11 +75,6 @@ def test_a_letter_without_a_signature_is_refused_for_all() -> None:
         channel().check(bare)
 
 
-def test_an_edited_text_is_told_with_the_nearest_registered_one() -> None:
-    assert channel().unregistered("【青禾】您好，请于3月2日到院。拒收请回复R", "青禾") is None
-    assert "SMS_1" in (channel().unregistered("您好，请于3月2日来医院。拒收请回复R", "青禾") or "")
-
-
 @given(st.dictionaries(st.text(min_size=1, max_size=8), st.text(max_size=20), max_size=5))
 def test_a_query_is_read_as_it_was_meant(parameters: dict[str, str]) -> None:
     parameters = {name: value for name, value in parameters.items() if _encodable(name + value)}

@@ -351,7 +351,7 @@ async def test_a_message_is_traced_by_its_number_and_its_text(
     pages: list[list[dict[str, Any]]], states: tuple[MessageState, ...], conclusive: bool
 ) -> None:
     async with vendor(listed(*pages)) as channel:
-        found = await channel.trace("+8613800000000", MARK, SINCE)
+        found = await channel.trace("+8613800000000", key_of(1), MARK, SINCE)
     assert (found.states, found.conclusive) == (states, conclusive)
 
 
@@ -371,13 +371,13 @@ async def test_a_message_is_traced_by_its_number_and_its_text(
 async def test_an_answer_that_teaches_nothing_is_no_absence(handler: Handler, expected: type[Exception]) -> None:
     async with vendor(handler) as channel:
         with pytest.raises(expected):
-            await channel.trace("+8613800000000", MARK, SINCE)
+            await channel.trace("+8613800000000", key_of(1), MARK, SINCE)
 
 
 async def test_an_empty_mark_would_find_everything() -> None:
     async with vendor(listed([])) as channel:
         with pytest.raises(ValueError, match="empty mark"):
-            await channel.trace("+8613800000000", " ", SINCE)
+            await channel.trace("+8613800000000", key_of(1), " ", SINCE)
 
 
 async def test_only_the_vendors_own_id_can_be_looked_up() -> None:

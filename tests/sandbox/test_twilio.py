@@ -210,9 +210,9 @@ async def test_a_lost_answer_is_traced_by_the_text(tmp_path: Path) -> None:
         assert (await channel.send(letter(1), deadline=time.monotonic() + 60)).unknown
         assert (await channel.send(letter(1), deadline=time.monotonic() + 60)).unknown
         number = letter(1).addressees[0].address
-        found = await channel.trace(number, "Dear N0,", begun)
+        found = await channel.trace(number, key_of(0), "Dear N0,", begun)
         assert (found.states, found.conclusive) == ((MessageState.ACCEPTED,), True), "one arrived, one did not"
-        assert (await channel.trace(number, "Dear N1,", begun)).states == ()
+        assert (await channel.trace(number, key_of(1), "Dear N1,", begun)).states == ()
         sid = caller.accepted()[0]["sid"]
         assert await channel.lookup("sid", sid) == [MessageState.ACCEPTED]
         assert await channel.lookup("sid", "SM" + "0" * 32) == []

@@ -1,0 +1,139 @@
+"""What keeps a campaign from leaving on a channel is told by `check` and by planning, never first by the vendor."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from alongside.checking import check_project
+from alongside.content import load as load_content
+from alongside.model.enums import Channel, Gate, Locale, Purpose
+from alongside.model.errors import Refused
+from alongside.outreach.campaigns import find_campaign, load_campaigns
+from alongside.outreach.routes import Route, cargo_of, routes_of
+from alongside.outreach.screening import Screen
+from alongside.settings import HospitalSettings, Project, read_model
+from tests.conftest import ROOT
+
+Change = Callable[[dict[str, Any]], None]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A copy of the shipped configuration."""
+    for name in ("config", "templates", "expectations"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    return Project.at(tmp_path)
+
+
+def change(project: Project, edit: Change) -> HospitalSettings:
+    path = project.config / "alongside.yaml"
+    written = yaml.safe_load(path.read_text("utf-8"))
+    edit(written)
+    path.write_text(yaml.safe_dump(written, allow_unicode=True), "utf-8")
+    return read_model(HospitalSettings, path)
+
+
+def to_twilio(written: dict[str, Any]) -> None:
+    written["channels"]["sms"] = {
+        "provider": "twilio",
+        "senders": {"care": {"address": "+15005550006", "name": {"zh_CN": "青禾", "en": "Qinghe"}}},
+    }
+
+
+def routes(project: Project, settings: HospitalSettings, name: str = "pre_op_checklist") -> tuple[Route, ...]:
+    campaign = find_campaign(load_campaigns(project), name)
+    return routes_of(campaign, [campaign.message], load_content(project), settings)
+
+
+def told(project: Project) -> str:
+    return "\n".join(map(str, check_project(project)))
+
+
+def test_what_is_shipped_can_leave(project: Project) -> None:
+    assert check_project(project) == []
+    email, sms = routes(project, read_model(HospitalSettings, project.config / "alongside.yaml"), "flu_vaccine")
+    assert (email.channel, email.stores_in, email.countries) == (Channel.EMAIL, "US", None)
+    assert (sms.channel, sms.stores_in, sms.countries) == (Channel.SMS, "CN", ("CN",))
+
+
+def test_a_channel_that_is_not_set_up_is_named_with_its_line(project: Project) -> None:
+    settings = change(project, lambda written: written["channels"].pop("sms"))
+    found = [item for item in check_project(project) if "not set up" in item.what]
+    assert {Path(item.path).name for item in found} == {
+        "flu_vaccine.yaml",
+        "medication_refill.yaml",
+        "pre_op_checklist.yaml",
+    }
+    assert all(item.line > 0 for item in found)
+    with pytest.raises(Refused, match="channel 'sms' is not set up"):
+        routes(project, settings)
+
+
+def test_a_message_without_a_body_for_the_channel_is_named(project: Project) -> None:
+    path = project.config / "campaigns" / "visit_survey.yaml"
+    path.write_text(path.read_text("utf-8").replace("channels: [email]", "channels: [email, sms]"), "utf-8")
+    assert "follow_up/visit_survey by sms: it has no such body" in told(project)
+
+
+def test_a_sender_that_the_channel_lacks_is_named(project: Project) -> None:
+    change(project, lambda written: written["channels"]["sms"].update(senders={"other": {"address": "x", "name": {}}}))
+    assert "there is no sender 'care'" in told(project)
+
+
+def test_a_provider_of_another_channel_is_refused(project: Project) -> None:
+    change(project, lambda written: written["channels"]["sms"].update(provider="sendgrid"))
+    assert "sendgrid is a provider of email" in told(project)
+
+
+def test_what_the_vendor_cannot_carry_is_refused_when_planning(project: Project) -> None:
+    settings = change(project, to_twilio)  # brings no answers back from China, and the text asks for one
+    assert "brings none back from CN" in told(project)
+    with pytest.raises(Refused, match="brings none back from CN"):
+        routes(project, settings)
+
+
+def test_a_hospital_elsewhere_may_use_it_but_not_for_patients_in_china(project: Project) -> None:
+    def abroad(written: dict[str, Any]) -> None:
+        to_twilio(written)
+        written["hospital"]["country"] = "US"
+
+    sms, _ = routes(project, change(project, abroad))
+    assert (sms.countries, sms.barred) == (None, ("CN",))
+    assert "brings none back" not in told(project)
+
+
+def test_a_text_that_was_edited_here_and_not_registered_anew_is_told_with_the_nearest(project: Project) -> None:
+    path = project.templates / "prevention" / "flu_vaccine" / "sms.zh_CN.txt.j2"
+    path.write_text(path.read_text("utf-8").replace("可以预约了", "开始预约了"), "utf-8")
+    [found] = [item for item in check_project(project) if "registered" in item.what]
+    assert found.what.endswith("no text is registered for it; the nearest is SMS_100000001 (zh_CN)")
+
+
+def test_planning_withholds_a_branch_that_is_not_registered(project: Project) -> None:
+    settings = change(
+        project,
+        lambda written: written["channels"]["sms"].update(
+            registered=[one for one in written["channels"]["sms"]["registered"] if one["code"] != "SMS_100000005"]
+        ),
+    )
+    screen = Screen(load_content(project), settings)
+    rows = [{"days_left": 3}, {"days_left": -1}]
+    assert screen.gates("treatment/medication_refill", Channel.SMS, Locale.ZH_CN, rows) == [Gate.NOT_CARRIED] * 2
+    assert screen.gates("treatment/medication_refill", Channel.SMS, Locale.EN, rows) == [Gate.NONE] * 2
+    assert screen.gates("treatment/medication_refill", Channel.EMAIL, Locale.ZH_CN, rows) == [Gate.NONE] * 2
+    assert any("SMS_1000000" in note for note in screen.findings)
+
+
+def test_a_message_tells_what_a_provider_has_to_carry(project: Project) -> None:
+    content = load_content(project)
+    text = cargo_of("prevention/flu_vaccine", Channel.SMS, content)
+    assert (text.links, text.replies) == (True, True)
+    assert text.purpose in set(Purpose)
+    assert 0 < text.length < 300
+    assert cargo_of("prevention/flu_vaccine", Channel.EMAIL, content).length > 1000
