@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import socket
 from collections.abc import Callable
@@ -10,9 +11,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from alongside.bootstrap import Services
+from alongside.channels.aliyun import Aliyun
+from alongside.channels.capabilities import provider_of
+from alongside.channels.registered import registered_texts
 from alongside.checking import check_project
+from alongside.delivery.vendors import TWILIO_INBOUND_PATH, open_vendor
 from alongside.ledger import consent
-from alongside.model.enums import DeliveryMode
+from alongside.model.enums import Channel, DeliveryMode
 from alongside.model.errors import AlongsideError
 
 #: Free space below which a run is likely to fail half-way.
@@ -97,17 +102,52 @@ def _disk(house: Services) -> tuple[str, str]:
 
 
 def _vendor(house: Services) -> tuple[str, str]:
-    url = urlsplit(house.environment.sendgrid_url)
+    return _reachable(house, Channel.EMAIL)
+
+
+def _text_vendor(house: Services) -> tuple[str, str]:
+    if Channel.SMS not in house.settings.channels.set_up:
+        return "ok", "the hospital sends no text messages"
+    return _reachable(house, Channel.SMS)
+
+
+def _reachable(house: Services, channel: Channel) -> tuple[str, str]:
+    account = house.environment.account(provider_of(house.settings, channel).provider)
+    url = urlsplit(account.url)
     if house.mode is DeliveryMode.SANDBOX and url.hostname not in ("127.0.0.1", "localhost", "::1"):
-        found = "sandbox mode without SENDGRID_URL: 'alongside run' starts a stand-in of its own"
-        return "warning", f"{found}, a worker needs 'alongside sandbox'"
-    if not house.environment.sendgrid_api_key:
-        return "warning", "SENDGRID_API_KEY is not set: nothing can be sent"
+        found = f"sandbox mode without {account.url_from}: 'alongside run' starts a stand-in of its own"
+        return "warning", f"{found}, a worker needs 'alongside sandbox --channel {channel}'"
+    if not account.secret:
+        return "warning", f"{account.secret_from} is not set: nothing can be sent"
     try:
         with socket.create_connection((url.hostname or "", url.port or 443), timeout=5):
             return "ok", f"{url.hostname} answers"
     except OSError as error:
         return "failed", f"{url.hostname}: {error.strerror or error}"
+
+
+def _registered(house: Services) -> tuple[str, str]:
+    """Whether the provider of text messages has registered what we think it has."""
+    if Channel.SMS not in house.settings.channels.set_up:
+        return "ok", "the hospital sends no text messages"
+    vendor = None
+    if provider_of(house.settings, Channel.SMS).registered_only and _reachable(house, Channel.SMS)[0] == "ok":
+        vendor = open_vendor(house.settings, house.environment, Channel.SMS)
+    if not isinstance(vendor, Aliyun):
+        return "ok", "not asked"
+    known = registered_texts(house.settings)
+    theirs = asyncio.run(_contents(vendor, [one.code for one in known]))
+    missing = [one.code for one in known if theirs[one.code] is None]
+    other = [one.code for one in known if theirs[one.code] not in (None, one.content)]
+    faults = [f"{', '.join(codes)} {what}" for codes, what in ((missing, "not approved"), (other, "differ")) if codes]
+    return ("failed", "; ".join(faults)) if faults else ("ok", f"{len(known)} texts as the provider has them")
+
+
+async def _contents(vendor: Aliyun, codes: list[str]) -> dict[str, str | None]:
+    try:
+        return {code: await vendor.content_of(code) for code in codes}
+    finally:
+        await vendor.close()
 
 
 def _webhook(house: Services) -> tuple[str, str]:
@@ -116,6 +156,19 @@ def _webhook(house: Services) -> tuple[str, str]:
     if house.mode is DeliveryMode.LIVE and urlsplit(house.public_url).scheme != "https":
         return "failed", f"public_url {house.public_url} is not https: mail clients refuse its one-click unsubscribe"
     return "ok", f"events arrive at {house.public_url}/webhooks/sendgrid"
+
+
+def _text_webhook(house: Services) -> tuple[str, str]:
+    if Channel.SMS not in house.settings.channels.set_up:
+        return "ok", "the hospital sends no text messages"
+    environment = house.environment
+    if provider_of(house.settings, Channel.SMS).provider == "aliyun":
+        if not environment.aliyun_webhook_token:
+            return "warning", "ALIYUN_WEBHOOK_TOKEN is not set: reports and patients' texts would be refused"
+        return "ok", f"reports arrive at {house.public_url}/webhooks/aliyun/.../report, texts at .../text"
+    if not environment.twilio_auth_token:
+        return "warning", "TWILIO_AUTH_TOKEN is not set: callbacks and patients' texts would be refused"
+    return "ok", f"patients' texts arrive at {house.public_url}{TWILIO_INBOUND_PATH}"
 
 
 def _clock(house: Services) -> tuple[str, str]:
@@ -133,4 +186,7 @@ _CHECKS: dict[str, Callable[[Services], tuple[str, str]]] = {
     "clock": _clock,
     "e-mail vendor": _vendor,
     "webhook": _webhook,
+    "text vendor": _text_vendor,
+    "text webhook": _text_webhook,
+    "registered texts": _registered,
 }

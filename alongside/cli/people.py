@@ -75,7 +75,10 @@ def _show_answer(answer: Answer) -> None:
 
     out = console()
     arm = f", arm {answer.variant}" if answer.variant else ""
-    out.print(f"\n{answer.as_of:%Y-%m-%d}  [bold]{answer.campaign}[/bold]: {answer.outcome}{arm}")
+    way = f" by {answer.channel}" if answer.channel else ""
+    out.print(f"\n{answer.as_of:%Y-%m-%d}  [bold]{answer.campaign}[/bold]: {answer.outcome}{way}{arm}")
+    for channel, gates in answer.closed_channels.items():
+        out.print(f"   {channel}: " + (", ".join(gates) or "open, and not needed"))
     for gate in answer.gates:
         facts = ", ".join(f"{name}={value}" for name, value in gate.facts.items())
         out.print(f"   {gate.gate}: {gate.meaning}" + (f" ({escape(facts)})" if facts else ""))

@@ -153,6 +153,7 @@ def _show_plan(item: CampaignPlan, samples: bool) -> None:
     out.print(f"segment: {item.entered:+,} entered, {-item.left:+,} left{before}")
     _show_funnel(item)
     out.print("variants: " + ", ".join(f"{name} {count:,}" for name, count in item.variants.items()))
+    out.print("channels: " + ", ".join(f"{name} {count:,}" for name, count in item.channels.items()))
     short = item.plan_hash[:PRINTED]  # what `approve --exact-plan` takes
     out.print(f"configuration {item.config_hash[:12]}  plan {short}  cost {item.cost:.2f}")
     for text, count in item.findings.items():

@@ -54,12 +54,16 @@ class ContentCatalogue:
     """Messages by name. Bodies are compiled when they are first asked for, once per process."""
 
     root: Path
-    hospital: Hospital
+    settings: HospitalSettings
     messages: Mapping[str, Message]
     rules: LintRules
     topics: tuple[str, ...] = ()
     _compiled: dict[tuple[str, Channel, Locale], CompiledMessage] = field(default_factory=dict, repr=False)
     _linter: Linter | None = field(default=None, repr=False)
+
+    @property
+    def hospital(self) -> Hospital:
+        return self.settings.hospital
 
     def __contains__(self, name: object) -> bool:
         return name in self.messages
@@ -181,7 +185,7 @@ def load_leniently(project: Project) -> tuple[ContentCatalogue, list[Finding]]:
     except ConfigurationInvalid as error:
         faults += error.findings
         rules = LintRules((), (), {})
-    return ContentCatalogue(project.templates, settings.hospital, messages, rules, _topics(project)), faults
+    return ContentCatalogue(project.templates, settings, messages, rules, _topics(project)), faults
 
 
 def _topics(project: Project) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from alongside.content import ContentCatalogue
 from alongside.content import load as load_content
-from alongside.model.errors import ConfigurationInvalid
 from alongside.model.findings import Finding
 from alongside.outreach import experiments
 from alongside.outreach.campaigns import (
@@ -21,7 +20,7 @@ from alongside.outreach.experiments import ExperimentDefinition
 from alongside.outreach.routes import check_routes
 from alongside.segments import Catalogue, check_variables, compile_variables, in_document
 from alongside.segments import load as load_segments
-from alongside.settings import HospitalSettings, Project, read_model
+from alongside.settings import Project
 
 #: Person column that every campaign depends on, whatever its segment reads.
 ALWAYS_READ = frozenset({"patient.source_id"})
@@ -85,12 +84,13 @@ def check(project: Project, segments: Catalogue | None, content: ContentCatalogu
     none.
     """
     files, faults = read_campaigns(project)
-    faults += experiments.check(project)
+    tests, more = experiments.examine(project)
+    faults += more
     if segments is None or content is None:
         return faults
     faults += check_references(files, segments.segments, list(content))
     faults += _campaign_expressions(files, segments)
-    faults += _campaign_routes(project, files, content)
+    faults += _campaign_routes(files, tests, content)
     for name in content:
         message = content.message(name)
         faults += check_variables(
@@ -101,17 +101,14 @@ def check(project: Project, segments: Catalogue | None, content: ContentCatalogu
     return faults
 
 
-def _campaign_routes(project: Project, files: Iterable[CampaignFile], content: ContentCatalogue) -> list[Finding]:
-    settings = read_model(HospitalSettings, project.config / "alongside.yaml")
-    try:
-        known = experiments.load(project)
-    except ConfigurationInvalid:  # told by their own check
-        known = {}
+def _campaign_routes(
+    files: Iterable[CampaignFile], tests: Iterable[experiments.ExperimentFile], content: ContentCatalogue
+) -> list[Finding]:
     faults: list[Finding] = []
+    variants = [(test.campaign, variant.message) for test in tests for variant in test.variants]
     for file in files:
-        tested = [item for item in known.values() if item.campaign == file.campaign.name]
-        messages = {file.campaign.message, *(name for item in tested for name in item.messages.values())}
-        faults += check_routes(file, messages, content, settings)
+        messages = {file.campaign.message, *(name for campaign, name in variants if campaign == file.campaign.name)}
+        faults += check_routes(file, messages, content, content.settings)
     return faults
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from alongside.channels.capabilities import Capabilities, Cargo, obstacles, provider_of, require_carried
 from alongside.channels.registered import Registry
-from alongside.content import ContentCatalogue
+from alongside.content import ContentCatalogue, RenderFailed
 from alongside.model.enums import Channel, Locale
 from alongside.model.errors import ConfigurationInvalid, Refused
 from alongside.model.findings import Finding
@@ -121,7 +121,7 @@ def _obstacles(
         return
     try:
         cargo = cargo_of(name, channel, content)
-    except ConfigurationInvalid:  # a body with faults of its own, which its own check names
+    except (ConfigurationInvalid, RenderFailed):  # a body with faults of its own, which its own check names
         return
     for what in obstacles(provider, cargo, settings.hospital.country):
         yield what, "choose another channel or provider, or change the message"

@@ -16,6 +16,7 @@ from alongside.delivery.vendors import TWILIO_INBOUND_PATH
 from alongside.model.enums import Channel
 from alongside.sandbox import aliyun, twilio
 from alongside.sandbox.common.control import Control
+from alongside.sandbox.common.log import read_ndjson
 from alongside.sandbox.sendgrid.launch import start as start_sendgrid
 from alongside.sandbox.sendgrid.options import Options as SendGridOptions
 from alongside.settings import HospitalSettings
@@ -34,6 +35,7 @@ class Scene:
     folder : of the logs; that of the e-mail provider itself, with a folder for each other channel in it
     responses : `config/sandbox/responses.yaml`
     ports : channel -> port; a free one where none is named
+    patients : False switches simulated patients off
     """
 
     settings: HospitalSettings
@@ -42,6 +44,7 @@ class Scene:
     public_url: str
     seed: int = 0
     ports: Mapping[Channel, int] = field(default_factory=dict)
+    patients: bool = True
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class StandIn:
     channel: Channel
     control: Control
     environment: Mapping[str, str]
+    folder: Path
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,14 @@ class StandIns:
     @property
     def environment(self) -> dict[str, str]:
         return {name: value for one in self.each for name, value in one.environment.items()}
+
+    def of(self, channel: Channel) -> StandIn:
+        """That of one channel, which is set up."""
+        return next(one for one in self.each if one.channel is channel)
+
+    def accepted(self) -> list[dict[str, Any]]:
+        """Everything that any of them has taken, by their own fsynced logs."""
+        return [record for one in self.each for record in read_ndjson(one.folder / "accepted.ndjson")]
 
     def set_clock(self, moment: datetime, *, settle: float = 0.0) -> bool:
         """Advance simulated time everywhere; whether everything due has been told."""
@@ -100,6 +112,7 @@ def _sendgrid(scene: Scene) -> Iterator[StandIn]:
         webhook_url=f"{scene.public_url}/webhooks/sendgrid",
         duplicates=DUPLICATES,
         reorder=REORDER,
+        patients=scene.patients,
     )
     with start_sendgrid(options) as running:
         environment = {
@@ -107,7 +120,7 @@ def _sendgrid(scene: Scene) -> Iterator[StandIn]:
             "SENDGRID_API_KEY": running.api_key,
             "SENDGRID_WEBHOOK_KEY": running.public_key,
         }
-        yield StandIn(Channel.EMAIL, running.control, environment)
+        yield StandIn(Channel.EMAIL, running.control, environment, options.folder)
 
 
 @contextlib.contextmanager
@@ -119,6 +132,7 @@ def _twilio(scene: Scene) -> Iterator[StandIn]:
         inbound_url=f"{scene.public_url}{TWILIO_INBOUND_PATH}",
         duplicates=DUPLICATES,
         reorder=REORDER,
+        patients=scene.patients,
     )
     with twilio.start(options) as running:
         environment = {
@@ -126,7 +140,7 @@ def _twilio(scene: Scene) -> Iterator[StandIn]:
             "TWILIO_ACCOUNT_SID": running.account_sid,
             "TWILIO_AUTH_TOKEN": running.auth_token,
         }
-        yield StandIn(Channel.SMS, running.control, environment)
+        yield StandIn(Channel.SMS, running.control, environment, options.folder)
 
 
 @contextlib.contextmanager
@@ -143,6 +157,7 @@ def _aliyun(scene: Scene) -> Iterator[StandIn]:
         webhook_url=f"{scene.public_url}/webhooks/aliyun/{token}",
         duplicates=DUPLICATES,
         reorder=REORDER,
+        patients=scene.patients,
     )
     with aliyun.start(options) as running:
         environment = {
@@ -151,7 +166,7 @@ def _aliyun(scene: Scene) -> Iterator[StandIn]:
             "ALIYUN_ACCESS_KEY_SECRET": running.secret,
             "ALIYUN_WEBHOOK_TOKEN": token,
         }
-        yield StandIn(Channel.SMS, running.control, environment)
+        yield StandIn(Channel.SMS, running.control, environment, options.folder)
 
 
 _STARTS: Mapping[str, Callable[[Scene], contextlib.AbstractContextManager[StandIn]]] = MappingProxyType(

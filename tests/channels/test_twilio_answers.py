@@ -376,7 +376,7 @@ async def test_an_answer_that_teaches_nothing_is_no_absence(handler: Handler, ex
 
 async def test_an_empty_mark_would_find_everything() -> None:
     async with vendor(listed([])) as channel:
-        with pytest.raises(ValueError, match="empty mark"):
+        with pytest.raises(ValueError, match="empty text"):
             await channel.trace("+8613800000000", key_of(1), " ", SINCE)
 
 

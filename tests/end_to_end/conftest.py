@@ -20,8 +20,9 @@ from alongside.bootstrap import Services
 from alongside.outreach.campaign_plan import CampaignPlan
 from alongside.outreach.campaigns import find_campaign
 from alongside.sandbox.hospital import generate
+from alongside.sandbox.together import Scene, StandIns, start
 from alongside.settings import Project
-from tasks import context, outreach, patients, quality, runs, segments, sources
+from tasks import context, delivery, outreach, patients, quality, runs, segments, sources
 from tests.conftest import ROOT
 from tests.flows.conftest import small_enough
 
@@ -69,6 +70,22 @@ class Played:
         wanted = [find_campaign(every, name) for name in only] or every
         return {item.name: planner.plan(item, now, commit=commit) for item in wanted}
 
+    def send(self, run_id: str, partitions: int = 1) -> None:
+        """Every channel and partition, one after the other."""
+        for channel in delivery.open_channels(run_id, self.root):
+            for partition in range(partitions):
+                delivery.dispatch_partition.fn(run_id, partition, partitions, self.root, channel)
+
+    @contextmanager
+    def stand_ins(self, folder: Path, patch: pytest.MonkeyPatch) -> Iterator[StandIns]:
+        """Those of every provider, without simulated patients, announced to this process."""
+        responses = self.project.config / "sandbox" / "responses.yaml"
+        with start(Scene(self.house.settings, folder, responses, "http://127.0.0.1:9", patients=False)) as running:
+            for name, value in running.environment.items():
+                patch.setenv(name, value)
+            context.services.cache_clear()
+            yield running
+
     def copy(self, target: Path) -> Played:
         """The same project, keys and stores in another folder, to be changed at will."""
         self.house.ledger.engine.dispose()
@@ -103,7 +120,7 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def environment_of(keys: Path) -> Iterator[None]:
     """None of the environment's own settings, keys in the folder, a vendor that nobody could reach."""
     with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith(("ALONGSIDE_", "SENDGRID_"))]:
+        for name in [name for name in os.environ if name.startswith(("ALONGSIDE_", "SENDGRID_", "TWILIO_", "ALIYUN_"))]:
             if name not in ("ALONGSIDE_TEST_POSTGRES", "ALONGSIDE_PEER_DATA"):
                 patch.delenv(name)
         patch.setenv("ALONGSIDE_KEY_DIR", str(keys))

@@ -31,7 +31,7 @@ from alongside.outreach.why import find_person, why
 from alongside.sandbox.common.log import read_ndjson
 from alongside.sandbox.sendgrid.launch import start
 from alongside.sandbox.sendgrid.options import Options
-from tasks import analysis, context, delivery, patients, quality, runs, segments, sources
+from tasks import analysis, context, patients, quality, runs, segments, sources
 from tests.end_to_end.conftest import AS_OF, Played, edit
 
 CAMPAIGNS = ("flu_vaccine", "colorectal_screening", "hypertension_follow_up")
@@ -103,14 +103,16 @@ def test_partitions_change_no_message(
     assert _messages(refreshed) == _messages(planned)
     assert _partitions(refreshed) == {0, 1, 2, 3}
     assert _partitions(planned) == {0}
-    with start(Options(tmp_path / "vendor", patients=False, keep_bodies=True)) as running:
+    with (
+        refreshed.stand_ins(tmp_path / "texts", monkeypatch),
+        start(Options(tmp_path / "vendor", patients=False, keep_bodies=True)) as running,
+    ):
         monkeypatch.setenv("SENDGRID_URL", running.url)
         monkeypatch.setenv("SENDGRID_API_KEY", running.api_key)
         context.services.cache_clear()
-        for partition in range(4):
-            delivery.dispatch_partition.fn("r1", partition, 4, refreshed.root)
+        refreshed.send("r1", 4)
         four = _received(tmp_path / "vendor", 0)
-        delivery.dispatch_partition.fn("r1", 0, 1, planned.root)
+        planned.send("r1")
     assert _received(tmp_path / "vendor", len(four)) == four
 
 
@@ -194,9 +196,12 @@ def _refresh_from(clean: Path, played: Played, run_id: str) -> None:
 
 
 def _gates(played: Played, run_id: str, campaign: str) -> dict[str, Gate]:
-    """What stopped each member of the campaign's audience in this run."""
+    """What stopped each member of the campaign's audience by e-mail in this run."""
     file = played.project.var / f"runs/{run_id}/decisions/{campaign}.parquet"
-    rows = duckdb.sql(f"SELECT person_id, mask FROM read_parquet('{file}')").fetchall()
+    rows = duckdb.sql(
+        "SELECT person_id, list_filter(routes, lambda route: route.channel = 'email')[1].gates"
+        f" FROM read_parquet('{file}')"
+    ).fetchall()
     return {who: Gate(mask) for who, mask in rows}
 
 

@@ -15,9 +15,6 @@ from alongside.ledger import Ledger
 from alongside.ledger.runs import pin_snapshot
 from alongside.ledger.schema import assignment, batch, message
 from alongside.sandbox.common.faults import Fault, FaultKind
-from alongside.sandbox.common.log import read_ndjson
-from alongside.sandbox.sendgrid.launch import start
-from alongside.sandbox.sendgrid.options import Options
 from tasks import context, delivery, outreach, runs
 from tests.end_to_end.conftest import AS_OF, Played
 from tests.ledgers import PostgresLedgers, copy_rows, require
@@ -37,8 +34,9 @@ def _plan_and_send(run_id: str, root: str, together: Barrier) -> None:
         together.wait(60)
         outreach.plan_campaign.fn(run_id, name, 2, root)
     together.wait(60)
-    for partition in range(2):
-        delivery.dispatch_partition.fn(run_id, partition, 2, root)
+    for channel in delivery.open_channels(run_id, root):
+        for partition in range(2):
+            delivery.dispatch_partition.fn(run_id, partition, 2, root, channel)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
@@ -74,10 +72,9 @@ def _waiting(ledger: Ledger) -> set[str]:
 def test_two_runs_at_once_send_what_one_alone_would_have_sent(
     hospital: Played, planned_once: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with start(Options(tmp_path / "vendor", patients=False)) as running:
-        monkeypatch.setenv("SENDGRID_URL", running.url)
-        monkeypatch.setenv("SENDGRID_API_KEY", running.api_key)
-        running.control.behave([Fault(FaultKind.SLOW, seconds=0.1)])  # so that both are on the wire
+    with hospital.stand_ins(tmp_path / "vendor", monkeypatch) as running:
+        for one in running.each:
+            one.control.behave([Fault(FaultKind.SLOW, seconds=0.1)])  # so that both are on the wire
         together = SPAWNED.Barrier(2)
         both = [SPAWNED.Process(target=_plan_and_send, args=(name, hospital.root, together)) for name in "ab"]
         for process in both:
@@ -86,7 +83,7 @@ def test_two_runs_at_once_send_what_one_alone_would_have_sent(
             process.join(180)
         assert [process.exitcode for process in both] == [0, 0]
     ledger = hospital.house.ledger
-    sent = Counter(str(record["m"]) for record in read_ndjson(tmp_path / "vendor" / "accepted.ndjson"))
+    sent = Counter(str(record["m"]) for record in running.accepted())
     assert max(sent.values()) == 1
     assert _keys(ledger) == _keys(Ledger.open(planned_once.house.ledger_url))
     assert set(sent) == _keys(ledger) - _waiting(ledger)

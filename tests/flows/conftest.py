@@ -23,10 +23,11 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from alongside.bootstrap import Services, build
+from alongside.model.enums import Channel
+from alongside.sandbox.common.faults import Fault
 from alongside.sandbox.hospital import generate
-from alongside.sandbox.sendgrid.launch import Running, start
-from alongside.sandbox.sendgrid.options import Options
-from alongside.settings import Environment, Project
+from alongside.sandbox.together import Scene, StandIns, start
+from alongside.settings import Environment, HospitalSettings, Project, read_model
 from tests.conftest import ROOT
 
 BIN = Path(sys.executable).parent
@@ -43,7 +44,7 @@ class Stage:
     project: Project
     prefect_home: Path
     api: str
-    stand_in: Running
+    stand_ins: StandIns
     environment: dict[str, str]
     processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
     _worker: subprocess.Popen[bytes] | None = None
@@ -124,9 +125,12 @@ class Stage:
                 self.call("PATCH", path, {"active": False})
 
     def accepted(self) -> list[str]:
-        """Message keys by the stand-in's own log, in order, repeats included."""
-        log = self.prefect_home.parent / "stand-in" / "accepted.ndjson"
-        return [json.loads(line)["m"] for line in log.read_text().splitlines()] if log.exists() else []
+        """Message keys by the stand-ins' own logs, repeats included."""
+        return [record["m"] for record in self.stand_ins.accepted()]
+
+    def behave(self, *faults: Fault) -> None:
+        """How the provider of e-mail behaves from now on."""
+        self.stand_ins.of(Channel.EMAIL).control.behave(list(faults))
 
 
 def _answer(request: urllib.request.Request, tries: int = 8) -> bytes:
@@ -191,22 +195,16 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         "ALONGSIDE_KEY_DIR": str(root / "keys"),
         "ALONGSIDE_PUBLIC_URL": f"http://127.0.0.1:{web_port}",
     }
-    options = Options(
-        folder=root / "stand-in",
-        responses=project.config / "sandbox" / "responses.yaml",
-        webhook_url=f"http://127.0.0.1:{web_port}/webhooks/sendgrid",
-    )
+    settings = read_model(HospitalSettings, project.config / "alongside.yaml")
+    responses = project.config / "sandbox" / "responses.yaml"
     with contextlib.ExitStack() as stack:
-        running = stack.enter_context(start(options))
-        environment |= {
-            "SENDGRID_URL": running.url,
-            "SENDGRID_API_KEY": running.api_key,
-            "SENDGRID_WEBHOOK_KEY": running.public_key,
-        }
+        everything = Scene(settings, root / "stand-in", responses, environment["ALONGSIDE_PUBLIC_URL"])
+        running = stack.enter_context(start(everything))
+        environment |= running.environment
         scene = Stage(project, root / "prefect", f"http://127.0.0.1:{api_port}/api", running, environment)
         stack.callback(_end, scene)
         server = [str(BIN / "prefect"), "server", "start", "--host", "127.0.0.1", "--port", str(api_port)]
-        web = [sys.executable, "-m", "alongside.web", f"--port={web_port}", f"--stand-in={options.folder}"]
+        web = [sys.executable, "-m", "alongside.web", f"--port={web_port}", f"--stand-in={everything.folder}"]
         for command in (server, web):
             scene.processes.append(subprocess.Popen(command, env=environment, cwd=root))
         generate(project.var / "hospital", patients=PATIENTS, start=FIRST_DUMP)  # while they come up

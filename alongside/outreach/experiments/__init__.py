@@ -1,7 +1,7 @@
 """Experiments: definitions in YAML, keyed assignment, and the design that is checked before launch."""
 
 from alongside.outreach.experiments.assignment import assign, assign_sticky
-from alongside.outreach.experiments.catalogue import check, load, load_metrics
+from alongside.outreach.experiments.catalogue import check, examine, load, load_metrics
 from alongside.outreach.experiments.definition import (
     Decide,
     ExperimentDefinition,
@@ -26,6 +26,7 @@ __all__ = [
     "assign_sticky",
     "check",
     "design",
+    "examine",
     "load",
     "load_metrics",
     "resolve",

@@ -35,7 +35,14 @@ class _Read(Generic[Model]):
 def check(
     project: Project, messages: Collection[str] | None = None, campaigns: Collection[str] | None = None
 ) -> list[Finding]:
-    """Every fault of config/metrics and config/experiments.
+    """Every fault of config/metrics and config/experiments; parameters as of `examine`."""
+    return examine(project, messages, campaigns)[1]
+
+
+def examine(
+    project: Project, messages: Collection[str] | None = None, campaigns: Collection[str] | None = None
+) -> tuple[list[ExperimentFile], list[Finding]]:
+    """Enabled experiments that can be read, and every fault of config/metrics and config/experiments.
 
     Parameters
     ----------
@@ -46,7 +53,8 @@ def check(
     experiments, more = _read(project.config / "experiments", ExperimentFile)
     known_messages = messages if messages is not None else _message_names(project)
     known_campaigns = campaigns if campaigns is not None else _stems(project.config / "campaigns")
-    return [*faults, *more, *_faults_of(experiments, metrics, known_messages, known_campaigns)]
+    found = [*faults, *more, *_faults_of(experiments, metrics, known_messages, known_campaigns)]
+    return [item.model for item in experiments if item.model.enabled], found
 
 
 def load(project: Project) -> dict[str, ExperimentDefinition]:
