@@ -15,7 +15,7 @@ from alongside.channels.aliyun import Aliyun
 from alongside.channels.capabilities import provider_of
 from alongside.channels.registered import registered_texts
 from alongside.checking import check_project
-from alongside.delivery.vendors import TWILIO_INBOUND_PATH, open_vendor
+from alongside.delivery.vendors import TWILIO_INBOUND_PATH, Books, open_vendor
 from alongside.ledger import consent
 from alongside.model.enums import Channel, DeliveryMode
 from alongside.model.errors import AlongsideError
@@ -132,7 +132,7 @@ def _registered(house: Services) -> tuple[str, str]:
         return "ok", "the hospital sends no text messages"
     vendor = None
     if provider_of(house.settings, Channel.SMS).registered_only and _reachable(house, Channel.SMS)[0] == "ok":
-        vendor = open_vendor(house.settings, house.environment, Channel.SMS)
+        vendor = open_vendor(house.settings, house.environment, Channel.SMS, books=Books(house.ledger, house.vault))
     if not isinstance(vendor, Aliyun):
         return "ok", "not asked"
     known = registered_texts(house.settings)

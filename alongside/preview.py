@@ -13,7 +13,7 @@ from alongside.content import Rendered
 from alongside.content.standard import HospitalWords, built_in_values
 from alongside.delivery.letters import list_id
 from alongside.delivery.modes import destinations
-from alongside.delivery.vendors import open_vendor, require_usable
+from alongside.delivery.vendors import Books, open_vendor, require_usable
 from alongside.ledger.vault import Contact
 from alongside.model.enums import Channel, Locale
 from alongside.model.errors import Refused
@@ -75,7 +75,7 @@ def send_test(house: Services, name: str, patient: str | None, locale: str | Non
 
 
 async def _post(house: Services, channel: Channel, letter: Letter) -> None:
-    vendor = open_vendor(house.settings, house.environment, channel)
+    vendor = open_vendor(house.settings, house.environment, channel, books=Books(house.ledger, house.vault))
     try:
         faults = vendor.check(letter)
         if faults:

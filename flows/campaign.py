@@ -14,7 +14,7 @@ from flows.identity import begin_on_snapshot
 from flows.parameters import StepParameters
 from tasks.context import services
 from tasks.delivery import close_dispatch, dispatch_partition, open_channels
-from tasks.outreach import plan_campaign
+from tasks.outreach import follow_up, plan_campaign
 from tasks.runs import finish, funnels, hold_late_run, is_held
 
 
@@ -30,6 +30,7 @@ def campaign(parameters: StepParameters | None = None) -> dict[str, Any]:
     with _turn():
         if run.late:
             hold_late_run(run.run_id, root)
+        follow_up(wanted.daily.as_of, root)
         plans = {name: plan_campaign(run.run_id, name, partitions, root) for name in names}
         _dispatch(run.run_id, partitions, root)
     held = is_held(run.run_id, root)

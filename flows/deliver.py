@@ -10,13 +10,15 @@ from prefect.futures import wait
 from flows.identity import moment_name
 from flows.parameters import DailyParameters
 from tasks.delivery import dispatch_waiting, open_channels, reconcile_waiting
+from tasks.outreach import follow_up
 
 
 @flow(name="deliver", flow_run_name=moment_name, log_prints=False)
 def deliver(parameters: DailyParameters | None = None) -> dict[str, Any]:
-    """Settle unknown messages, then send whatever may leave now, of any run."""
+    """Settle unknown messages, plan what follows those that came to nothing, then send what may leave, of any run."""
     wanted = parameters or DailyParameters()
     reconcile_waiting(wanted.as_of, wanted.project)
+    follow_up(wanted.as_of, wanted.project)
     channels = open_channels(root=wanted.project)
     sent = {channel: dispatch_waiting.submit(wanted.as_of, wanted.project, channel) for channel in channels}
     wait(list(sent.values()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from prefect import task
@@ -9,7 +11,9 @@ from prefect import task
 from alongside.bootstrap import Services
 from alongside.ledger.runs import RunPins
 from alongside.outreach.campaigns import find_campaign
+from alongside.outreach.follow_up import Follower
 from alongside.outreach.plan import Planner
+from alongside.outreach.relations import Facts
 from tasks import artifacts
 from tasks.context import keep, run_folder, run_pins, services
 
@@ -25,6 +29,33 @@ def plan_campaign(run_id: str, campaign: str, partitions: int, root: str | None 
     rows = [{"stage": stage, "count": count} for stage, count in plan["funnel"].items()]
     artifacts.table(f"plan-{campaign}", rows, f"{campaign}: {plan['state']} {plan['reason']}".strip())
     return keep(run_id, f"plan-{campaign}", plan, root)
+
+
+@task(name="follow up")
+def follow_up(as_of: datetime | None, root: str | None = None) -> dict[str, Any]:
+    """Plan what follows messages that came to nothing, on the next channel of their campaigns."""
+    house = services(root)
+    snapshot, now = house.warehouse.current(), house.clock()
+    wanted = [item for item in house.catalogues.campaigns if item.fallback is not None]
+    if snapshot is None or not wanted:
+        return {}
+    moment = as_of or now
+    folder = house.project.var / "follow-up"
+    facts = Facts(snapshot.path / "tables", house.ledger, house.settings, moment, folder)
+    follower = Follower(house.ledger, house.vault, house.settings, house.catalogues, facts)
+    found = {}
+    with house.warehouse.connect() as duck:
+        for campaign in wanted:
+            if campaign.window.holds(moment.astimezone(house.zone).date()):
+                found[campaign.name] = asdict(follower.follow(duck, campaign, house.mode, now))
+    rows = [
+        {"campaign": name, "channel": channel, "messages": count}
+        for name, done in found.items()
+        for channel, count in done["planned"].items()
+    ]
+    if rows:
+        artifacts.table("follow-up", rows, "What follows messages that came to nothing")
+    return found
 
 
 def planner_of(house: Services, pins: RunPins, partitions: int) -> Planner:

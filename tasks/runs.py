@@ -107,12 +107,15 @@ def funnels(run_id: str, root: str | None = None) -> dict[str, Any]:
     ledger = services(root).ledger
     with ledger.begin() as connection:
         planned = run_store.campaigns_of(connection, run_id)
-        delivered = count_messages(connection, run_id=run_id)
+        delivered = count_messages(connection, run_id=run_id, follow_ups=False)
+        followed = count_messages(connection, run_id=run_id, follow_ups=True)
     campaigns: dict[str, dict[str, int]] = {}
     for row in planned:
         stages = dict(row["funnel"])
         if row["state"] in ("planned", "dispatched"):
             stages |= _delivery_stages(row["campaign"], delivered)
+            if tried := sum(count for (name, _), count in followed.items() if name == row["campaign"]):
+                stages["followed_up"] = tried
         campaigns[row["campaign"]] = {stage: stages[stage] for stage in funnel_order(list(stages))}
     total: dict[str, int] = {}
     for stages in campaigns.values():

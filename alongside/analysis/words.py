@@ -48,6 +48,7 @@ _TABLE: Mapping[str, tuple[str, str]] = {
     "accepted": ("服务商已接收", "accepted"),
     "delivered": ("已送达", "delivered"),
     "bounced": ("退信", "bounced"),
+    "followed_up": ("改用其他渠道", "tried on another channel"),
     "rejected": ("被拒绝", "rejected"),
     "withheld": ("发送前拦下", "withheld"),
     "unknown": ("未知", "unknown"),

@@ -58,6 +58,7 @@ class Capabilities:
     exceptions : country -> what may travel there, where that is not `carriage`
     idempotency : the provider sends a request with the same key once
     receipts : it tells what became of a message
+    internal : the hospital's own: no account, no key, no vendor
     registered_only : it sends no text but those that it has approved beforehand
     max_length : in `unit`; None without a limit that a message could reach
     """
@@ -72,6 +73,7 @@ class Capabilities:
     lookup: Lookup = Lookup.NONE
     receipts: bool = True
     registered_only: bool = False
+    internal: bool = False
     max_length: int | None = None
     unit: str = "characters"
 
@@ -118,7 +120,18 @@ ALIYUN = Capabilities(
     registered_only=True,
     max_length=500,
 )
-PROVIDERS: Mapping[str, Capabilities] = MappingProxyType({one.provider: one for one in (SENDGRID, TWILIO, ALIYUN)})
+CALL_LIST = Capabilities(
+    provider="call_list",
+    channel=Channel.CALL,
+    ceiling=Sensitivity.CLINICAL,  # said to the patient, once the caller knows who is on the line
+    carriage=Carriage(links=False),
+    idempotency=True,
+    lookup=Lookup.BY_KEY,
+    internal=True,
+)
+PROVIDERS: Mapping[str, Capabilities] = MappingProxyType(
+    {one.provider: one for one in (SENDGRID, TWILIO, ALIYUN, CALL_LIST)}
+)
 
 
 def capabilities_of(provider: str) -> Capabilities:

@@ -10,6 +10,7 @@ import sys
 import typer
 
 from alongside.cli import (
+    calls,
     deliveries,
     demo,
     experiments,
@@ -59,6 +60,7 @@ operations.ledger.command("compare")(ledger_files.compare)
 app.add_typer(operations.ledger, name="ledger")
 app.add_typer(experiments.app, name="experiment")
 app.add_typer(inbox.app, name="inbox")
+app.add_typer(calls.app, name="calls")
 app.add_typer(servers.hospital, name="hospital")
 
 

@@ -87,3 +87,5 @@ def _show_answer(answer: Answer) -> None:
         out.print(f"   message {answer.message['message_key'][:12]}: {answer.message['state']}{reason}")
         for event in answer.message["events"]:
             out.print(f"      {event['occurred_at']:%Y-%m-%d %H:%M} {event['kind']}")
+        for one in answer.message.get("followed_by", ()):
+            out.print(f"   then by {one['channel']}, message {one['message_key'][:12]}: {one['state']}")

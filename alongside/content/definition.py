@@ -13,6 +13,7 @@ from alongside.model.enums import Channel, Locale, Purpose, Stage
 BODIES: dict[Channel, tuple[str, ...]] = {
     Channel.EMAIL: ("mjml", "txt"),
     Channel.SMS: ("txt",),
+    Channel.CALL: ("txt",),
 }
 
 #: Given to every template; see `alongside.content.standard`.

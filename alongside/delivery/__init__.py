@@ -1,5 +1,6 @@
 """Sending what was planned, exactly once, and listening to what comes back."""
 
+from alongside.delivery.calling import record_call
 from alongside.delivery.dispatch import DispatchReport, dispatch
 from alongside.delivery.events import IngestReport
 from alongside.delivery.events import ingest as ingest_events
@@ -14,4 +15,5 @@ __all__ = [
     "dispatch",
     "ingest_events",
     "reconcile",
+    "record_call",
 ]

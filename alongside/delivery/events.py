@@ -55,15 +55,23 @@ def ingest(ledger: Ledger, events: Sequence[DeliveryEvent | None], received_at: 
     ------
     StoreUnavailable : answer the vendor with an error, it will come again
     """
-    known = [event for event in events if event is not None]
     with ledger.begin() as connection:
-        recorded = record_events(connection, known, received_at=received_at)
-        telling = [event for event in recorded.fresh if _reason(event) is not None]
-        rows = _messages(connection, [event.message_key for event in telling])
-        suppressed = suppressions.add(connection, _suppressions(telling, rows))
-        withdrawn = consent.record(connection, _withdrawals(telling, rows), received_at)
+        report = ingest_within(connection, events, received_at)
         failpoint("ingest.before_commit")
     failpoint("ingest.after")
+    return report
+
+
+def ingest_within(
+    connection: Connection, events: Sequence[DeliveryEvent | None], received_at: datetime
+) -> IngestReport:
+    """`ingest` within a transaction of the caller's."""
+    known = [event for event in events if event is not None]
+    recorded = record_events(connection, known, received_at=received_at)
+    telling = [event for event in recorded.fresh if _reason(event) is not None]
+    rows = _messages(connection, [event.message_key for event in telling])
+    suppressed = suppressions.add(connection, _suppressions(telling, rows))
+    withdrawn = consent.record(connection, _withdrawals(telling, rows), received_at)
     return IngestReport(
         received=len(events),
         fresh=len(recorded.fresh),

@@ -16,12 +16,13 @@ import sqlalchemy as sa
 from alongside.channels.base import Channel
 from alongside.delivery.clocks import patient_now
 from alongside.delivery.reconcile import learn
-from alongside.delivery.vendors import open_vendor
+from alongside.delivery.vendors import Books, open_vendor
 from alongside.ledger import Ledger, pauses
 from alongside.ledger.groups import in_keys
 from alongside.ledger.protocol import states_before
 from alongside.ledger.schema import batch, ledger_info, message
 from alongside.ledger.unknowns import RESTORED, UnknownBatch
+from alongside.ledger.vault import Vault
 from alongside.model import enums
 from alongside.model.clock import RunClock
 from alongside.model.enums import BatchState, MessageState
@@ -68,7 +69,8 @@ def compare(ledger: Ledger, settings: HospitalSettings, environment: Environment
             where="channels.email.activity_lookup",
             remedy="Let the account read it, or pause the campaigns that sent since the backup.",
         )
-    vendor = open_vendor(settings, environment, enums.Channel.EMAIL, connections=_QUESTIONS)
+    books = Books(ledger, Vault.open(ledger, environment))
+    vendor = open_vendor(settings, environment, enums.Channel.EMAIL, books=books, connections=_QUESTIONS)
     return asyncio.run(_compare(ledger, vendor, clock))
 
 

@@ -18,7 +18,7 @@ from alongside.content import load as load_content
 from alongside.delivery.clocks import patient_now
 from alongside.delivery.letters import Press
 from alongside.delivery.tracing import Tracer
-from alongside.delivery.vendors import open_vendor, public_url, require_usable
+from alongside.delivery.vendors import Books, open_vendor, public_url, require_usable
 from alongside.ledger import Ledger, calls, unknowns
 from alongside.ledger.failpoints import failpoint
 from alongside.ledger.messages import count_unknown
@@ -114,7 +114,8 @@ class _Asked:
         if provider_of(self.settings, self.channel).lookup is Lookup.NONE:
             return None
         require_usable(self.settings.delivery.mode, self.settings, self.environment, self.channel)
-        return open_vendor(self.settings, self.environment, self.channel, connections=_SINGLE_LOOKUPS)
+        books = Books(self.ledger, Vault.open(self.ledger, self.environment))
+        return open_vendor(self.settings, self.environment, self.channel, books=books, connections=_SINGLE_LOOKUPS)
 
     def how(self, vendor: Vendor | None) -> Learn:
         """By key where the provider knows our keys, else by number and text."""

@@ -3,37 +3,67 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 from types import MappingProxyType
 
 from alongside.channels import base
 from alongside.channels.aliyun import Aliyun
+from alongside.channels.call_list import CallList
 from alongside.channels.capabilities import provider_of
 from alongside.channels.registered import registered_texts
 from alongside.channels.sendgrid import SendGrid
 from alongside.channels.twilio import Twilio
-from alongside.delivery.modes import require_mode
+from alongside.delivery.modes import INTERNAL, require_mode
+from alongside.ledger import Ledger
+from alongside.ledger.vault import Vault
 from alongside.model.enums import Channel, DeliveryMode
 from alongside.settings import Environment, HospitalSettings
-from alongside.settings.hospital import EmailChannel, SmsChannel
+from alongside.settings.hospital import CallChannel, EmailChannel, SmsChannel
 
 #: Where a provider of text messages reports, below the public address of the web application.
 TWILIO_STATUS_PATH = "/webhooks/twilio/status"
 TWILIO_INBOUND_PATH = "/webhooks/twilio/inbound"
 
 
+@dataclass(frozen=True)
+class Books:
+    """Ledger and vault: where channels keep what is not sent to any vendor."""
+
+    ledger: Ledger
+    vault: Vault
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What a provider is opened with."""
+
+    settings: HospitalSettings
+    environment: Environment
+    books: Books
+    connections: int
+
+
 def require_usable(mode: DeliveryMode, settings: HospitalSettings, environment: Environment, channel: Channel) -> None:
     """Refuse to send on a channel whose set-up contradicts the delivery mode (`modes.require_mode`)."""
-    account = environment.account(provider_of(settings, channel).provider)
+    provider = provider_of(settings, channel)
+    account = INTERNAL if provider.internal else environment.account(provider.provider)
     require_mode(mode, channel, account, settings.delivery.staging_allow)
 
 
 def open_vendor(
-    settings: HospitalSettings, environment: Environment, channel: Channel, *, connections: int | None = None
+    settings: HospitalSettings,
+    environment: Environment,
+    channel: Channel,
+    *,
+    books: Books,
+    connections: int | None = None,
 ) -> base.Channel:
     """The channel's provider, ready to be asked; belongs to the event loop that first uses it.
 
     Parameters
     ----------
+    books : of the hospital, for channels that are its own
     connections : by default as configured
 
     Raises
@@ -42,7 +72,7 @@ def open_vendor(
     """
     wanted = settings.channels.of(channel)
     opened = _OPEN[provider_of(settings, channel).provider]
-    return opened(settings, environment, connections or wanted.connections)
+    return opened(Opening(settings, environment, books, connections or wanted.connections))
 
 
 def public_url(settings: HospitalSettings, environment: Environment) -> str:
@@ -50,18 +80,20 @@ def public_url(settings: HospitalSettings, environment: Environment) -> str:
     return environment.public_url or settings.delivery.public_url
 
 
-def _sendgrid(settings: HospitalSettings, environment: Environment, connections: int) -> base.Channel:
+def _sendgrid(of: Opening) -> base.Channel:
+    settings, environment = of.settings, of.environment
     email: EmailChannel = settings.channels.email
     return SendGrid(
         environment.sendgrid_api_key,
         environment.sendgrid_url,
         timeout=email.timeout_seconds,
-        connections=connections,
+        connections=of.connections,
         max_recipients=email.batch_size,
     )
 
 
-def _twilio(settings: HospitalSettings, environment: Environment, connections: int) -> base.Channel:
+def _twilio(of: Opening) -> base.Channel:
+    settings, environment = of.settings, of.environment
     sms = _sms(settings)
     return Twilio(
         environment.twilio_account_sid,
@@ -70,12 +102,13 @@ def _twilio(settings: HospitalSettings, environment: Environment, connections: i
         callback=public_url(settings, environment) + TWILIO_STATUS_PATH,
         api_key=environment.twilio_api_key,
         timeout=sms.timeout_seconds,
-        at_once=connections,
+        at_once=of.connections,
         validity=sms.validity_minutes * 60,
     )
 
 
-def _aliyun(settings: HospitalSettings, environment: Environment, connections: int) -> base.Channel:
+def _aliyun(of: Opening) -> base.Channel:
+    settings, environment = of.settings, of.environment
     sms = _sms(settings)
     return Aliyun(
         environment.aliyun_access_key_id,
@@ -83,7 +116,7 @@ def _aliyun(settings: HospitalSettings, environment: Environment, connections: i
         environment.aliyun_sms_url,
         registered=registered_texts(settings),
         timeout=sms.timeout_seconds,
-        at_once=connections,
+        at_once=of.connections,
     )
 
 
@@ -93,6 +126,12 @@ def _sms(settings: HospitalSettings) -> SmsChannel:
     return found
 
 
-_OPEN: Mapping[str, Callable[[HospitalSettings, Environment, int], base.Channel]] = MappingProxyType(
-    {"sendgrid": _sendgrid, "twilio": _twilio, "aliyun": _aliyun}
+def _call_list(of: Opening) -> base.Channel:
+    calls = of.settings.channels.of(Channel.CALL)
+    assert isinstance(calls, CallChannel)  # noqa: S101 - the field's type
+    return CallList(of.books.ledger, of.books.vault, timedelta(hours=calls.call_within_hours))
+
+
+_OPEN: Mapping[str, Callable[[Opening], base.Channel]] = MappingProxyType(
+    {"sendgrid": _sendgrid, "twilio": _twilio, "aliyun": _aliyun, "call_list": _call_list}
 )

@@ -31,7 +31,7 @@ from alongside.delivery.job import Job, Progress, Word
 from alongside.delivery.letters import Press
 from alongside.delivery.pacing import Breaker, Pace
 from alongside.delivery.recheck import Checked, recheck, still_stands
-from alongside.delivery.vendors import open_vendor, public_url, require_usable
+from alongside.delivery.vendors import Books, open_vendor, public_url, require_usable
 from alongside.ledger import Ledger, calls, claims
 from alongside.ledger.calls import Settlement
 from alongside.ledger.claims import Claim
@@ -356,8 +356,9 @@ def open_bench(job: Job, environment: Environment) -> Bench:
         public_url(settings, environment),
         job.mode,
     )
-    channel = open_vendor(settings, environment, job.scope.channel)
-    return Bench(ledger, Vault.open(ledger, environment), settings, press, channel)
+    vault = Vault.open(ledger, environment)
+    channel = open_vendor(settings, environment, job.scope.channel, books=Books(ledger, vault))
+    return Bench(ledger, vault, settings, press, channel)
 
 
 async def work(job: Job, bench: Bench, say: Callable[[Word], None], leave: threading.Event) -> str:

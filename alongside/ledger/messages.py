@@ -35,7 +35,7 @@ PLAN_COLUMNS: dict[str, sa.Column[Any]] = {
         name: message.c[name]
         for name in (
             "message_key", "occurrence", "person_id", "subject_person_id", "purpose", "channel", "template",
-            "template_hash", "locale", "experiment", "variant", "address_blind", "variables",
+            "template_hash", "locale", "experiment", "variant", "address_blind", "variables", "follows",
         )
     },
     **{name: batch.c[name] for name in ("sender", "partition", "not_before")},
@@ -67,9 +67,9 @@ FROM plan_numbered GROUP BY batch_id
 _MESSAGES = """
 INSERT INTO message (message_key, batch_id, run_id, campaign, occurrence, person_id, subject_person_id, purpose,
                      channel, template, template_hash, locale, experiment, variant, address_blind, variables, state,
-                     planned_at, updated_at)
+                     planned_at, updated_at, follows)
 SELECT message_key, batch_id, :run_id, :campaign, occurrence, person_id, subject_person_id, purpose, channel, template,
-       template_hash, locale, experiment, variant, address_blind, variables, 'planned', :planned_at, :now
+       template_hash, locale, experiment, variant, address_blind, variables, 'planned', :planned_at, :now, follows
 FROM plan_numbered
 """
 
@@ -91,8 +91,8 @@ def plan_batches(
 
     Parameters
     ----------
-    rows : `PLAN_COLUMNS`; `experiment`, `variant`, `partition` and `not_before` may be left out. `variables` is JSON
-        text; `not_before` a timestamp, the end of the recipient's quiet hours
+    rows : `PLAN_COLUMNS`; `experiment`, `variant`, `follows`, `partition` and `not_before` may be left out.
+        `variables` is JSON text; `not_before` a timestamp, the end of the recipient's quiet hours
     planned_at : patient time
     now : wall time
     batch_size : messages of one claim, or channel -> messages: the vendor's limit when one request carries them, else
@@ -138,9 +138,14 @@ def _planned(connection: Connection) -> Planned:
 
 # ------------------------------------------------------------------------------------------------------------- count
 def count_messages(
-    connection: Connection, *, run_id: str | None = None, campaign: str | None = None
+    connection: Connection, *, run_id: str | None = None, campaign: str | None = None, follow_ups: bool | None = None
 ) -> dict[tuple[str, MessageState], int]:
-    """Messages by (campaign, state)."""
+    """Messages by (campaign, state).
+
+    Parameters
+    ----------
+    follow_ups : True counts only those that follow others, False only the others, None all
+    """
     query = sa.select(message.c.campaign, message.c.state, sa.func.count()).group_by(
         message.c.campaign, message.c.state
     )
@@ -148,6 +153,8 @@ def count_messages(
         query = query.where(message.c.run_id == run_id)
     if campaign is not None:
         query = query.where(message.c.campaign == campaign)
+    if follow_ups is not None:
+        query = query.where(message.c.follows.is_not(None) if follow_ups else message.c.follows.is_(None))
     return {(name, MessageState(state)): count for name, state, count in connection.execute(query)}
 
 

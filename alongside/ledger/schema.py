@@ -24,6 +24,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
@@ -281,7 +282,14 @@ message = Table(
     Column("planned_at", Utc, nullable=False),  # patient time: as_of of the plan
     Column("accepted_at", Utc),  # patient time
     Column("updated_at", Utc, nullable=False),  # wall time
+    Column("follows", String(32)),  # key of the message that came to nothing on another channel
     Index(None, "batch_id"),
+    Index(
+        None,
+        "follows",
+        sqlite_where=text("follows IS NOT NULL"),
+        postgresql_where=text("follows IS NOT NULL"),
+    ),
     Index(None, "run_id", "campaign"),
     Index(None, "person_id", "planned_at"),
     Index(None, "campaign", "address_blind", "occurrence"),
@@ -361,6 +369,25 @@ answer = Table(
     Column("written_at", Utc, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
     Index(None, "thread_id", "written_at"),
+)
+
+# ---------------------------------------------------------------------------------------------------------- calls
+call_task = Table(
+    "call_task",
+    metadata,
+    Column("task_id", String(32), primary_key=True),  # the message's key: a message is listed once
+    Column("batch_id", String(40), nullable=False),
+    Column("status", String(12), nullable=False),  # CallStatus
+    Column("tries", Integer, nullable=False, default=0),
+    Column("outcome", String(16)),  # CallOutcome of the last try
+    Column("owner", String(120)),
+    Column("due_at", Utc, nullable=False),  # wall time by which somebody should have called
+    Column("listed_at", Utc, nullable=False),
+    Column("updated_at", Utc, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),  # AES-GCM of number and script
+    Column("notes", LargeBinary),  # AES-GCM of what the callers wrote
+    Index(None, "status", "due_at"),
+    Index(None, "batch_id"),
 )
 
 # ---------------------------------------------------------------------------------------------------- experiments

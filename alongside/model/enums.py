@@ -83,6 +83,23 @@ class ThreadStatus(StrEnum):
     CLOSED = "closed"
 
 
+class CallStatus(StrEnum):
+    """Where a call that somebody has to make stands."""
+
+    OPEN = "open"
+    DONE = "done"
+    GIVEN_UP = "given_up"  # nobody was reached as often as it may be tried, or the number is another's
+
+
+class CallOutcome(StrEnum):
+    """What came of one try."""
+
+    REACHED = "reached"
+    NOT_REACHED = "not_reached"
+    WRONG_NUMBER = "wrong_number"
+    REFUSED = "refused"  # the patient wants no such calls
+
+
 class Ruled(StrEnum):
     """What a person has found out about a message whose outcome nobody knew."""
 

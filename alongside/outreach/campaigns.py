@@ -39,6 +39,13 @@ class Repeat(Strict):
         return self
 
 
+class Fallback(Strict):
+    """What follows on the campaign's next channel when a message came to nothing on one."""
+
+    after_hours: float = Field(24, gt=0, description="accepted, and no word of its arrival for so long")
+    within_days: float = Field(7, gt=0, description="nothing follows later than this after a message")
+
+
 class Envelope(Strict):
     """Bounds within which an unattended run proceeds; outside them it holds the campaign and says why."""
 
@@ -58,6 +65,9 @@ class Campaign(Strict):
         default_factory=lambda: [Channel.EMAIL],
         min_length=1,
         description="ways to the patient, best first; a patient's own preference comes before this order",
+    )
+    fallback: Fallback | None = Field(
+        None, description="without it a message that fails is not tried on another channel"
     )
     priority: int = Field(50, ge=0, le=100, description="higher plans first and wins the contact budget")
     window: Window = Window.model_validate({})

@@ -107,6 +107,7 @@ def _parameters(wanted: GateInput, settings: HospitalSettings) -> dict[str, Any]
         "zone": hospital.time_zone,
         "country": hospital.country,
         "topics": list(wanted.topics),
+        "call_from_age": settings.channels.call and settings.channels.call.first_from_age,
         "guardian_below_age": settings.gates.guardian_below_age,
         "inpatients": campaign.inpatients,
         "one_per_address": wanted.purpose in ONE_PER_ADDRESS,

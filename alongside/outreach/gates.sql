@@ -28,8 +28,13 @@ fact AS (
     SELECT
         p.person_id,
         w.channel,
-        -- the patient's wish first, then the order of the campaign
-        CASE WHEN p.preferred_channel = w.channel THEN -1 ELSE w.place END AS place,
+        -- The patient's wish first; then a call for older people who read no screens; then the order of the campaign.
+        CASE
+            WHEN p.preferred_channel = w.channel THEN -2
+            WHEN w.channel = 'call' AND p.age >= $call_from_age AND p.preferred_channel IS NULL
+                AND coalesce(p.interactions_30d, 0) = 0 THEN -1
+            ELSE w.place
+        END AS place,
         p.language,
         coalesce(p.time_zone, $zone) AS time_zone,
         p.quiet_from,

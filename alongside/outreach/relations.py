@@ -108,7 +108,7 @@ def _load_contacts(connection: duckdb.DuckDBPyConnection, facts: Facts, campaign
     with _registered(connection, "said", contacts(facts.ledger, campaign.name, since)):
         connection.execute(
             "CREATE OR REPLACE TEMP TABLE contact AS SELECT person_id, address_blind, campaign, occurrence, said_at,"
-            " state <> 'rejected' AND NOT list_contains($exempt, purpose) AS counts FROM said",
+            " state <> 'rejected' AND is_first = 1 AND NOT list_contains($exempt, purpose) AS counts FROM said",
             {"exempt": exempt},
         )
 

@@ -204,13 +204,18 @@ def _messages(connection: sa.Connection, ids: list[str]) -> dict[tuple[str, str]
         "locale",
         "variant",
     )
-    query = sa.select(*(message.c[name] for name in columns)).where(message.c.person_id.in_(ids))
-    found = {}
+    # Whatever follows another message comes after it.
+    order = (message.c.follows.is_not(None), message.c.planned_at, message.c.message_key)
+    query = sa.select(*(message.c[name] for name in columns)).where(message.c.person_id.in_(ids)).order_by(*order)
+    found: dict[tuple[str, str], dict[str, Any]] = {}
     for row in connection.execute(query).mappings():
         events = connection.execute(
             sa.select(delivery_event.c.kind, delivery_event.c.occurred_at, delivery_event.c.machine)
             .where(delivery_event.c.message_key == row["message_key"])
             .order_by(delivery_event.c.occurred_at)
         )
-        found[row["run_id"], row["campaign"]] = {**row, "events": [dict(event) for event in events.mappings()]}
+        told = {**row, "events": [dict(event) for event in events.mappings()]}
+        first = found.setdefault((row["run_id"], row["campaign"]), told)
+        if first is not told:
+            first.setdefault("followed_by", []).append(told)
     return found

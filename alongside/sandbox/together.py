@@ -98,6 +98,7 @@ def start(scene: Scene) -> Iterator[StandIns]:
         opened = [
             stack.enter_context(_STARTS[provider_of(scene.settings, channel).provider](scene))
             for channel in scene.settings.channels.set_up
+            if not provider_of(scene.settings, channel).internal
         ]
         yield StandIns(tuple(opened))
 

@@ -95,9 +95,27 @@ class SmsChannel(ChannelSettings):
     )
 
 
+class CallChannel(ChannelSettings):
+    """Calls that people make, from the list that `alongside calls` shows."""
+
+    provider: str = "call_list"
+    stores_data_in: str = Field("", pattern="^$|^[A-Z]{2}$", description="empty: where the hospital is")
+    senders: dict[str, Sender] = Field(
+        default_factory=lambda: {name: Sender(address="call list", name={}) for name in ("care", "marketing")},
+        description="who calls",
+    )
+    chunk_size: int = Field(100, ge=1, le=1000, description="calls of one claim")
+    call_within_hours: float = Field(24, gt=0, description="by then somebody should have called")
+    tries: int = Field(3, ge=1, le=20, description="tries after which nobody is called any more")
+    first_from_age: int | None = Field(
+        None, ge=50, le=120, description="from this age on, who uses neither app nor web is called first"
+    )
+
+
 class Channels(Strict):
     email: EmailChannel
     sms: SmsChannel | None = None
+    call: CallChannel | None = None
 
     @property
     def set_up(self) -> tuple[Channel, ...]:
@@ -170,4 +188,4 @@ class HospitalSettings(Strict):
 
     def channel_stores_in(self, channel: Channel) -> str:
         """Country where the channel's vendor keeps what it is given."""
-        return self.channels.of(channel).stores_data_in
+        return self.channels.of(channel).stores_data_in or self.hospital.country

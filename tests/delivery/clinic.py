@@ -44,7 +44,7 @@ _DEFINITION = """
 purpose: education
 stage: prevention
 audience: Everybody who takes part in this test
-channels: [email, sms]
+channels: [email, sms, call]
 subject: {zh_CN: 心脏健康一分钟, en: A minute for your heart}
 variables:
   steps: {value: "1", example: [walk, rest], description: what to do, optional: true}
@@ -100,7 +100,8 @@ def _write_message(folder: Path, body: str) -> None:
         words = {"locale": locale, "title": title, "body": body}
         (folder / f"email.{locale}.mjml.j2").write_text(_MJML.format(**words), "utf-8")
         (folder / f"email.{locale}.txt.j2").write_text(_TEXT.format(**words), "utf-8")
-        (folder / f"sms.{locale}.txt.j2").write_text(_SMS.format(**words), "utf-8")
+        for channel in ("sms", "call"):
+            (folder / f"{channel}.{locale}.txt.j2").write_text(_SMS.format(**words), "utf-8")
 
 
 def name_of(number: int) -> str:

@@ -23,6 +23,7 @@ SETTINGS = read_model(HospitalSettings, ROOT / "config/alongside.yaml")
 ROUTES = {
     Channel.EMAIL: Route(Channel.EMAIL, "US"),
     Channel.SMS: Route(Channel.SMS, "CN", barred=("FR",)),
+    Channel.CALL: Route(Channel.CALL, "CN"),
 }
 OPEN: dict[str, Any] = {
     "person_id": "p1",
@@ -37,6 +38,7 @@ OPEN: dict[str, Any] = {
     "text_state": "valid",
     "phone_blind": "f1",
     "preferred_channel": None,
+    "interactions_30d": 3,
     "country": None,
     "deceased": False,
     "inpatient_now": False,
@@ -45,7 +47,8 @@ OPEN: dict[str, Any] = {
 PERSON_TYPES = (
     "person_id VARCHAR, language VARCHAR, time_zone VARCHAR, quiet_from VARCHAR, quiet_to VARCHAR, age INTEGER,"
     " email_state VARCHAR, email_blind VARCHAR, phone_state VARCHAR, text_state VARCHAR, phone_blind VARCHAR,"
-    " preferred_channel VARCHAR, country VARCHAR, deceased BOOLEAN, inpatient_now BOOLEAN, topics_off VARCHAR[]"
+    " preferred_channel VARCHAR, interactions_30d INTEGER, country VARCHAR, deceased BOOLEAN, inpatient_now BOOLEAN,"
+    " topics_off VARCHAR[]"
 )
 
 
@@ -73,8 +76,8 @@ class World:
         )
         for name, missing in (("consent", self.denied), ("cross_border", self.stays_home)):
             duck.execute(
-                f"CREATE TABLE {name} AS SELECT person_id, unnest(['email', 'sms']) AS channel, TRUE AS permitted,"
-                " 1::BIGINT AS seq, NULL::TIMESTAMP AS decided_at FROM person"
+                f"CREATE TABLE {name} AS SELECT person_id, unnest(['email', 'sms', 'call']) AS channel,"
+                " TRUE AS permitted, 1::BIGINT AS seq, NULL::TIMESTAMP AS decided_at FROM person"
             )
             duck.execute(f"DELETE FROM {name} WHERE list_contains(?, person_id)", [sorted(missing)])
         for one, channel in self.denied_on:
@@ -325,6 +328,20 @@ def test_what_is_about_the_person_closes_every_channel(changes: dict[str, Any]) 
     _, mask, routes = _chosen(World([person(**changes)]))
     assert mask != Gate.NONE
     assert set(routes.values()) == {mask}
+
+
+@pytest.mark.parametrize(
+    ("changes", "channel"),
+    [
+        ({"age": 82, "interactions_30d": 0}, "call"),
+        ({"age": 82, "interactions_30d": None}, "call"),
+        ({"age": 82}, "email"),  # who uses the app reads screens
+        ({"age": 79, "interactions_30d": 0}, "email"),
+        ({"age": 82, "interactions_30d": 0, "preferred_channel": "sms"}, "sms"),  # what they asked for comes first
+    ],
+)
+def test_older_people_who_read_no_screens_are_called_first(changes: dict[str, Any], channel: str) -> None:
+    assert _chosen(World([person(**changes)]), channels=["email", "sms", "call"])[:2] == (channel, Gate.NONE)
 
 
 def test_one_contact_whatever_the_channel() -> None:

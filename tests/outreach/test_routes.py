@@ -103,7 +103,7 @@ def test_a_hospital_elsewhere_may_use_it_but_not_for_patients_in_china(project: 
         to_twilio(written)
         written["hospital"]["country"] = "US"
 
-    sms, _ = routes(project, change(project, abroad))
+    sms, *_ = routes(project, change(project, abroad))
     assert (sms.countries, sms.barred) == (None, ("CN",))
     assert "brings none back" not in told(project)
 

@@ -1,4 +1,4 @@
-"""What patients write back, and what they are answered.
+"""What patients write back and are answered, messages that follow others, and the list of calls.
 
 Revision ID: 0003
 """
@@ -56,6 +56,31 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("message_key", name=op.f("pk_answer")),
     )
     op.create_index(op.f("ix_answer_thread_id_written_at"), "answer", ["thread_id", "written_at"])
+    op.add_column("message", sa.Column("follows", sa.String(length=32), nullable=True))
+    op.create_index(
+        op.f("ix_message_follows"),
+        "message",
+        ["follows"],
+        sqlite_where=sa.text("follows IS NOT NULL"),
+        postgresql_where=sa.text("follows IS NOT NULL"),
+    )
+    op.create_table(
+        "call_task",
+        sa.Column("task_id", sa.String(length=32), nullable=False),
+        sa.Column("batch_id", sa.String(length=40), nullable=False),
+        sa.Column("status", sa.String(length=12), nullable=False),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("outcome", sa.String(length=16), nullable=True),
+        sa.Column("owner", sa.String(length=120), nullable=True),
+        sa.Column("due_at", MOMENT, nullable=False),
+        sa.Column("listed_at", MOMENT, nullable=False),
+        sa.Column("updated_at", MOMENT, nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("notes", sa.LargeBinary(), nullable=True),
+        sa.PrimaryKeyConstraint("task_id", name=op.f("pk_call_task")),
+    )
+    op.create_index(op.f("ix_call_task_status_due_at"), "call_task", ["status", "due_at"])
+    op.create_index(op.f("ix_call_task_batch_id"), "call_task", ["batch_id"])
 
 
 def downgrade() -> None:
