@@ -45,6 +45,7 @@ def kinds() -> dict[str, tuple[Any, str]]:
     from alongside.content.lint_rules import LintFile
     from alongside.outreach.campaigns import Campaign
     from alongside.outreach.experiments import ExperimentFile, Metric
+    from alongside.outreach.sensitivity import SensitivityRules
     from alongside.quality.suites import Suite
     from alongside.sandbox.sendgrid.responses import Responses
     from alongside.segments.model import SegmentFile, TagFile, VocabularyFile
@@ -62,6 +63,7 @@ def kinds() -> dict[str, tuple[Any, str]]:
         "message": (MessageDefinition, "templates/*/*/message.yaml"),
         "metric": (Metric, "config/metrics/*.yaml"),
         "responses": (Responses, "config/sandbox/responses.yaml"),
+        "sensitivity": (SensitivityRules, "config/sensitivity.yaml"),
         "segment": (SegmentFile, "config/segments/*.yaml"),
         "source": (SourceSpec, "config/sources/*.yaml"),
         "tags": (TagFile, "config/tags/*.yaml"),

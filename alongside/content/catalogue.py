@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from alongside.content.compose import compose_html, compose_text, fingerprint
-from alongside.content.definition import BODIES, MessageDefinition
+from alongside.content.definition import BODIES, MessageDefinition, Variable
 from alongside.content.environment import message_environment
 from alongside.content.lint import Identity, Linter
 from alongside.content.lint_rules import LintRules
@@ -152,10 +152,15 @@ def _hash(root: Path, message: Message, channel: Channel, locale: Locale) -> str
         "purpose": definition.purpose.value,
         "sender": definition.sender,
         "subject": definition.subject.get(locale, ""),
-        "variables": {name: variable.value for name, variable in sorted(definition.variables.items())},
+        "variables": {name: _signed(variable) for name, variable in sorted(definition.variables.items())},
         "bodies": [fingerprint(root, path) for path in message.bodies(channel, locale)],
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def _signed(variable: Variable) -> str | list[str]:
+    """What of a variable is part of the version that reviewers sign."""
+    return variable.value if variable.reveals is None else [variable.value, variable.reveals, variable.because]
 
 
 def load(project: Project) -> ContentCatalogue:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -38,6 +38,16 @@ class Variable(Strict):
     example: Any = Field(description="a fictional value for previews; one for all languages, or one per language")
     description: str = Field(min_length=3)
     optional: bool = Field(False, description="may be null; then the text must do without it")
+    reveals: Literal["public", "personal", "health"] | None = Field(
+        None, description="what it really gives away, where that is less than the fields it reads"
+    )
+    because: str = Field("", description="why; needed with reveals, and signed with the text")
+
+    @model_validator(mode="after")
+    def _reasoned(self) -> Variable:
+        if (self.reveals is not None) != bool(self.because.strip()):
+            raise ValueError("reveals and because stand together")
+        return self
 
     def example_for(self, locale: Locale) -> Any:
         if isinstance(self.example, dict):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
 
 from alongside.content import ContentCatalogue
 from alongside.content import load as load_content
+from alongside.model.errors import ConfigurationInvalid
 from alongside.model.findings import Finding
-from alongside.outreach import experiments
+from alongside.outreach import experiments, sensitivity
 from alongside.outreach.campaigns import (
     Campaign,
     CampaignFile,
@@ -18,6 +20,7 @@ from alongside.outreach.campaigns import (
 )
 from alongside.outreach.experiments import ExperimentDefinition
 from alongside.outreach.routes import check_routes
+from alongside.outreach.sensitivity import SensitivityRules, breaches
 from alongside.segments import Catalogue, check_variables, compile_variables, in_document
 from alongside.segments import load as load_segments
 from alongside.settings import Project
@@ -34,6 +37,7 @@ class Catalogues:
     content: ContentCatalogue
     campaigns: tuple[Campaign, ...]
     experiments: Mapping[str, ExperimentDefinition]
+    sensitivity: SensitivityRules = field(default_factory=SensitivityRules)
 
     def experiment_of(self, campaign: str) -> ExperimentDefinition | None:
         """The running experiment on this campaign, if any."""
@@ -74,6 +78,7 @@ def load(project: Project) -> Catalogues:
         load_content(project),
         tuple(load_campaigns(project)),
         experiments.load(project),
+        sensitivity.load(project),
     )
 
 
@@ -85,6 +90,8 @@ def check(project: Project, segments: Catalogue | None, content: ContentCatalogu
     """
     files, faults = read_campaigns(project)
     tests, more = experiments.examine(project)
+    faults += more
+    rules, more = sensitivity.read(project)
     faults += more
     if segments is None or content is None:
         return faults
@@ -98,7 +105,15 @@ def check(project: Project, segments: Catalogue | None, content: ContentCatalogu
             segments,
             in_document(message.document, "variables", leaf="value"),
         )
-    return faults
+    return [*faults, *_sensitivity_of(content, segments, rules)]
+
+
+def _sensitivity_of(content: ContentCatalogue, segments: Catalogue, rules: SensitivityRules) -> Iterator[Finding]:
+    """What would tell too much. Bodies and expressions with faults of their own are looked at once they have none."""
+    for name in content:
+        for channel in content.message(name).definition.channels:
+            with suppress(ConfigurationInvalid):
+                yield from (breach.finding() for breach in breaches(name, channel, content, segments, rules))
 
 
 def _campaign_routes(

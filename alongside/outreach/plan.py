@@ -28,6 +28,7 @@ from alongside.outreach.intentions import Intentions, record
 from alongside.outreach.relations import Facts, choose_audience, load_relations, open_snapshot
 from alongside.outreach.routes import routes_of
 from alongside.outreach.screening import Screen
+from alongside.outreach.sensitivity import require_discreet
 from alongside.segments import failed_fields
 from alongside.settings import HospitalSettings
 from alongside.warehouse import Snapshot, Warehouse
@@ -121,6 +122,7 @@ class Planner:
         load_relations(duck, self.facts, campaign, purpose)
         self._answers(duck, campaign)
         routes = routes_of(campaign, self.catalogues.messages_of(campaign), self.catalogues.content, self.settings)
+        self._require_discreet(campaign)
         close_gates(duck, GateInput(campaign, routes, purpose, topics, self.run.as_of), self.settings)
         arms = self._arms(campaign)
         screen = Screen(self.catalogues.content, self.settings)
@@ -148,6 +150,14 @@ class Planner:
             else:
                 record(self.ledger, self.run.run_id, plan, now)
         return plan
+
+    def _require_discreet(self, campaign: Campaign) -> None:
+        """No variable reaches a place that may not carry what it reads. `check` says so too, but may not be asked."""
+        for name in self.catalogues.messages_of(campaign):
+            for channel in campaign.channels:
+                require_discreet(
+                    name, channel, self.catalogues.content, self.catalogues.segments, self.catalogues.sensitivity
+                )
 
     def _answers(self, duck: duckdb.DuckDBPyConnection, campaign: Campaign) -> None:
         """Temp table `answers`: what the campaign's own expressions say of each candidate."""
