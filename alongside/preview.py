@@ -75,7 +75,7 @@ def send_test(house: Services, name: str, patient: str | None, locale: str | Non
 
 
 async def _post(house: Services, channel: Channel, letter: Letter) -> None:
-    vendor = open_vendor(house.settings, house.environment, channel, books=Books(house.ledger, house.vault))
+    vendor = open_vendor(house.settings, house.environment, channel, books=Books(house.ledger, house.environment))
     try:
         faults = vendor.check(letter)
         if faults:

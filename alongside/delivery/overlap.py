@@ -22,7 +22,6 @@ from alongside.ledger.groups import in_keys
 from alongside.ledger.protocol import states_before
 from alongside.ledger.schema import batch, ledger_info, message
 from alongside.ledger.unknowns import RESTORED, UnknownBatch
-from alongside.ledger.vault import Vault
 from alongside.model import enums
 from alongside.model.clock import RunClock
 from alongside.model.enums import BatchState, MessageState
@@ -69,7 +68,7 @@ def compare(ledger: Ledger, settings: HospitalSettings, environment: Environment
             where="channels.email.activity_lookup",
             remedy="Let the account read it, or pause the campaigns that sent since the backup.",
         )
-    books = Books(ledger, Vault.open(ledger, environment))
+    books = Books(ledger, environment)
     vendor = open_vendor(settings, environment, enums.Channel.EMAIL, books=books, connections=_QUESTIONS)
     return asyncio.run(_compare(ledger, vendor, clock))
 

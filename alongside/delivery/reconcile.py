@@ -114,7 +114,7 @@ class _Asked:
         if provider_of(self.settings, self.channel).lookup is Lookup.NONE:
             return None
         require_usable(self.settings.delivery.mode, self.settings, self.environment, self.channel)
-        books = Books(self.ledger, Vault.open(self.ledger, self.environment))
+        books = Books(self.ledger, self.environment)
         return open_vendor(self.settings, self.environment, self.channel, books=books, connections=_SINGLE_LOOKUPS)
 
     def how(self, vendor: Vendor | None) -> Learn:

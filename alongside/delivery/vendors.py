@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from types import MappingProxyType
 
 from alongside.channels import base
@@ -28,10 +29,14 @@ TWILIO_INBOUND_PATH = "/webhooks/twilio/inbound"
 
 @dataclass(frozen=True)
 class Books:
-    """Ledger and vault: where channels keep what is not sent to any vendor."""
+    """Ledger and vault: where channels keep what is not sent to any vendor. The vault is opened for who needs it."""
 
     ledger: Ledger
-    vault: Vault
+    environment: Environment
+
+    @cached_property
+    def vault(self) -> Vault:
+        return Vault.open(self.ledger, self.environment)
 
 
 @dataclass(frozen=True)

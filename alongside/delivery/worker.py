@@ -357,7 +357,7 @@ def open_bench(job: Job, environment: Environment) -> Bench:
         job.mode,
     )
     vault = Vault.open(ledger, environment)
-    channel = open_vendor(settings, environment, job.scope.channel, books=Books(ledger, vault))
+    channel = open_vendor(settings, environment, job.scope.channel, books=Books(ledger, environment))
     return Bench(ledger, vault, settings, press, channel)
 
 

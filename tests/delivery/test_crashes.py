@@ -67,7 +67,7 @@ def shared_clinic(
     folder = tmp_path_factory.mktemp(request.param)
     is_sqlite = request.param == "sqlite"
     url = sqlite_ledgers.place(folder / "ledger.db") if is_sqlite else require(postgres_ledgers).emptied()
-    opened = Clinic.open(url, folder / "project", vendor[0].url, email={"timeout_seconds": 1})
+    opened = Clinic.open(url, folder / "project", vendor[0].url, email={"timeout_seconds": 15})
     yield opened
     opened.ledger.engine.dispose()
 
