@@ -12,7 +12,7 @@ export DO_NOT_TRACK := 1
 # Every command and worker is a Python process of its own: without bytecode each compiles thousands of modules.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo serve test check lint types imports pytest system bench lock clean
+.PHONY: help setup demo serve test check lint types imports pytest system chaos bench lock clean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -56,6 +56,9 @@ system: setup  ## PostgreSQL and Chromium for the tests, installed when missing 
 
 pytest: setup  ## Every test
 	@source tools/postgres.env 2>/dev/null || true; $(BIN)/pytest -n 3 --dist loadfile
+
+chaos: setup system  ## The daily run in bad weather: kills, power cuts, misbehaving providers; was each message sent once?
+	@$(BIN)/python -m tools.chaos
 
 bench: setup  ## Benchmarks against their baselines; SIZE=10k, 100k or 1m
 	@$(UV) --quiet pip install --python $(BIN)/python --group peers

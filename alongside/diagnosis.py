@@ -132,9 +132,8 @@ def _registered(house: Services) -> tuple[str, str]:
         return "ok", "the hospital sends no text messages"
     vendor = None
     if provider_of(house.settings, Channel.SMS).registered_only and _reachable(house, Channel.SMS)[0] == "ok":
-        vendor = open_vendor(
-            house.settings, house.environment, Channel.SMS, books=Books(house.ledger, house.environment)
-        )
+        books = Books(house.ledger, house.environment)
+        vendor = open_vendor(house.settings, house.environment, Channel.SMS, books=books)
     if not isinstance(vendor, Aliyun):
         return "ok", "not asked"
     known = registered_texts(house.settings)

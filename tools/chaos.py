@@ -128,18 +128,16 @@ class Cluster:
     restarts: int = 0
 
     @classmethod
-    def create(cls, folder: Path) -> Cluster | None:
-        """None where PostgreSQL is not installed."""
+    def create(cls) -> Cluster | None:
+        """In a folder of its own below the system's; None where PostgreSQL is not installed."""
         if _postgres() is None:
             return None
+        folder = Path(tempfile.mkdtemp(prefix="alongside-pg-"))
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             cluster = cls(folder, int(probe.getsockname()[1]))
-        folder.mkdir(parents=True)
         if os.getuid() == 0:
             shutil.chown(folder, "postgres")
-            for above in folder.parents[:2]:
-                above.chmod(above.stat().st_mode | 0o011)
         cluster._run("initdb", "-D", str(folder / "data"), "-A", "trust", "-U", "postgres", "-N")
         settings = f"port={cluster.port} listen_addresses='127.0.0.1' unix_socket_directories='{folder}'"
         with (folder / "data" / "postgresql.conf").open("a") as written:
@@ -160,6 +158,7 @@ class Cluster:
 
     def stop(self) -> None:
         self._run("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "-w", "stop")
+        shutil.rmtree(self.folder, ignore_errors=True)
 
     def _run(self, program: str, *words: str) -> None:
         command = [str((_postgres() or Path()) / program), *words]
@@ -178,7 +177,15 @@ def _postgres() -> Path | None:
 
 # ----------------------------------------------------------------------------------------------------------------- run
 def campaigns(run_id: str, root: str, snapshot_id: str) -> None:
-    """What the flow `campaign` does, without Prefect's turns: plan everything, send on every channel. In a process."""
+    """What the flow `campaign` does, without Prefect's turns, in a process of its own; ends with 1 when it failed."""
+    try:
+        _campaigns(run_id, root, snapshot_id)
+    except AlongsideError:  # what an operator would read, and retry
+        sys.exit(1)
+
+
+def _campaigns(run_id: str, root: str, snapshot_id: str) -> None:
+    """Plan everything, then send on every channel side by side."""
     from tasks import delivery, outreach, runs
     from tasks.context import services
 
@@ -354,7 +361,7 @@ def play(folder: Path, patients: int, seconds: float, seed: int, *, postgres: bo
     """The whole: scene, storm, calm, check."""
     begun = time.monotonic()
     project = write_project(folder / "project")
-    cluster = Cluster.create(folder / "postgres") if postgres else None
+    cluster = Cluster.create() if postgres else None
     ledger_url = cluster.url if cluster else f"sqlite:///{project.var / 'ledger.db'}"
     report = Report(patients, "PostgreSQL" if cluster else "SQLite")
     with socket.socket() as probe:
