@@ -152,6 +152,8 @@ async def _contents(vendor: Aliyun, codes: list[str]) -> dict[str, str | None]:
 
 
 def _webhook(house: Services) -> tuple[str, str]:
+    if not provider_of(house.settings, Channel.EMAIL).receipts:
+        return "ok", "the provider of e-mail tells nothing: bounces come back as mail"
     if not house.environment.sendgrid_webhook_key:
         return "warning", "SENDGRID_WEBHOOK_KEY is not set: events would be refused"
     if house.mode is DeliveryMode.LIVE and urlsplit(house.public_url).scheme != "https":

@@ -7,11 +7,12 @@ from typing import Any
 
 from prefect import task
 
+from alongside.channels.capabilities import provider_of
 from alongside.ledger import runs as run_store
 from alongside.ledger.messages import count_messages
 from alongside.ledger.pauses import active_pauses, set_pause
 from alongside.ledger.runs import RunPins
-from alongside.model.enums import MessageState
+from alongside.model.enums import Channel, MessageState
 from alongside.model.errors import Refused
 from alongside.outreach.campaign_plan import funnel_order
 from alongside.outreach.run import RunRequest, start_run
@@ -35,7 +36,7 @@ def start(
         mode=house.mode,
         config_hash=house.configuration_hash(),
         config_commit=house.configuration_commit(),
-        vendor_url=house.environment.sendgrid_url,
+        vendor_url=house.environment.account(provider_of(house.settings, Channel.EMAIL).provider).url,
         max_lateness=timedelta(hours=house.settings.delivery.max_lateness_hours),
         as_of=as_of.replace(tzinfo=house.zone) if as_of is not None and as_of.tzinfo is None else as_of,
         scheduled_at=scheduled_at,

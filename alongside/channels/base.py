@@ -105,6 +105,10 @@ class LetterRefused(Permanent):
     """The vendor refused the letter itself: no recipient is to blame, none is given up."""
 
 
+class RecipientLater(Throttled):
+    """The vendor wants to see this recipient again later (greylisting, a full mailbox); nobody else is concerned."""
+
+
 class RecipientsRefused(Permanent):
     """The vendor refused the request and named recipients by their place in it."""
 
@@ -222,6 +226,8 @@ class Channel(ABC):
             posted = await self.post(self.build(letter))
         except RecipientsRefused as error:
             return await self._without(letter, error, deadline, gate)
+        except RecipientLater as error:  # no trouble of the channel's
+            return Answer(retry=keys, retry_after=error.retry_after, burn=True, requests=1)
         except (DeliveryError, Refused) as error:
             if isinstance(error, Permanent) and not isinstance(error, LetterRefused):
                 return await self._halve(letter, error, deadline, gate)

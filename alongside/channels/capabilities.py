@@ -58,6 +58,7 @@ class Capabilities:
     exceptions : country -> what may travel there, where that is not `carriage`
     idempotency : the provider sends a request with the same key once
     receipts : it tells what became of a message
+    shares_texts : one request carries many recipients of one text
     internal : the hospital's own: no account, no key, no vendor
     registered_only : it sends no text but those that it has approved beforehand
     max_length : in `unit`; None without a limit that a message could reach
@@ -72,6 +73,7 @@ class Capabilities:
     idempotency: bool = False
     lookup: Lookup = Lookup.NONE
     receipts: bool = True
+    shares_texts: bool = False
     registered_only: bool = False
     internal: bool = False
     max_length: int | None = None
@@ -101,6 +103,7 @@ SENDGRID = Capabilities(
     ceiling=Sensitivity.CLINICAL,  # of the body; the lint keeps the subject free of diagnoses
     carriage=Carriage(replies=False),  # answers go to the reply-to address, not through the provider
     lookup=Lookup.BY_KEY,
+    shares_texts=True,
 )
 TWILIO = Capabilities(
     provider="twilio",
@@ -120,6 +123,14 @@ ALIYUN = Capabilities(
     registered_only=True,
     max_length=500,
 )
+SMTP = Capabilities(
+    provider="smtp",
+    channel=Channel.EMAIL,
+    ceiling=Sensitivity.CLINICAL,
+    carriage=Carriage(replies=False),
+    lookup=Lookup.NONE,
+    receipts=False,  # bounces come back as mail
+)
 CALL_LIST = Capabilities(
     provider="call_list",
     channel=Channel.CALL,
@@ -129,9 +140,8 @@ CALL_LIST = Capabilities(
     lookup=Lookup.BY_KEY,
     internal=True,
 )
-PROVIDERS: Mapping[str, Capabilities] = MappingProxyType(
-    {one.provider: one for one in (SENDGRID, TWILIO, ALIYUN, CALL_LIST)}
-)
+_ALL = (SENDGRID, SMTP, TWILIO, ALIYUN, CALL_LIST)
+PROVIDERS: Mapping[str, Capabilities] = MappingProxyType({one.provider: one for one in _ALL})
 
 
 def capabilities_of(provider: str) -> Capabilities:

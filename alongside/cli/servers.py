@@ -53,6 +53,8 @@ def sandbox(
         given += [f"--template={one.code}={one.content}" for one in settings.channels.sms.registered]
     if webhook:
         given.append(f"--{'inbound' if provider == 'twilio' else 'webhook'}={webhook}")
+    if provider == "smtp":
+        given = [entry for entry in given if not entry.startswith("--webhook")]
     sys.argv = ["alongside sandbox", *given]
     runpy.run_module(f"alongside.sandbox.{provider}", run_name="__main__", alter_sys=False)
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
-from alongside.model.enums import DeliveryMode
+from alongside.channels.capabilities import provider_of
+from alongside.model.enums import Channel, DeliveryMode
 from alongside.model.errors import StoreUnavailable
 from alongside.settings.environment import export
 
@@ -59,7 +60,7 @@ class Stage:
 def stand_in_if_needed(house: Services, as_of: datetime | None) -> Iterator[Stage]:
     """In sandbox mode without SENDGRID_URL: start stand-ins and web application, and end them with the block."""
     root = str(house.project.root)
-    if house.mode is not DeliveryMode.SANDBOX or house.environment.sendgrid_url_given:
+    if house.mode is not DeliveryMode.SANDBOX or _is_announced(house):
         yield Stage(None, root)
         return
     moment = as_of or house.clock()
@@ -67,6 +68,13 @@ def stand_in_if_needed(house: Services, as_of: datetime | None) -> Iterator[Stag
         if stage.played is not None:
             stage.played.set_clock(moment)
         yield stage
+
+
+def _is_announced(house: Services) -> bool:
+    """Whether the environment names a server of the provider of e-mail."""
+    if provider_of(house.settings, Channel.EMAIL).provider == "smtp":
+        return bool(house.environment.smtp_url)
+    return house.environment.sendgrid_url_given
 
 
 def _folder(house: Services, moment: datetime) -> Path:

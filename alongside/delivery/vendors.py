@@ -14,6 +14,7 @@ from alongside.channels.call_list import CallList
 from alongside.channels.capabilities import provider_of
 from alongside.channels.registered import registered_texts
 from alongside.channels.sendgrid import SendGrid
+from alongside.channels.smtp import Smtp
 from alongside.channels.twilio import Twilio
 from alongside.delivery.modes import INTERNAL, require_mode
 from alongside.ledger import Ledger
@@ -97,6 +98,11 @@ def _sendgrid(of: Opening) -> base.Channel:
     )
 
 
+def _smtp(of: Opening) -> base.Channel:
+    email = of.settings.channels.email
+    return Smtp(of.environment.smtp_url, timeout=email.timeout_seconds, at_once=of.connections)
+
+
 def _twilio(of: Opening) -> base.Channel:
     settings, environment = of.settings, of.environment
     sms = _sms(settings)
@@ -138,5 +144,5 @@ def _call_list(of: Opening) -> base.Channel:
 
 
 _OPEN: Mapping[str, Callable[[Opening], base.Channel]] = MappingProxyType(
-    {"sendgrid": _sendgrid, "twilio": _twilio, "aliyun": _aliyun, "call_list": _call_list}
+    {"sendgrid": _sendgrid, "smtp": _smtp, "twilio": _twilio, "aliyun": _aliyun, "call_list": _call_list}
 )

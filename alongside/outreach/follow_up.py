@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 from sqlalchemy.orm import aliased
 
+from alongside.channels.capabilities import provider_of
 from alongside.ledger import Ledger, consent, suppressions
 from alongside.ledger.approvals import standing_approval
 from alongside.ledger.consent import CROSS_BORDER
@@ -125,11 +126,15 @@ class Follower:
         rule = campaign.fallback
         assert rule is not None  # noqa: S101 - `follow` has looked
         as_of = self.facts.as_of
+        # Where no provider tells of arrivals, silence says nothing.
+        set_up = self.settings.channels.set_up
+        telling = [channel.value for channel in set_up if provider_of(self.settings, channel).receipts]
         follower = aliased(message)
         came_to_nothing = sa.or_(
             message.c.state.in_([state.value for state in _FAILED]),
             sa.and_(message.c.state == MessageState.WITHHELD.value, message.c.reason.in_(_OF_THE_CHANNEL)),
             sa.and_(
+                message.c.channel.in_(telling),
                 message.c.state.in_([state.value for state in _SILENT]),
                 message.c.accepted_at <= as_of - timedelta(hours=rule.after_hours),
             ),

@@ -7,6 +7,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from alongside.channels.capabilities import provider_of
 from alongside.ledger import Ledger
 from alongside.ledger import experiments as registrations
 from alongside.ledger import runs as run_store
@@ -89,7 +90,7 @@ class Intentions:
     def _batch_size(self, channel: Channel) -> int:
         """One request's worth; smaller where each message is a request, so that a crash leaves fewer unknown."""
         limits = self.settings.channels.of(channel)
-        if not isinstance(limits, EmailChannel):
+        if not isinstance(limits, EmailChannel) or not provider_of(self.settings, channel).shares_texts:
             return limits.chunk_size
         bodies = (
             self.catalogues.content.compiled(message, channel, locale)

@@ -14,7 +14,7 @@ from typing import Any
 from alongside.channels.capabilities import provider_of
 from alongside.delivery.vendors import TWILIO_INBOUND_PATH
 from alongside.model.enums import Channel
-from alongside.sandbox import aliyun, twilio
+from alongside.sandbox import aliyun, smtp, twilio
 from alongside.sandbox.common.control import Control
 from alongside.sandbox.common.log import read_ndjson
 from alongside.sandbox.sendgrid.launch import start as start_sendgrid
@@ -125,6 +125,13 @@ def _sendgrid(scene: Scene) -> Iterator[StandIn]:
 
 
 @contextlib.contextmanager
+def _smtp(scene: Scene) -> Iterator[StandIn]:
+    options = smtp.Options(folder=scene.folder, port=scene.ports.get(Channel.EMAIL, 0), seed=scene.seed)
+    with smtp.start(options) as running:
+        yield StandIn(Channel.EMAIL, running.control, {"SMTP_URL": running.url}, options.folder)
+
+
+@contextlib.contextmanager
 def _twilio(scene: Scene) -> Iterator[StandIn]:
     options = twilio.Options(
         folder=scene.folder / "sms",
@@ -171,5 +178,5 @@ def _aliyun(scene: Scene) -> Iterator[StandIn]:
 
 
 _STARTS: Mapping[str, Callable[[Scene], contextlib.AbstractContextManager[StandIn]]] = MappingProxyType(
-    {"sendgrid": _sendgrid, "twilio": _twilio, "aliyun": _aliyun}
+    {"sendgrid": _sendgrid, "smtp": _smtp, "twilio": _twilio, "aliyun": _aliyun}
 )

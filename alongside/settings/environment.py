@@ -39,6 +39,7 @@ class Environment:
     twilio_api_key, twilio_api_secret : used for requests instead of the token, where they are given
     aliyun_access_key_id, aliyun_access_key_secret, aliyun_sms_url : the same of the Chinese one
     aliyun_webhook_token : secret part of the addresses that it reports to; it signs nothing
+    smtp_url : server of e-mail, with login, for the provider `smtp`
     public_url : overrides `delivery.public_url`
     """
 
@@ -59,6 +60,7 @@ class Environment:
     aliyun_access_key_secret: str = field(default="", repr=False)
     aliyun_sms_url: str = "https://dysmsapi.aliyuncs.com"
     aliyun_webhook_token: str = field(default="", repr=False)
+    smtp_url: str = field(default="", repr=False)
     public_url: str = ""
 
     @classmethod
@@ -83,6 +85,7 @@ class Environment:
             aliyun_access_key_secret=env.get("ALIYUN_ACCESS_KEY_SECRET", ""),
             aliyun_sms_url=env.get("ALIYUN_SMS_URL", "https://dysmsapi.aliyuncs.com").rstrip("/"),
             aliyun_webhook_token=env.get("ALIYUN_WEBHOOK_TOKEN", ""),
+            smtp_url=env.get("SMTP_URL", ""),
             public_url=env.get("ALONGSIDE_PUBLIC_URL", "").rstrip("/"),
         )
 
@@ -92,6 +95,8 @@ class Environment:
             secret = self.twilio_api_secret if self.twilio_api_key else self.twilio_auth_token
             secret_from = "TWILIO_API_SECRET" if self.twilio_api_key else "TWILIO_AUTH_TOKEN"
             return Account(self.twilio_url, secret, "TWILIO_URL", secret_from)
+        if provider == "smtp":  # the login stands in the address
+            return Account(self.smtp_url, self.smtp_url, "SMTP_URL", "SMTP_URL")
         if provider == "aliyun":
             named = ("ALIYUN_SMS_URL", "ALIYUN_ACCESS_KEY_SECRET")
             return Account(self.aliyun_sms_url, self.aliyun_access_key_secret, *named)
@@ -103,6 +108,7 @@ class Environment:
         return {
             "SENDGRID_API_KEY": self.sendgrid_api_key,
             "SENDGRID_URL": self.sendgrid_url,
+            "SMTP_URL": self.smtp_url,
             "TWILIO_ACCOUNT_SID": self.twilio_account_sid,
             "TWILIO_AUTH_TOKEN": self.twilio_auth_token,
             "TWILIO_API_KEY": self.twilio_api_key,

@@ -37,6 +37,8 @@ def webhook_key(services: Services, stand_in: Path | None) -> str:
     ------
     Refused : there is none, or a stand-in is to be believed outside of sandbox mode
     """
+    if provider_of(services.settings, Channel.EMAIL).provider != "sendgrid":
+        return ""  # nobody else calls there, and an empty key verifies nothing
     if stand_in is None:
         if services.environment.sendgrid_webhook_key:
             return services.environment.sendgrid_webhook_key

@@ -70,7 +70,7 @@ def test_all_reasons_are_told_at_once() -> None:
 
 def test_an_unknown_provider_is_refused_with_the_known_ones() -> None:
     assert capabilities_of("twilio") is TWILIO
-    with pytest.raises(Refused, match=r"Known providers: aliyun, call_list, sendgrid, twilio"):
+    with pytest.raises(Refused, match=r"Known providers: aliyun, call_list, sendgrid, smtp, twilio"):
         capabilities_of("twillio")
 
 

@@ -143,6 +143,7 @@ class Clinic:
             twilio_account_sid=DEFAULT_ACCOUNT_SID,
             twilio_auth_token=DEFAULT_AUTH_TOKEN,
             twilio_url=vendor_url,
+            smtp_url=vendor_url,
             aliyun_access_key_id=DEFAULT_KEY_ID,
             aliyun_access_key_secret=DEFAULT_SECRET,
             aliyun_sms_url=vendor_url,
@@ -264,7 +265,7 @@ class Clinic:
         return reconcile(self.ledger, self.project, self.settings, self.environment, clock=self.clock, **options)
 
     def towards(self, vendor_url: str) -> Clinic:
-        urls = {f"{vendor}_url": vendor_url for vendor in ("sendgrid", "twilio", "aliyun_sms")}
+        urls = {f"{vendor}_url": vendor_url for vendor in ("sendgrid", "twilio", "aliyun_sms", "smtp")}
         return replace(self, environment=replace(self.environment, **urls))
 
     @property
