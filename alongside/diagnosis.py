@@ -14,6 +14,7 @@ from alongside.bootstrap import Services
 from alongside.channels.aliyun import Aliyun
 from alongside.channels.capabilities import provider_of
 from alongside.channels.registered import registered_texts
+from alongside.channels.sender_domain import NoAnswer, faults_of, resolver_at
 from alongside.checking import check_project
 from alongside.delivery.vendors import TWILIO_INBOUND_PATH, Books, open_vendor
 from alongside.ledger import consent
@@ -174,6 +175,25 @@ def _text_webhook(house: Services) -> tuple[str, str]:
     return "ok", f"patients' texts arrive at {house.public_url}{TWILIO_INBOUND_PATH}"
 
 
+def _sender_domains(house: Services) -> tuple[str, str]:
+    """SPF, DKIM and DMARC of every domain that e-mail is sent from."""
+    if house.mode is DeliveryMode.SANDBOX:
+        return "ok", "not asked: sandbox mode sends to nobody"
+    email = house.settings.channels.email
+    resolver = resolver_at(house.environment.resolver)
+    by_mail = not provider_of(house.settings, Channel.EMAIL).receipts
+    domains = sorted({sender.address.rpartition("@")[2].lower() for sender in email.senders.values()})
+    faults = []
+    try:
+        for domain in domains:
+            faults += faults_of(domain, resolver, selectors=email.dkim_selectors, bounces_by_mail=by_mail)
+    except NoAnswer as error:
+        return "warning", f"{error}: nothing is known of SPF, DKIM and DMARC"
+    if not faults:
+        return "ok", f"SPF, DKIM and DMARC of {', '.join(domains)}"
+    return "failed" if any(one.grave for one in faults) else "warning", "; ".join(one.text for one in faults)
+
+
 def _clock(house: Services) -> tuple[str, str]:
     year = house.clock().year
     return ("ok", "plausible") if 2025 <= year < 2100 else ("failed", f"the machine's clock says {year}")
@@ -188,6 +208,7 @@ _CHECKS: dict[str, Callable[[Services], tuple[str, str]]] = {
     "disk": _disk,
     "clock": _clock,
     "e-mail vendor": _vendor,
+    "sender domains": _sender_domains,
     "webhook": _webhook,
     "text vendor": _text_vendor,
     "text webhook": _text_webhook,

@@ -8,6 +8,7 @@ from typing import Any
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 from prefect.context import FlowRunContext, TaskRunContext
+from prefect.events import emit_event
 
 
 def key(*parts: str) -> str:
@@ -29,6 +30,16 @@ def markdown(name: str, text: str, description: str) -> None:
 def link(name: str, url: str, text: str) -> None:
     if _observed():
         create_link_artifact(key=key(name), link=url, link_text=text)
+
+
+def stopped(channel: str, reasons: Iterable[str]) -> None:
+    """Campaigns that paused themselves: a table, and an event that an automation can listen to."""
+    rows = [{"why": reason, "what now": "Look, then 'alongside resume campaign:NAME'."} for reason in reasons]
+    table(f"stopped-{channel}", rows, "Campaigns that paused themselves")
+    if _observed():
+        for row in rows:
+            resource = {"prefect.resource.id": f"alongside.channel.{channel}", "prefect.resource.name": channel}
+            emit_event(event="alongside.campaign.stopped", resource=resource, payload={"why": row["why"]})
 
 
 def _observed() -> bool:

@@ -97,6 +97,8 @@ def _dispatch(
     )
     rows = [{"state": state, "messages": count} for state, count in report.states.items()]
     artifacts.table(name, rows, "Messages by state")
+    if report.stopped:
+        artifacts.stopped(channel, report.stopped)
     report.require_complete()
     return report.to_json()
 

@@ -49,6 +49,8 @@ ROOT = Path(__file__).resolve().parents[1]
 DAY = date(2026, 3, 1)
 AS_OF = datetime(2026, 3, 1, 10, tzinfo=UTC)  # six in the evening at the hospital: nobody sleeps
 RUNS = ("chaos-a", "chaos-b")
+#: How many times as long as it shall last a storm waits for the first worker.
+PATIENCE = 5
 SPAWNED = multiprocessing.get_context("spawn")
 #: Weather, one after the other: what a provider does to a share of the requests.
 WEATHER: tuple[tuple[Fault, ...], ...] = (
@@ -232,22 +234,29 @@ class Storm:
     crew: dict[str, BaseProcess] = field(default_factory=dict)
 
     def rage(self, seconds: float) -> None:
-        """For so long at most, and until every run has come through."""
-        until, next_weather, next_kill, next_restart = time.monotonic() + seconds, 0.0, 0.0, time.monotonic() + 3
+        """For so long at most once something is sent, and until every run has come through.
+
+        A slow machine plans for longer than the storm shall last: meanwhile it blows more gently.
+        """
+        begun, next_weather, next_kill, next_restart = time.monotonic(), 0.0, 0.0, time.monotonic() + 3
+        sending, until = False, begun + PATIENCE * seconds
         for run_id in RUNS:
             self._begin(run_id)
         while time.monotonic() < until and self.crew:
             now = time.monotonic()
+            if not sending and any(_workers_of(process) for process in self.crew.values()):
+                sending, until, next_kill = True, now + seconds, now
+            lull = 1 if sending else 4
             if now >= next_weather:
                 self._weather()
                 next_weather = now + self.chance.uniform(1.5, 4)
             if now >= next_kill:
                 self._kill()
-                next_kill = now + self.chance.uniform(0.3, 1.5)
+                next_kill = now + lull * self.chance.uniform(0.3, 1.5)
             if self.cluster is not None and now >= next_restart:
                 self.cluster.restart()
                 self.report.database_restarts += 1
-                next_restart = now + self.chance.uniform(5, 12)
+                next_restart = now + lull * self.chance.uniform(5, 12)
             self._revive()
             time.sleep(0.05)
         for process in self.crew.values():

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from alongside.delivery.brakes import Brakes
 from alongside.delivery.clocks import patient_now
 from alongside.delivery.job import Job, Progress, Word, worker_environment
 from alongside.delivery.vendors import require_usable
@@ -49,6 +50,7 @@ class DispatchReport:
     in_flight : messages in a call whose worker died and whose lease still runs; they become `unknown`
     crashed : workers that died and were replaced or given up
     reasons : why something was left, for a person; without patient values
+    stopped : campaigns that paused themselves meanwhile, and why
     """
 
     progress: Progress
@@ -61,6 +63,7 @@ class DispatchReport:
     crashed: int = 0
     peak_rss_mb: float = 0.0
     reasons: tuple[str, ...] = ()
+    stopped: tuple[str, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -141,6 +144,8 @@ def dispatch(
     now = datetime.now(UTC)
     calls.expire_calls(ledger, now)
     claims.renew_attempts(ledger, scope, now)
+    brakes = Brakes(ledger, settings.channels.of(channel).stop_campaign, scope, clock)
+    brakes.look()
     count = settings.delivery.workers if workers is None else workers
     job = Job(
         root=str(project.root),
@@ -153,13 +158,20 @@ def dispatch(
         patience=settings.delivery.lease_seconds + 10,
     )
     url = ledger.engine.url.render_as_string(hide_password=False)
-    crew = _Crew(ledger, job, worker_environment(environment, url), count, on_progress)
+
+    def watch(progress: Progress) -> None:
+        brakes.look_again()
+        if on_progress is not None:
+            on_progress(progress)
+
+    crew = _Crew(ledger, job, worker_environment(environment, url), count, watch)
     begun = time.monotonic()
     if count == 0:
         crew.work_here(environment)
     elif _anything_to_do(ledger, scope):
         crew.work()
-    return _report(ledger, scope, clock, crew, time.monotonic() - begun)
+    brakes.look()
+    return replace(_report(ledger, scope, clock, crew, time.monotonic() - begun), stopped=tuple(brakes.stopped))
 
 
 def _anything_to_do(ledger: Ledger, scope: Scope) -> bool:
@@ -208,7 +220,7 @@ class _Crew:
     job: Job
     environment: dict[str, str]
     count: int
-    listener: Listener | None
+    listener: Listener
     total: Progress = field(default_factory=Progress)
     crashed: int = 0
     peak_rss_mb: float = 0.0
@@ -295,8 +307,7 @@ class _Crew:
         if word.reason:
             self.reasons.append(word.reason)
         if word.kind == "progress":
-            if self.listener is not None:
-                self.listener(self.total)
+            self.listener(self.total)
         else:
             place.finished = True
 

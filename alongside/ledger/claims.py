@@ -176,6 +176,13 @@ def is_anything_open(connection: Connection, scope: Scope) -> bool:
     return connection.execute(query).first() is not None
 
 
+def open_campaigns(connection: Connection, scope: Scope) -> list[str]:
+    """Campaigns of the scope that have a batch which is planned or claimed, whenever it may leave."""
+    states = (BatchState.PLANNED.value, BatchState.CLAIMED.value)
+    query = sa.select(batch.c.campaign).where(batch.c.state.in_(states), *claimable(scope)).distinct()
+    return sorted(connection.execute(query).scalars())
+
+
 def in_call(connection: Connection, scope: Scope) -> int:
     """Messages of the scope whose batch is in a call right now."""
     query = (

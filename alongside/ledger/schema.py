@@ -324,6 +324,13 @@ delivery_event = Table(
     Column("machine", Boolean, nullable=False, default=False),  # a proxy or scanner, not a person
     Column("detail", String(300), nullable=False, default=""),
     Index(None, "message_key", "kind"),
+    Index(
+        "ix_delivery_event_complaints",
+        "kind",
+        "message_key",
+        sqlite_where=text("kind = 'complaint'"),
+        postgresql_where=text("kind = 'complaint'"),
+    ),
 )
 
 # ---------------------------------------------------------------------------------------------------------- inbox

@@ -56,6 +56,18 @@ class Sender(Strict):
     reply_to: str = ""
 
 
+class StopCampaign(Strict):
+    """Beyond these shares a campaign pauses itself. Few messages are judged as though they were `from_messages`.
+
+    Google and Yahoo want complaints below 0.10 % and act at 0.30 % (Email sender guidelines, 2024).
+    """
+
+    bounce_rate: float = Field(0.05, gt=0, le=1, description="of messages that bounced, were blocked or refused")
+    complaint_rate: float = Field(0.003, gt=0, le=1, description="of messages that a recipient complained of")
+    from_messages: int = Field(1000, ge=1, description="fewer messages are judged as though they were so many")
+    within_days: float = Field(7, gt=0, le=90, description="how far back messages count")
+
+
 class ChannelSettings(Strict):
     """What every channel's section holds."""
 
@@ -67,11 +79,15 @@ class ChannelSettings(Strict):
     connections: int = Field(64, ge=1, le=1000)
     timeout_seconds: float = Field(20, gt=0)
     unknown_grace_minutes: float = Field(30, ge=0)
+    stop_campaign: StopCampaign | None = StopCampaign()
 
 
 class EmailChannel(ChannelSettings):
     provider: str = "sendgrid"
     batch_size: int = Field(1000, ge=1, le=1000, description="personalizations in one request")
+    dkim_selectors: list[str] = Field(
+        default_factory=lambda: ["s1", "s2"], description="names of DKIM keys, for 'alongside doctor'"
+    )
     activity_lookup: bool = Field(True, description="the account may query the vendor's activity feed")
 
 
@@ -90,6 +106,8 @@ class SmsChannel(ChannelSettings):
     chunk_size: int = Field(100, ge=1, le=1000, description="messages of one claim; each is its own request")
     rate_per_second: float = Field(50, gt=0, description="messages a second, over all workers")
     connections: int = Field(16, ge=1, le=100, description="requests of one worker that are under way together")
+    #: Numbers change hands and phones are switched off: more comes back in good order than of e-mail.
+    stop_campaign: StopCampaign | None = StopCampaign(bounce_rate=0.15)
     validity_minutes: int = Field(
         240, ge=1, le=600, description="how long a message may wait at the vendor, so that none arrives at night"
     )
@@ -105,6 +123,7 @@ class CallChannel(ChannelSettings):
         description="who calls",
     )
     chunk_size: int = Field(100, ge=1, le=1000, description="calls of one claim")
+    stop_campaign: StopCampaign | None = None
     call_within_hours: float = Field(24, gt=0, description="by then somebody should have called")
     tries: int = Field(3, ge=1, le=20, description="tries after which nobody is called any more")
     first_from_age: int | None = Field(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from alongside.delivery.keywords import is_stop
 from alongside.delivery.replies import ANSWERS, Inbound, answer, take_in
 from alongside.ledger import inbox
+from alongside.ledger.claims import Scope, claim
 from alongside.model.clock import RunClock
 from alongside.model.enums import Channel, Locale, ThreadStatus
 from alongside.model.errors import Refused
@@ -22,6 +23,7 @@ from alongside.sandbox.twilio.launch import Running, serve
 from alongside.sandbox.twilio.options import Options
 from tests.delivery.clinic import Clinic, phone_of
 from tests.delivery.conftest import in_a_thread
+from tests.fakes import key_of
 
 SMS = Channel.SMS
 NOW = datetime(2026, 3, 2, 15, 30, tzinfo=UTC)  # at night in Qinghe
@@ -70,6 +72,33 @@ def leave(clinic: Clinic) -> int:
 
 def taken(tmp_path: Path) -> list[dict[str, str]]:
     return list(read_ndjson(tmp_path / "texts" / "accepted.ndjson"))[1:]
+
+
+def test_a_word_of_leaving_reaches_what_is_queued(asked: Clinic) -> None:
+    for number in (11, 12):
+        patient = number - 10
+        asked.plan(
+            [number],
+            run_id="run-2",
+            channel=SMS,
+            occurrence="twice",
+            person_id=f"p{patient:016x}",
+            subject_person_id=f"p{patient:016x}",
+            address_blind=[asked.blind(patient, channel=SMS)],
+        )
+    assert say(asked, "退订", sid="SM2") == "stop"
+    asked.dispatch(channel=SMS, run_id="run-2")
+    assert asked.states_of([11, 12]) == [("withheld", "suppressed"), ("accepted", None)]
+
+
+def test_a_word_of_leaving_after_the_claim_is_heard_too(asked: Clinic) -> None:
+    asked.plan([2], run_id="run-2", channel=SMS)
+    now = datetime.now(UTC)
+    held = claim(asked.ledger, Scope(SMS), attempt_id="a", worker="w", now=now, due=asked.as_of, lease_seconds=60)
+    assert held is not None
+    assert asked.recheck(held).withheld == {}
+    assert say(asked, "STOP", number=2, sid="SM2") == "stop"
+    assert asked.recheck(held).withheld == {key_of(2): "suppressed"}
 
 
 @pytest.mark.parametrize(

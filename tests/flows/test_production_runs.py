@@ -11,6 +11,8 @@ import json
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -32,6 +34,7 @@ from alongside.settings import Project
 from flows.automations import SILENCE, TAG, automations, register
 from tasks.delivery import dispatch_partition
 from tasks.runs import hold_late_run
+from tests.conftest import ROOT
 from tests.flows.conftest import Stage, day
 
 pytestmark = [pytest.mark.prefect, pytest.mark.timeout(900)]
@@ -121,6 +124,30 @@ def test_a_daily_run_completes_and_sends_each_message_once(stage: Stage, little:
 def test_operators_see_tables_of_counts(stage: Stage) -> None:
     keys = {item["key"] for item in stage.call("POST", "/artifacts/filter", {"limit": 200})}
     assert {"funnel", "data-quality-scorecard", "ingest", "segments", "dispatch-email", "dispatch-sms"} <= keys
+
+
+_STOPS = """
+from prefect import flow
+from tasks import artifacts
+
+@flow
+def stops():
+    artifacts.stopped("email", ["campaign:hello paused itself"])
+
+stops()
+"""
+
+
+def test_a_campaign_that_paused_itself_is_seen_and_can_be_listened_to(stage: Stage) -> None:
+    subprocess.run([sys.executable, "-c", _STOPS], env=stage.environment, cwd=ROOT, check=True, timeout=120)
+    named = {"artifacts": {"key": {"any_": ["stopped-email"]}}}
+    (shown,) = stage.call("POST", "/artifacts/filter", named)
+    assert "campaign:hello paused itself" in shown["data"]
+    asked = {"filter": {"event": {"name": ["alongside.campaign.stopped"]}}}
+    deadline = time.monotonic() + 60  # the server writes events down a moment later
+    while not (heard := stage.call("POST", "/events/filter", asked)["events"]) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert [event["payload"]["why"] for event in heard] == ["campaign:hello paused itself"]
 
 
 def test_a_run_killed_with_its_worker_in_mid_dispatch_is_retried_without_doubles(stage: Stage) -> None:
