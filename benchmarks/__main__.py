@@ -26,6 +26,7 @@ PACKAGES = {
     "validation": ("duckdb", "great-expectations"),
     "segments": ("duckdb",),
     "rendering": ("jinja2",),
+    "mail-bytes": (),
     "delivery-batched": ("aiohttp", "django-anymail"),
     "delivery-single": ("aiohttp", "django-post-office"),
     "run": ("duckdb", "prefect"),

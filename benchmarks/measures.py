@@ -90,6 +90,15 @@ def rendering(context: Context) -> Found:
     )
 
 
+def mail_bytes(context: Context) -> Found:
+    best = call("mail_bytes:measure", {"size": min(context.size, 10_000), "rounds": context.rounds}).answer
+    plain = best["messages"] / best["baseline"]
+    row = Row(
+        "one mail as bytes", best["messages"] / best["ours"], "msg/s", "EmailMessage.as_bytes", plain, higher=True
+    )
+    return Found([row], [f"{best['messages']:,} mails of {best['bytes'] / 1024:.0f} KB, one core; both read the same."])
+
+
 def delivery_batched(context: Context) -> Found:
     best = _delivery(context, context.size, batched=True)
     ours = best["ours"]
@@ -198,6 +207,7 @@ def _run_notes(steps: Sequence[Any]) -> list[str]:
 #: In the order in which they run.
 MEASURES: dict[str, Callable[[Context], Found]] = {
     "rendering": rendering,
+    "mail-bytes": mail_bytes,
     "ingest": ingest,
     "validation": validation,
     "segments": segments,
