@@ -40,6 +40,7 @@ class Environment:
     aliyun_access_key_id, aliyun_access_key_secret, aliyun_sms_url : the same of the Chinese one
     aliyun_webhook_token : secret part of the addresses that it reports to; it signs nothing
     smtp_url : server of e-mail, with login, for the provider `smtp`
+    metrics_token : what Prometheus has to show at `/metrics` of the web application; empty: no such page
     resolver : DNS resolver that `doctor` asks; empty means the machine's
     public_url : overrides `delivery.public_url`
     """
@@ -62,6 +63,7 @@ class Environment:
     aliyun_sms_url: str = "https://dysmsapi.aliyuncs.com"
     aliyun_webhook_token: str = field(default="", repr=False)
     smtp_url: str = field(default="", repr=False)
+    metrics_token: str = field(default="", repr=False)
     resolver: str = ""
     public_url: str = ""
 
@@ -88,6 +90,7 @@ class Environment:
             aliyun_sms_url=env.get("ALIYUN_SMS_URL", "https://dysmsapi.aliyuncs.com").rstrip("/"),
             aliyun_webhook_token=env.get("ALIYUN_WEBHOOK_TOKEN", ""),
             smtp_url=env.get("SMTP_URL", ""),
+            metrics_token=env.get("ALONGSIDE_METRICS_TOKEN", ""),
             resolver=env.get("ALONGSIDE_RESOLVER", ""),
             public_url=env.get("ALONGSIDE_PUBLIC_URL", "").rstrip("/"),
         )

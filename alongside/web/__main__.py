@@ -107,6 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             clock=lambda: datetime.now(UTC),
             patient_clock=patient,
             texts=callbacks_of_texts(services, patient),
+            metrics_token=services.environment.metrics_token,
         )
     except AlongsideError as error:
         sys.stderr.write(f"{error}\n")

@@ -24,12 +24,14 @@ from alongside.web import preferences, unsubscribe
 from alongside.web.callbacks import Callbacks
 from alongside.web.limits import PerMinute
 from alongside.web.links import Links
+from alongside.web.metrics import Metrics
 from alongside.web.pages import Pages
 from alongside.web.preferences import Preferences
 from alongside.web.unsubscribe import Unsubscribe
 from alongside.web.webhook import MAX_BODY_BYTES, Ingest, Verify, Webhook
 
 WEBHOOK_PATH = "/webhooks/sendgrid"
+METRICS_PATH = "/metrics"
 UNSUBSCRIBE_PATH = "/u/{token}"
 #: Every message also links here: which e-mails may come.
 PREFERENCES_PATH = "/p/{token}"
@@ -43,6 +45,7 @@ def create_app(
     clock: Callable[[], datetime],
     patient_clock: Callable[[], datetime] | None = None,
     texts: Callbacks | None = None,
+    metrics_token: str = "",
     ingest: Ingest | None = None,
     verify: Verify = verify_signature,
     max_webhook_bytes: int = MAX_BODY_BYTES,
@@ -57,6 +60,7 @@ def create_app(
     clock : wall time, for the freshness of signatures and for what is recorded
     patient_clock : when a patient's decision counts as taken; the simulated day in a replay, else the wall
     texts : callbacks of the provider of text messages, where the hospital sends any
+    metrics_token : what Prometheus has to show at `/metrics`; empty: there is no such page
     failures_per_minute : links that lead nowhere, of one client
     changes_per_minute : choices that one preference link may change; leaving is never refused
     ingest : takes a batch of raw events and the moment of their arrival; default: into this ledger
@@ -81,6 +85,10 @@ def create_app(
         app.add_api_route(path, of_path.submit, methods=["POST"], response_model=None)
     for path, endpoint in texts.routes if texts is not None else ():
         app.add_api_route(path, endpoint, methods=["POST"], response_model=None)
+    if metrics_token:
+        counts = {"e-mail": webhook.counts} | ({} if texts is None else {"texts": texts.counts})
+        metrics = Metrics(ledger, metrics_token, settings.delivery.max_attempts, clock, counts)
+        app.add_api_route(METRICS_PATH, metrics.__call__, methods=["GET"], response_model=None)
     app.add_api_route("/healthz", _health(ledger, webhook, texts), methods=["GET", "HEAD"], response_model=None)
     return app
 
