@@ -7,7 +7,7 @@ address that is suppressed (a bounce, a complaint, one-click) stays suppressed: 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
@@ -116,6 +116,42 @@ def change(
         refused=tuple(purpose for purpose in yes if not stands[purpose]),
         choices=after,
     )
+
+
+def open_channels(ledger: Ledger, sent: Sent, channels: Sequence[str]) -> tuple[str, ...]:
+    """Those of `channels` on which the recipient of this message has agreed to anything."""
+    with ledger.begin() as connection:
+        events = events_of(connection, sent.person_id)
+    return tuple(
+        channel
+        for channel in channels
+        if any(_standing(events, purpose, channel) is Decision.PERMIT for purpose in Purpose)
+    )
+
+
+def leave_channel(ledger: Ledger, sent: Sent, channel: str, *, now: datetime, wall: datetime) -> bool:
+    """Withdraw every purpose on another channel than the message's; returns whether that was news.
+
+    The message itself drew no unsubscribe: experiments count nothing.
+
+    Parameters
+    ----------
+    now : patient time: when the decision was taken
+    wall : wall time: when it was recorded
+    """
+    if sent.staged:
+        return False
+    there = replace(sent, channel=channel)
+    with ledger.begin() as connection:
+        # PostgreSQL: two clicks at once queue here; SQLite has one writer anyway.
+        connection.execute(sa.select(message.c.message_key).where(message.c.message_key == sent.key).with_for_update())
+        events = events_of(connection, sent.person_id)
+        said = [
+            _decision(events, there, purpose, Decision.DENY, now, f"message {sent.key}")
+            for purpose in Purpose
+            if _standing(events, purpose, channel) is not Decision.DENY
+        ]
+        return record(connection, said, wall) > 0
 
 
 def _choices(

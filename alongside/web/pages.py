@@ -71,8 +71,8 @@ class Pages:
         texts = {locale: (say.expired_title, say.expired) for locale, say in PREFERENCE_WORDS.items()}
         return self._in_both_languages(410, texts)
 
-    def preferences(self, locale: Locale, choices: Sequence[Choice]) -> HTMLResponse:
-        """The preference centre: it changes nothing."""
+    def preferences(self, locale: Locale, choices: Sequence[Choice], others: Sequence[str] = ()) -> HTMLResponse:
+        """The preference centre: it changes nothing. `others`: further channels that can be stopped as a whole."""
         (other,) = set(Locale) - {locale}
         return self._page(
             "preferences.html.j2",
@@ -86,16 +86,19 @@ class Pages:
             abroad=[one for one in choices if one.offered and one.purpose == CROSS_BORDER],
             locked=[one for one in choices if not one.offered],
             permitted=[one for one in choices if one.permitted],
+            others=others,
             may_leave=any(one.permitted for one in choices if one.purpose != CROSS_BORDER),
         )
 
-    def preferences_saved(self, locale: Locale, change: Change, *, left: bool) -> HTMLResponse:
+    def preferences_saved(self, locale: Locale, change: Change, *, left: bool, left_other: str = "") -> HTMLResponse:
+        """What has become of a wish. `left_other`: the other channel that was stopped as a whole."""
         return self._page(
             "preferences_saved.html.j2",
             200,
             locale,
             say=PREFERENCE_WORDS[locale],
             left=left,
+            left_other=left_other,
             withdrawn=[purpose for purpose in change.withdrawn if purpose != CROSS_BORDER],
             abroad=CROSS_BORDER in change.withdrawn,
             not_abroad=any(one.purpose == CROSS_BORDER and not one.permitted for one in change.choices),

@@ -6,12 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from alongside.ledger.consent import CROSS_BORDER
-from alongside.model.enums import Locale, Purpose
+from alongside.model.enums import Channel, Locale, Purpose
+
+
+@dataclass(frozen=True)
+class OtherWords:
+    """About another channel than e-mail, which can be stopped as a whole; `title` stands on the button, too."""
+
+    title: str
+    lead: str
+    saved: str
+    late: str
 
 
 @dataclass(frozen=True)
 class PreferenceWords:
-    """Texts of one language; `names` and `hints` by purpose, and for `cross_border`."""
+    """Texts of one language; `names` and `hints` by purpose and for `cross_border`, `others` by channel."""
 
     language: str
     title: str
@@ -32,6 +42,7 @@ class PreferenceWords:
     leave_lead: str
     leave: str
     left_already: str
+    others: Mapping[str, OtherWords]
     saved_title: str
     saved_nothing: str
     saved_left: str
@@ -89,6 +100,15 @@ PREFERENCE_WORDS: dict[Locale, PreferenceWords] = {
         leave_lead="You will get no more e-mails of any kind, not even appointment reminders.",
         leave="Stop all e-mails",
         left_already="All e-mails are switched off.",
+        others={
+            Channel.SMS: OtherWords(
+                title="Stop all text messages",
+                lead="You will get no more text messages from us, not even appointment reminders. Nothing changes for "
+                "e-mails.",
+                saved="You will get no more text messages from us.",
+                late="A text message that is already on its way may still reach you.",
+            )
+        },
         saved_title="Your choices are saved",
         saved_nothing="Nothing has changed.",
         saved_left="You will get no more e-mails from us.",
@@ -97,8 +117,8 @@ PREFERENCE_WORDS: dict[Locale, PreferenceWords] = {
         refused="This could not be switched on. Please call us:",
         abroad_effect="You no longer agree to a service abroad. We will not send you e-mails through it.",
         late="An e-mail that is already on its way may still reach you.",
-        now_on="Switched on now",
-        now_none="Nothing is switched on now.",
+        now_on="E-mails that are switched on now",
+        now_none="No e-mails are switched on now.",
         back="Back to my choices",
         too_often_title="Please wait a minute",
         too_often="There were many changes in a short time, and this one was not saved. Try again in a minute.",
@@ -140,6 +160,14 @@ PREFERENCE_WORDS: dict[Locale, PreferenceWords] = {
         leave_lead="您将不再收到任何邮件，包括预约提醒。",
         leave="停止所有邮件",
         left_already="所有邮件均已关闭。",
+        others={
+            Channel.SMS: OtherWords(
+                title="停止所有短信",
+                lead="您将不再收到本院的短信，包括预约提醒。邮件不受影响。",
+                saved="您不会再收到本院的短信。",
+                late="已经发出的短信可能还会送达。",
+            )
+        },
         saved_title="已保存您的选择",
         saved_nothing="没有任何更改。",
         saved_left="您不会再收到本院的邮件。",
@@ -148,8 +176,8 @@ PREFERENCE_WORDS: dict[Locale, PreferenceWords] = {
         refused="以下内容未能开启，请致电：",
         abroad_effect="您不再同意通过境外服务发送。我们不会再通过该服务给您发邮件。",
         late="已经发出的邮件可能还会送达。",
-        now_on="目前已开启",
-        now_none="目前没有开启任何内容。",
+        now_on="目前已开启的邮件",
+        now_none="目前没有开启任何邮件。",
         back="返回我的选择",
         too_often_title="请稍等一分钟",
         too_often="短时间内更改过多，这次更改没有保存。请一分钟后再试。",

@@ -16,10 +16,11 @@ from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from alongside.channels.capabilities import provider_of
 from alongside.ledger import Ledger
 from alongside.model.enums import Channel, Locale, Purpose
 from alongside.settings import HospitalSettings
-from alongside.web.choices import change, offered_purposes, read_choices
+from alongside.web.choices import Change, change, leave_channel, offered_purposes, open_channels, read_choices
 from alongside.web.limits import PerMinute
 from alongside.web.links import Links
 from alongside.web.pages import LANGUAGE_TAGS, Pages
@@ -36,11 +37,12 @@ _LOCALES = {tag: locale for locale, tag in LANGUAGE_TAGS.items()}
 
 @dataclass(frozen=True)
 class Wish:
-    """What a form asks for. `leave`: stop everything, whatever else it says."""
+    """What a form asks for. `leave`: stop everything, whatever else it says; on `channel`, where it names another."""
 
     grant: frozenset[str] = frozenset()
     withdraw: frozenset[str] = frozenset()
     leave: bool = False
+    channel: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ class Preferences:
             return sent
         sent = in_language(sent, request)
         choices = await run_in_threadpool(read_choices, self.ledger, sent, self._purposes(sent))
-        return self.pages.preferences(sent.locale, choices)
+        others = await run_in_threadpool(open_channels, self.ledger, sent, self._others(sent))
+        return self.pages.preferences(sent.locale, choices, others)
 
     async def submit(self, request: Request) -> Response:
         """POST of one of the page's two forms."""
@@ -75,6 +78,8 @@ class Preferences:
             return self.pages.lost(413)
         wish = read_wish(body)
         wall = self.clock()
+        if wish.channel:
+            return await self._leave_other(sent, wish.channel, wall)
         if wish.grant and not self.changes.allows(sent.key, wall.timestamp()):
             return self.pages.too_often(sent.locale)
         changed = await run_in_threadpool(
@@ -91,6 +96,27 @@ class Preferences:
         if changed.withdrawn or changed.granted or changed.refused:
             self.changes.count(sent.key, wall.timestamp())
         return self.pages.preferences_saved(sent.locale, changed, left=wish.leave)
+
+    async def _leave_other(self, sent: Sent, channel: str, wall: datetime) -> Response:
+        if channel not in self._others(sent):
+            return await self._as_it_stands(sent)
+        now = self.patient_clock()
+        if await run_in_threadpool(leave_channel, self.ledger, sent, channel, now=now, wall=wall):
+            self.changes.count(sent.key, wall.timestamp())
+        return await self._as_it_stands(sent, left_other=channel)
+
+    async def _as_it_stands(self, sent: Sent, left_other: str = "") -> Response:
+        choices = await run_in_threadpool(read_choices, self.ledger, sent, self._purposes(sent))
+        return self.pages.preferences_saved(sent.locale, Change((), (), (), choices), left=False, left_other=left_other)
+
+    def _others(self, sent: Sent) -> tuple[str, ...]:
+        """Other channels on which the hospital writes. A call or a letter that treatment needs has no switch."""
+        channels = self.settings.channels.set_up
+        return tuple(
+            channel.value
+            for channel in channels
+            if channel.value != sent.channel and not provider_of(self.settings, channel).internal
+        )
 
     def _purposes(self, sent: Sent) -> tuple[str, ...]:
         stores_in = self.settings.channel_stores_in(Channel(sent.channel))
@@ -110,7 +136,7 @@ def read_wish(body: bytes) -> Wish:
         return Wish()
     match fields.get("form"):
         case ["leave"]:
-            return Wish(leave=True)
+            return Wish(leave=True, channel=" ".join(fields.get("channel", [])))
         case ["purposes"]:
             shown, offered = (frozenset(" ".join(fields.get(name, [])).split()) for name in ("shown", "offered"))
             allowed = frozenset(fields.get("allow", []))

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from alongside.ledger.consent import CROSS_BORDER
+from alongside.ledger.consent import CROSS_BORDER, decide
 from alongside.ledger.suppressions import Suppression, add
 from alongside.model.enums import Decision, DeliveryMode, Purpose
 from alongside.web.choices import ORIGIN
 from alongside.web.preference_words import PREFERENCE_WORDS
 from alongside.web.preferences import VALID_FOR
-from tests.web.choosing import BLIND, EN, LEAVE, consented, everything, form_of, say, standing, ticked
+from tests.web.choosing import BLIND, EN, LEAVE, PERSON, consented, everything, form_of, say, standing, ticked
 from tests.web.conftest import NOW, PATIENT_NOW, House
 from tests.web.test_pages import Outline
 
@@ -159,4 +159,57 @@ def test_no_look_ever_changes_the_ledger(
 ) -> None:
     house, link, before = looked_at
     assert house.client.request(method, link, params=query).status_code == 200
+    assert everything(house.ledger) == before
+
+
+STOP_TEXTS = {"form": "leave", "channel": "sms"}
+
+
+def texts(house: House) -> set[str]:
+    """Purposes that may be texted now."""
+    with house.ledger.begin() as connection:
+        found = {purpose: decide(connection, [PERSON], purpose, "sms") for purpose in Purpose}
+    return {str(purpose) for purpose, one in found.items() if one and one[PERSON][0] is Decision.PERMIT}
+
+
+def test_text_messages_are_stopped_as_a_whole_and_mail_goes_on(house: House) -> None:
+    consented(house, Purpose.CARE, Purpose.SURVEY)  # on every channel
+    link = house.preference_link(house.plan(Purpose.CARE, "en"))
+    assert EN.others["sms"].title in house.client.get(link).text
+    answer = house.client.post(link, data=STOP_TEXTS)
+    assert EN.others["sms"].saved in answer.text
+    assert EN.saved_nothing not in answer.text
+    assert EN.saved_left not in answer.text
+    assert (texts(house), standing(house.ledger)) == (set(), {"care", "survey"})
+    after = everything(house.ledger)
+    assert after["delivery_event"] == [], "it is no answer to this e-mail"
+    assert house.client.post(link, data=STOP_TEXTS).status_code == 200
+    assert everything(house.ledger) == after
+    assert EN.others["sms"].title not in house.client.get(link).text, "there is nothing left to stop"
+    consented(house, *Purpose, at=PATIENT_NOW - timedelta(days=1))
+    assert texts(house) == set(), "an extract's older yes revives nothing"
+
+
+@pytest.mark.parametrize("channel", ["call", "email", "wechat", "sms sms", "*", "<b>"])
+def test_what_is_no_other_channel_is_not_stopped(house: House, channel: str) -> None:
+    consented(house, *Purpose)
+    link = house.preference_link(house.plan(locale="en"))
+    before = everything(house.ledger)
+    answer = house.client.post(link, data={"form": "leave", "channel": channel})
+    assert answer.status_code == 200
+    assert EN.saved_nothing in answer.text
+    assert everything(house.ledger) == before
+
+
+def test_whoever_never_agreed_to_texts_is_not_asked_about_them(house: House) -> None:
+    say(house, Decision.PERMIT, *Purpose, at=PATIENT_NOW - timedelta(days=9), channel="email")
+    link = house.preference_link(house.plan(locale="en"))
+    assert EN.others["sms"].title not in house.client.get(link).text
+
+
+def test_stopping_texts_in_staging_says_nothing_about_the_patient(house: House) -> None:
+    consented(house, *Purpose)
+    link = house.preference_link(house.plan(mode=DeliveryMode.STAGING))
+    before = everything(house.ledger)
+    assert house.client.post(link, data=STOP_TEXTS).status_code == 200
     assert everything(house.ledger) == before
