@@ -10,6 +10,9 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.events import emit_event
 
+#: The event of a campaign that paused itself; automations listen to it.
+STOPPED = "alongside.campaign.stopped"
+
 
 def key(*parts: str) -> str:
     """An artifact key: lower-case letters, digits and dashes."""
@@ -39,7 +42,7 @@ def stopped(channel: str, reasons: Iterable[str]) -> None:
     if _observed():
         for row in rows:
             resource = {"prefect.resource.id": f"alongside.channel.{channel}", "prefect.resource.name": channel}
-            emit_event(event="alongside.campaign.stopped", resource=resource, payload={"why": row["why"]})
+            emit_event(event=STOPPED, resource=resource, payload={"why": row["why"]})
 
 
 def _observed() -> bool:

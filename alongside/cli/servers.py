@@ -78,6 +78,12 @@ def deploy(
     pool: Annotated[
         str, typer.Option(parser=options.pool, metavar="NAME", help="Prefect work pool of the workers.")
     ] = "alongside",
+    staff: Annotated[
+        str | None,
+        typer.Option(
+            "--tell", metavar="TYPE/NAME", help="Prefect's notification block through which staff hear of trouble."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Register the flows as Prefect deployments with their schedules, and the automations that watch their runs."""
@@ -90,7 +96,8 @@ def deploy(
 
     root = Project.find().root
     try:
-        registered = [*register(root, pool), *automations.register()]
+        block = None if staff is None else automations.find_block(staff)
+        registered = [*register(root, pool), *automations.register(block)]
     except HTTPError as error:
         what = f"Prefect's server does not answer: {error}"
         remedy = "Start it ('prefect server start') and set PREFECT_API_URL to it; deploying again is safe."

@@ -13,14 +13,19 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from prefect.automations import Automation
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from alongside.bootstrap import Services
@@ -28,10 +33,11 @@ from alongside.ledger.experiments import results
 from alongside.ledger.messages import count_states
 from alongside.ledger.runs import read_run
 from alongside.ledger.schema import message, person
+from alongside.model.errors import Refused
 from alongside.sandbox.common.faults import Fault, FaultKind
 from alongside.sandbox.hospital import advance
 from alongside.settings import Project
-from flows.automations import SILENCE, TAG, automations, register
+from flows.automations import SILENCE, TAG, automations, find_block, notices, register
 from tasks.delivery import dispatch_partition
 from tasks.runs import hold_late_run
 from tests.conftest import ROOT
@@ -138,16 +144,74 @@ stops()
 """
 
 
-def test_a_campaign_that_paused_itself_is_seen_and_can_be_listened_to(stage: Stage) -> None:
-    subprocess.run([sys.executable, "-c", _STOPS], env=stage.environment, cwd=ROOT, check=True, timeout=120)
-    named = {"artifacts": {"key": {"any_": ["stopped-email"]}}}
-    (shown,) = stage.call("POST", "/artifacts/filter", named)
-    assert "campaign:hello paused itself" in shown["data"]
-    asked = {"filter": {"event": {"name": ["alongside.campaign.stopped"]}}}
-    deadline = time.monotonic() + 60  # the server writes events down a moment later
-    while not (heard := stage.call("POST", "/events/filter", asked)["events"]) and time.monotonic() < deadline:
+_BLOCK = """
+import sys
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
+
+CustomWebhookNotificationBlock(
+    name="staff", url=sys.argv[1], json_data={"subject": "{{subject}}", "body": "{{body}}"}
+).save("staff")
+"""
+
+
+@pytest.fixture(scope="module")
+def told(stage: Stage) -> Iterator[list[dict[str, str]]]:
+    """What staff hear, through a webhook that `alongside deploy --tell` was given."""
+    heard: list[dict[str, str]] = []
+
+    class Ear(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_words: object) -> None:
+            pass
+
+    ear = ThreadingHTTPServer(("127.0.0.1", 0), Ear)
+    threading.Thread(target=ear.serve_forever, daemon=True).start()
+    place = f"http://127.0.0.1:{ear.server_port}/"
+    subprocess.run([sys.executable, "-c", _BLOCK, place], env=stage.environment, cwd=ROOT, check=True, timeout=120)
+    with temporary_settings({PREFECT_API_URL: stage.api}):
+        assert len(register(find_block("custom-webhook/staff"))) == 5
+        with pytest.raises(Refused, match="no block 'custom-webhook/nobody'"):
+            find_block("custom-webhook/nobody")
+        for odd in ("staff", "custom-webhook/", "/staff", "custom-webhook/staff/..", "Custom Webhook/staff"):
+            with pytest.raises(Refused, match="no name of a block"):
+                find_block(odd)
+        # Nobody waits for 26 hours here: the same automation, with little patience.
+        for wanted in notices(find_block("custom-webhook/staff")):
+            if "day without" in wanted.name:
+                wanted.id = Automation.read(name=wanted.name).id
+                wanted.trigger.within = timedelta(seconds=20)
+                wanted.update()
+    yield heard
+    ear.shutdown()
+
+
+def _wait_for_word(told: list[dict[str, str]], subject: str, patience: float = 90.0) -> dict[str, str]:
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        for word in told:
+            if subject in word["subject"]:
+                return word
         time.sleep(0.2)
-    assert [event["payload"]["why"] for event in heard] == ["campaign:hello paused itself"]
+    raise AssertionError(f"nobody was told of {subject!r}; told: {told}")
+
+
+def test_staff_are_told_of_failed_and_missing_runs_and_paused_campaigns(
+    stage: Stage, told: list[dict[str, str]]
+) -> None:
+    run_id = stage.start_run("evaluate", {"project": "/nowhere"})
+    assert stage.carry_out(run_id) == "FAILED"
+    word = _wait_for_word(told, "evaluate is Failed")
+    assert "/nowhere" in word["body"]
+    assert run_id in word["body"]
+    subprocess.run([sys.executable, "-c", _STOPS], env=stage.environment, cwd=ROOT, check=True, timeout=120)
+    assert _wait_for_word(told, "has paused itself")["body"] == "campaign:hello paused itself"
+    (shown,) = stage.call("POST", "/artifacts/filter", {"artifacts": {"key": {"any_": ["stopped-email"]}}})
+    assert "campaign:hello paused itself" in shown["data"]
+    assert "26 hours" in _wait_for_word(told, "no daily run")["body"]
 
 
 def test_a_run_killed_with_its_worker_in_mid_dispatch_is_retried_without_doubles(stage: Stage) -> None:
@@ -215,9 +279,11 @@ def test_a_run_without_heartbeat_becomes_crashed_and_can_be_retried(stage: Stage
         stage.call("POST", f"/flow_runs/{run_id}/set_state", {"state": {"type": "CANCELLED"}, "force": True})
 
 
+@pytest.mark.usefixtures("told")
 def test_deploying_again_keeps_one_automation_of_each_name(stage: Stage) -> None:
     found = stage.call("POST", "/automations/filter", {})
-    assert sorted(item["name"] for item in found) == sorted(item.name for item in automations())
+    wanted = sorted(item.name for item in [*automations(), *notices(uuid4())])
+    assert sorted(item["name"] for item in found) == wanted
     with temporary_settings({PREFECT_API_URL: stage.api}):
         register()
     again = stage.call("POST", "/automations/filter", {})
