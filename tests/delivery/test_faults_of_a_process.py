@@ -54,7 +54,7 @@ def vendor(folder: Path, contract: Draft202012Validator | None) -> Iterator[Runn
 @pytest.fixture(scope="module")
 def clinic(folder: Path, vendor: Running, sqlite_ledgers: SqliteLedgers) -> Iterator[Clinic]:
     url = sqlite_ledgers.place(folder / "ledger.db")
-    opened = Clinic.open(url, folder / "project", vendor.url, email={"timeout_seconds": 1})
+    opened = Clinic.open(url, folder / "project", vendor.url, email={"timeout_seconds": 2})
     yield opened
     opened.ledger.engine.dispose()
 

@@ -38,7 +38,7 @@ def vendor_of_texts(tmp_path: Path) -> Iterator[Running]:
 @pytest.fixture
 def asked(ledger_url: str, tmp_path: Path, vendor_of_texts: Running) -> Iterator[Clinic]:
     """A clinic that texted patient 1, who asked something back without ever having agreed to more."""
-    opened = Clinic.open(ledger_url, tmp_path / "project", vendor_of_texts.url, sms={"timeout_seconds": 0.5})
+    opened = Clinic.open(ledger_url, tmp_path / "project", vendor_of_texts.url, sms={"timeout_seconds": 15})
     opened.admit([1, 2], channels=("sms",))
     opened.plan([1], channel=SMS)
     opened.dispatch(channel=SMS)

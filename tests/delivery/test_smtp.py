@@ -25,7 +25,7 @@ def server(tmp_path: Path) -> Iterator[Running]:
 @pytest.fixture
 def mailing(ledger_url: str, tmp_path: Path, server: Running) -> Iterator[Clinic]:
     opened = Clinic.open(
-        ledger_url, tmp_path / "project", server.url, email={"provider": "smtp", "timeout_seconds": 0.7}
+        ledger_url, tmp_path / "project", server.url, email={"provider": "smtp", "timeout_seconds": 15}
     )
     opened.admit(range(20))
     yield opened

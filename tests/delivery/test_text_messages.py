@@ -66,7 +66,7 @@ def texts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Provider]:
 @pytest.fixture
 def texting(ledger_url: str, tmp_path: Path, texts: Provider) -> Iterator[Clinic]:
     """A clinic whose ten patients agreed to text messages, and have one planned."""
-    opened = Clinic.open(ledger_url, tmp_path / "project", texts.url, sms={"timeout_seconds": 0.5, **texts.settings})
+    opened = Clinic.open(ledger_url, tmp_path / "project", texts.url, sms={"timeout_seconds": 2, **texts.settings})
     opened.admit(range(10), channels=("sms",))
     opened.plan(range(10), channel=SMS, batch_size=5)
     yield opened

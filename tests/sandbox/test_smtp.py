@@ -37,7 +37,7 @@ def letter(*numbers: int, **changes: Any) -> Letter:
 @asynccontextmanager
 async def standing(folder: Path, **options: Any) -> AsyncIterator[tuple[Running, Smtp]]:
     async with serve(Options(folder, **options)) as running:
-        channel = Smtp(running.url, timeout=0.5, at_once=4)
+        channel = Smtp(running.url, timeout=2, at_once=4)
         try:
             yield running, channel
         finally:
