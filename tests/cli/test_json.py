@@ -100,9 +100,9 @@ def test_deployments_are_listed(shipped: Ledger, monkeypatch: pytest.MonkeyPatch
     from flows import automations, deployments
 
     monkeypatch.setattr(deployments, "register", lambda root, pool: [f"daily of {root} on {pool}"])
-    monkeypatch.setattr(automations, "register", lambda: ["alongside: run that never began"])
+    monkeypatch.setattr(automations, "register", lambda block: [f"alongside: told through {block}"])
     told = answer("deploy", "--pool", "ward")
-    assert told["registered"] == [f"daily of {ROOT} on ward", "alongside: run that never began"]
+    assert told["registered"] == [f"daily of {ROOT} on ward", "alongside: told through None"]
 
 
 def test_without_a_server_deploying_says_so(shipped: Ledger) -> None:
