@@ -190,11 +190,11 @@ def _little_patience(stage: Stage) -> Iterator[None]:
     """Nobody waits for 26 hours here."""
     with temporary_settings({PREFECT_API_URL: stage.api}):
         known = Automation.read(name="alongside: tell of a day without a run")
-        for within in (timedelta(seconds=20), LONGEST_SILENCE):
-            known.trigger.within = within
-            known.update()
-            if within != LONGEST_SILENCE:
-                yield
+        known.trigger.within = timedelta(seconds=20)
+        known.update()
+        yield
+        known.trigger.within = LONGEST_SILENCE
+        known.update()
 
 
 def _wait_for_word(told: list[dict[str, str]], subject: str, patience: float = 90.0) -> dict[str, str]:
