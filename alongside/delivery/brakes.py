@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from alongside.ledger.harm import answered, harm, resumed_at
 from alongside.ledger.pauses import set_pause
 from alongside.ledger.runs import write_audit
 from alongside.model.clock import RunClock
+from alongside.model.errors import StoreUnavailable
 from alongside.settings.hospital import StopCampaign
 
 BY = "alongside"
@@ -40,9 +42,13 @@ class Brakes:
     _looked: float = field(default=float("-inf"), init=False)
 
     def look_again(self) -> None:
-        """`look`, unless that was a moment ago."""
+        """`look`, unless that was a moment ago.
+
+        A ledger that is away for a moment ends no dispatch: the next look tells.
+        """
         if time.monotonic() - self._looked >= SECONDS_BETWEEN_LOOKS:
-            self.look()
+            with contextlib.suppress(StoreUnavailable):
+                self.look()
 
     def look(self) -> None:
         """Pause what has gone beyond a limit. Workers claim nothing more of it, and call no batch that they hold.

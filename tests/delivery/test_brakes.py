@@ -12,13 +12,15 @@ import sqlalchemy as sa
 
 from alongside.delivery import DispatchReport, brakes, ingest_events
 from alongside.delivery.job import Progress
-from alongside.ledger import harm
+from alongside.ledger import Ledger, harm
+from alongside.ledger.claims import Scope
 from alongside.ledger.events import DeliveryEvent
 from alongside.ledger.pauses import active_pauses, lift_pause, set_pause
 from alongside.ledger.runs import write_audit
 from alongside.ledger.schema import audit
 from alongside.model.clock import RunClock
 from alongside.model.enums import Channel, EventKind
+from alongside.model.errors import StoreUnavailable
 from alongside.settings.hospital import StopCampaign
 from tests.delivery.clinic import Clinic
 from tests.fakes import NOON, key_of
@@ -164,6 +166,17 @@ def test_a_dispatch_that_is_under_way_stops_within_batches(
     assert len(report.stopped) == 1
     assert 5 <= len(accepted()) <= 100
     assert busy.states["planned"] == 200 - len(accepted())
+
+
+def test_a_ledger_that_is_away_for_a_moment_ends_no_dispatch(careful: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(_ledger: Ledger) -> None:
+        raise StoreUnavailable("the ledger does not answer", where="test")
+
+    watching = brakes.Brakes(careful.ledger, LIMITS, Scope(Channel.EMAIL), careful.clock)
+    monkeypatch.setattr(Ledger, "reading", away)
+    watching.look_again()
+    with pytest.raises(StoreUnavailable):
+        watching.look()
 
 
 def test_sqlite_reads_complaints_from_their_own_index(clinic: Clinic) -> None:

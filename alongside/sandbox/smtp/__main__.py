@@ -48,6 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except AlongsideError as error:
         sys.stderr.write(f"{error}\n")
         return 1
+    except OSError as error:
+        sys.stderr.write(f"{arguments.host}:{arguments.port}: {error.strerror}. Choose another port or folder.\n")
+        return 1
     except KeyboardInterrupt:
         return 0
     return 0
