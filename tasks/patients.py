@@ -12,7 +12,7 @@ from tasks.context import keep, may_pass, run_pins, services
 
 @task(name="identify people", retries=1, retry_delay_seconds=10, retry_condition_fn=may_pass)
 def identify(run_id: str, fictional_contacts: bool, root: str | None = None) -> dict[str, Any]:
-    """Resolve records to persons, seal identifiers in the vault, append consent decisions to the log."""
+    """Resolve records to persons, seal identifiers in the vault, append decisions and relatives to their logs."""
     house = services(root)
     clean = house.warehouse.staging(run_id) / "clean"
     now = house.clock()
@@ -23,7 +23,9 @@ def identify(run_id: str, fictional_contacts: bool, root: str | None = None) -> 
     )
     person_map = clean.parent / patients.PERSON_MAP
     consents = patients.record_consents(clean, person_map, house.ledger, now=now, warehouse=house.warehouse)
-    return keep(run_id, "identity", {"identity": report.to_json(), "consents": consents.to_json()}, root)
+    relatives = patients.record_relations(clean, person_map, house.ledger, now=now, warehouse=house.warehouse)
+    said = {"identity": report.to_json(), "consents": consents.to_json(), "relatives": relatives.to_json()}
+    return keep(run_id, "identity", said, root)
 
 
 @task(name="build patient 360", retries=1, retry_delay_seconds=10, retry_condition_fn=may_pass)

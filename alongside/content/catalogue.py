@@ -17,7 +17,7 @@ from alongside.content.lint import Identity, Linter
 from alongside.content.lint_rules import LintRules
 from alongside.content.message import CompiledMessage
 from alongside.content.standard import HospitalWords, preview_built_ins
-from alongside.model.enums import Channel, Locale, Stage
+from alongside.model.enums import Channel, Locale, Stage, Written
 from alongside.model.errors import ConfigurationInvalid, Refused
 from alongside.model.findings import Finding, nearest
 from alongside.settings import HospitalSettings, Project, read_model
@@ -155,6 +155,8 @@ def _hash(root: Path, message: Message, channel: Channel, locale: Locale) -> str
         "variables": {name: _signed(variable) for name, variable in sorted(definition.variables.items())},
         "bodies": [fingerprint(root, path) for path in message.bodies(channel, locale)],
     }
+    if definition.to is not Written.PATIENT:
+        content["to"] = definition.to.value
     return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 

@@ -13,12 +13,15 @@ from jinja2.exceptions import TemplateError
 from alongside.content.batches import Rendered
 from alongside.content.catalogue import ContentCatalogue, Message, load_leniently
 from alongside.content.compose import files_of, free_names, lines_of
-from alongside.content.definition import BUILT_IN
+from alongside.content.definition import OF_THE_PATIENT
 from alongside.content.environment import RenderFailed, message_environment
 from alongside.model.enums import Channel, Locale
 from alongside.model.errors import ConfigurationInvalid
 from alongside.model.findings import Finding, nearest, relative
 from alongside.settings import Project
+
+#: Names that the vault may not know.
+_NAMES = frozenset({"name", "patient_name"})
 
 
 def check(project: Project, today: date | None = None) -> list[Finding]:
@@ -92,7 +95,7 @@ def _names(
     catalogue: ContentCatalogue, message: Message, channel: Channel, locale: Locale, used: set[str]
 ) -> Iterator[Finding]:
     """Undefined variables of the bodies and of the subject; `used` collects the declared ones that occur."""
-    known = {*BUILT_IN, *message.definition.variables}
+    known = {*message.definition.given, *message.definition.variables}
     seen: set[Path] = set()
     for body in message.bodies(channel, locale):
         for path in files_of(catalogue.root, body) if body.is_file() else ():
@@ -121,6 +124,8 @@ def _subject_names(
 
 
 def _declare(name: str, known: set[str]) -> str:
+    if name in OF_THE_PATIENT:
+        return "only a message with `to: guardian` or `to: family` speaks of somebody else"
     return nearest(name, known) or "declare it under variables in message.yaml"
 
 
@@ -161,7 +166,7 @@ def _renders(catalogue: ContentCatalogue, message: Message, channel: Channel, lo
 
 def _bare(message: Message, values: dict[str, Any]) -> dict[str, Any]:
     optional = {name for name, variable in message.definition.variables.items() if variable.optional}
-    return {name: None if name in optional or name == "name" else value for name, value in values.items()}
+    return {name: None if name in optional or name in _NAMES else value for name, value in values.items()}
 
 
 def _approval(catalogue: ContentCatalogue, message: Message, *, broken: bool) -> Iterator[Finding]:

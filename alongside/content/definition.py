@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from alongside.model.enums import Channel, Locale, Purpose, Stage
+from alongside.model.enums import Channel, Locale, Purpose, Stage, Written
 
 #: Channels whose bodies a message can carry so far, and the files each needs.
 BODIES: dict[Channel, tuple[str, ...]] = {
@@ -25,6 +25,13 @@ BUILT_IN: dict[str, str] = {
     "preferences_url": "signed link to the page where patients choose what they receive",
     "today": "the day for which the message was planned",
 }
+
+#: Of these, what only a message to a relative is given: it speaks of somebody else.
+OF_THE_PATIENT: dict[str, str] = {
+    "patient_name": "the name of the patient whom the message is about, may be null: prefer `patient_relation`",
+    "patient_relation": "the patient in the reader's words: your father, 您的父亲",
+}
+BUILT_IN |= OF_THE_PATIENT
 
 
 class Strict(BaseModel):
@@ -77,6 +84,9 @@ class MessageDefinition(Strict):
 
     purpose: Purpose
     stage: Stage
+    to: Written = Field(
+        Written.PATIENT, description="whom the text speaks to: patient, guardian (of a child), or family"
+    )
     topics: list[str] = Field(default_factory=list, description="topics a patient can switch off")
     audience: str = Field(min_length=3, description="in words: who should get this")
     sender: str = Field("care", pattern="^[a-z][a-z_]*$", description="a name under channels.email.senders")
@@ -111,3 +121,15 @@ class MessageDefinition(Strict):
         if (self.purpose is Purpose.MARKETING) != (self.sender == "marketing"):
             raise ValueError(f"purpose {self.purpose.value!r} may not be sent by sender {self.sender!r}")
         return self
+
+    @model_validator(mode="after")
+    def _relatives_hear_of_care(self) -> MessageDefinition:
+        """What is said of a patient to somebody else serves the patient (PIPL 29: a separate consent per purpose)."""
+        if self.to is not Written.PATIENT and self.purpose in (Purpose.MARKETING, Purpose.RESEARCH):
+            raise ValueError(f"a message to {self.to.value!r} may not have purpose {self.purpose.value!r}")
+        return self
+
+    @property
+    def given(self) -> frozenset[str]:
+        """Built-in variables that the message may use."""
+        return frozenset(BUILT_IN) - (frozenset(OF_THE_PATIENT) if self.to is Written.PATIENT else frozenset())

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
-from alongside.content.salutation import salutation
+from alongside.content.kinship import patient_relation
+from alongside.content.salutation import salutation, tidy_name
 from alongside.model.enums import Locale
 from alongside.settings.hospital import Hospital
 
@@ -33,6 +34,31 @@ class HospitalWords:
         )
 
 
+@dataclass(frozen=True)
+class About:
+    """The patient of whom a message to a relative speaks. `repr` shows no value.
+
+    Attributes
+    ----------
+    relationship : what the reader is to the patient
+    gender : the patient's
+    """
+
+    name: str | None = field(default=None, repr=False)
+    relationship: str | None = None
+    gender: str | None = field(default=None, repr=False)
+
+    def values(self, locale: Locale) -> dict[str, str | None]:
+        """`content.definition.OF_THE_PATIENT`."""
+        return {
+            "patient_name": tidy_name(self.name) or None,
+            "patient_relation": patient_relation(self.relationship, self.gender, locale),
+        }
+
+
+NOBODY = About()
+
+
 def built_in_values(
     *,
     name: str | None,
@@ -42,8 +68,14 @@ def built_in_values(
     unsubscribe_url: str,
     preferences_url: str,
     today: date,
+    about: About = NOBODY,
 ) -> dict[str, Any]:
-    """What every template may use besides its own variables."""
+    """What every template may use besides its own variables.
+
+    Parameters
+    ----------
+    about : the patient of whom a message to a relative speaks
+    """
     return {
         "name": name,
         "salutation": salutation(name, gender, locale),
@@ -51,11 +83,17 @@ def built_in_values(
         "unsubscribe_url": unsubscribe_url,
         "preferences_url": preferences_url,
         "today": today.isoformat(),
+        **about.values(locale),
     }
 
 
 #: Recipients who do not exist, for previews and checks.
 _FICTIONAL = {Locale.ZH_CN: ("张示例", "female"), Locale.EN: ("Alex Example", "unknown")}
+#: The patient in a preview of a message to a relative.
+_FICTIONAL_PATIENT = {
+    Locale.ZH_CN: About("张样本", "child", "male"),
+    Locale.EN: About("Sam Example", "child", "male"),
+}
 _PREVIEW_DAY = date(2026, 3, 2)
 
 
@@ -70,4 +108,5 @@ def preview_built_ins(hospital: HospitalWords, locale: Locale) -> Mapping[str, A
         unsubscribe_url="https://hospital.example/unsubscribe/preview",
         preferences_url="https://hospital.example/preferences/preview",
         today=_PREVIEW_DAY,
+        about=_FICTIONAL_PATIENT[locale],
     )

@@ -12,7 +12,7 @@ from alongside.channels.base import Addressee, Letter
 from alongside.channels.capabilities import provider_of
 from alongside.content import BatchGroup, ContentCatalogue, RenderFailed, salutation
 from alongside.content.message import CompiledMessage
-from alongside.content.standard import HospitalWords
+from alongside.content.standard import About, HospitalWords
 from alongside.delivery.recheck import Checked, Ready, gate_name
 from alongside.delivery.replies import answer_text
 from alongside.ledger import inbox
@@ -109,6 +109,10 @@ class Press:
             }
             if opens:
                 values["salutation"] = salutation(contact.name, contact.gender or variables.get("gender"), locale)
+            if one.patient is not None:
+                kin = variables.get("kin") or {}
+                about = About(one.patient.name, kin.get("is"), one.patient.gender or kin.get("gender"))
+                values |= about.values(locale)
             if prefers:
                 values["preferences_url"] = f"{self.public_url}/p/{self._sign_preferences(one.key)}"
             found.append(values)

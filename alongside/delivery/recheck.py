@@ -11,6 +11,7 @@ import orjson
 from sqlalchemy.engine import Connection
 
 from alongside.delivery.modes import destinations
+from alongside.delivery.relatives import NONE, Relatives
 from alongside.ledger import inbox, recipients, suppressions
 from alongside.ledger.claims import Claim
 from alongside.ledger.recipients import Recipient, Standing
@@ -29,6 +30,7 @@ class Ready:
     contact: Contact = field(repr=False)
     variables: Mapping[str, Any] = field(repr=False)
     template_hash: str
+    patient: Contact | None = field(default=None, repr=False)  # whom it is about, where that is not the recipient
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Checked:
     postponed : key -> patient time at which it may leave
     readdressed : key -> blind index, where the patient's address is not the planned one any more
     abroad : the provider keeps what it is given in another country than the hospital's
+    relatives : messages that are about somebody other than their recipient
     """
 
     ready: list[Ready]
@@ -50,6 +53,7 @@ class Checked:
     postponed: dict[str, datetime] = field(default_factory=dict)
     readdressed: dict[str, str] = field(default_factory=dict)
     abroad: bool = True
+    relatives: Relatives = NONE
 
 
 def recheck(
@@ -75,7 +79,10 @@ def recheck(
     hours = _Hours(settings, held.purpose, patient_now)
     route, kind = destinations(mode, held.channel, settings.delivery.staging_allow), held.channel.address
     abroad = settings.channel_stores_in(held.channel) != settings.hospital.country
-    checked = Checked([], recipients.planned_for(connection, held.batch_id) or patient_now, abroad=abroad)
+    relatives = Relatives.of(connection, waiting, vault)
+    untold = relatives.untold(connection, held.purpose, patient_now)
+    planned_at = recipients.planned_for(connection, held.batch_id) or patient_now
+    checked = Checked([], planned_at, abroad=abroad, relatives=relatives)
     ready, said = checked.ready, _answers(connection, held, waiting, vault)
     for one, contact, blind in zip(waiting, facts.contacts, facts.blinds, strict=True):
         key, planned_for = one.key, one.address_blind
@@ -86,6 +93,8 @@ def recheck(
         plain = one.said == 1 and not one.merged and not one.suppressed and blind and blind == planned_for
         if not plain and (gate := facts.closed_gate(one, blind, abroad=abroad, asked_for=said is not None)):
             checked.withheld[key] = gate
+        elif key in untold:
+            checked.withheld[key] = _NO_RELATIVE
         elif later := hours.later(variables):
             checked.postponed[key] = later
         else:
@@ -95,7 +104,8 @@ def recheck(
                 continue
             if blind != planned_for:
                 checked.readdressed[key] = blind
-            ready.append(Ready(key, address, contact, variables, one.template_hash))
+            patient = relatives.patient_of(key)
+            ready.append(Ready(key, address, contact, variables, one.template_hash, patient))
     return checked
 
 
@@ -116,6 +126,8 @@ def still_stands(connection: Connection, held: Claim, checked: Checked, patient_
     doubtful = {person for key, person in leaving.doubtful.items() if key in ready}
     consent = recipients.by_whole_rule(connection, doubtful, held.purpose, channel, patient_now)
     if not doubtful <= consent.permitted or (checked.abroad and doubtful & consent.kept_at_home):
+        return False
+    if not ready.isdisjoint(checked.relatives.untold(connection, held.purpose, patient_now)):
         return False
     moved = [blind for key, blind in readdressed.items() if key in ready]
     return not suppressions.suppressed(connection, moved, channel, held.purpose)
@@ -188,6 +200,7 @@ def gate_name(gate: Gate) -> str:
 
 _NO_CONSENT, _CROSS_BORDER = gate_name(Gate.NO_CONSENT), gate_name(Gate.CROSS_BORDER)
 _NO_ADDRESS, _SUPPRESSED = gate_name(Gate.NO_ADDRESS), gate_name(Gate.SUPPRESSED)
+_NO_RELATIVE = gate_name(Gate.NO_RELATIVE)
 
 
 class _Hours:

@@ -28,6 +28,7 @@ class Recipient(NamedTuple):
     said : 1 for a person who agreed to the purpose and said nothing but yes, 2 for one who said anything else
     merged : whether the person is known by several records
     suppressed : this address may not get a message of this purpose
+    subject_id : the patient whom a message to a relative is about; None where it is the recipient
     """
 
     key: str
@@ -39,6 +40,7 @@ class Recipient(NamedTuple):
     said: int | None
     merged: bool
     suppressed: bool
+    subject_id: str | None = None
 
     def __repr__(self) -> str:
         return f"Recipient(key={self.key!r})"
@@ -58,10 +60,12 @@ SELECT w.message_key, w.living, w.address_blind, w.template_hash, w.variables, v
         WHERE e.person_id = w.living AND {said} AND e.decided_at <= :as_of),
        EXISTS (SELECT 1 FROM person AS other WHERE other.survivor_id = w.living),
        EXISTS (SELECT 1 FROM suppression AS s
-               WHERE s.blind = w.address_blind AND s.channel = :channel AND s.scope IN ('all', :scope))
+               WHERE s.blind = w.address_blind AND s.channel = :channel AND s.scope IN ('all', :scope)),
+       w.subject
 FROM (
     SELECT m.message_key, COALESCE(p.survivor_id, m.person_id) AS living, m.address_blind, m.template_hash,
-           CAST(m.variables AS TEXT) AS variables
+           CAST(m.variables AS TEXT) AS variables,
+           CASE WHEN m.subject_person_id <> m.person_id THEN m.subject_person_id END AS subject
     FROM message AS m
     LEFT JOIN person AS p ON p.person_id = m.person_id
     WHERE m.batch_id = :batch_id AND COALESCE(m.state, '') = 'planned'

@@ -221,6 +221,24 @@ consent_event = Table(
     Index(None, "person_id", "purpose", "channel", "decision", "decided_at"),
 )
 
+relation_event = Table(
+    "relation_event",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("person_id", String(20), nullable=False),  # the patient
+    Column("related_id", String(20), nullable=False),  # the relative
+    Column("relationship", String(16), nullable=False),  # Relationship: what the relative is to the patient
+    Column("decides", Boolean),  # a legal guardian; false: a parent who may not decide
+    Column("decision", String(8), nullable=False),  # may the relative be told: permit, deny or unknown
+    Column("decided_at", Utc, nullable=False),
+    Column("recorded_at", Utc, nullable=False),
+    Column("origin", String(80), nullable=False),
+    Column("evidence", String(200), nullable=False, default=""),
+    Column("fact", String(32), nullable=False),  # hash of the statement itself: an extract repeats it every night
+    UniqueConstraint("fact"),
+    Index(None, "person_id"),
+)
+
 suppression = Table(
     "suppression",
     metadata,

@@ -98,6 +98,23 @@ PATIENT = _table(
         "IANA zone the patient lives in; null means the hospital's",
     ),
     Column("registered_at", "TIMESTAMP", "moment of first registration, UTC"),
+    Column("role", "VARCHAR", "contact: known only as somebody's relative; patient or null: treated here"),
+)
+RELATED_PERSON = _table(
+    "related_person",
+    "who is close to a patient and may hear about them (FHIR RelatedPerson)",
+    _PATIENT,
+    Column("relative_source_id", "VARCHAR", "the relative's identifier in that source's `patient`", True, True),
+    Column(
+        "relationship",
+        "VARCHAR",
+        "what they are to the patient: mother, father, guardian, spouse, child, sibling, grandparent or other",
+        required=True,
+    ),
+    Column("decides", "BOOLEAN", "true: legal guardian of an adult; false: a parent who may not decide"),
+    Column("decision", "VARCHAR", "permit or deny: the patient's word on telling them; null: nobody asked"),
+    Column("decided_at", "TIMESTAMP", "when that was said, or the relation became known, UTC", required=True),
+    event_time="decided_at",
 )
 ENCOUNTER = _table(
     "encounter",
@@ -253,6 +270,7 @@ TABLES: dict[str, Table] = {
     table.name: table
     for table in (
         PATIENT,
+        RELATED_PERSON,
         ENCOUNTER,
         CONDITION,
         OBSERVATION,

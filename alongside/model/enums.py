@@ -30,6 +30,27 @@ class Channel(StrEnum):
         return "email" if self is Channel.EMAIL else "phone"
 
 
+class Relationship(StrEnum):
+    """What a related person is to the patient (of HL7's v3 RoleCode what a hospital's letter can say)."""
+
+    MOTHER = "mother"
+    FATHER = "father"
+    GUARDIAN = "guardian"
+    SPOUSE = "spouse"
+    CHILD = "child"
+    SIBLING = "sibling"
+    GRANDPARENT = "grandparent"
+    OTHER = "other"
+
+
+class Written(StrEnum):
+    """Whom a message speaks to, and so who of those around a patient gets it."""
+
+    PATIENT = "patient"
+    GUARDIAN = "guardian"  # whoever decides for a child, or for an adult under guardianship
+    FAMILY = "family"  # somebody whom the patient lets know
+
+
 class Locale(StrEnum):
     ZH_CN = "zh_CN"
     EN = "en"
@@ -139,7 +160,7 @@ class Gate(IntFlag):
 
     NONE = 0
     DECEASED = 1
-    UNDER_AGE = 2  # a guardian decides; messages to guardians need their own consent
+    UNDER_AGE = 2  # a guardian decides, for a child or for an adult under guardianship
     ADMITTED = 4  # an in-patient gets no out-patient invitation (G8)
     FULFILLED = 8  # what was asked for has already happened (G8)
     NO_ADDRESS = 16
@@ -156,6 +177,7 @@ class Gate(IntFlag):
     CLAIMS_LINT = 32768
     QUIET_HOURS = 65536  # postpones; withholds only at the recheck of a message that may not wait
     PAUSED = 131072
+    NO_RELATIVE = 524288  # nobody is known who may be told about this patient
     NOT_CARRIED = 262144  # the provider does not deliver to the recipient's country, or may not carry this there
 
 

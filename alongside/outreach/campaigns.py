@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 from pydantic import Field, field_validator, model_validator
 
-from alongside.model.enums import Channel, Locale
+from alongside.model.enums import Channel, Locale, Relationship, Written
 from alongside.model.errors import ConfigurationInvalid, Refused
 from alongside.model.findings import Finding, nearest
 from alongside.settings import Document, Project, read_document, validate
@@ -68,6 +68,9 @@ class Campaign(Strict):
     )
     fallback: Fallback | None = Field(
         None, description="without it a message that fails is not tried on another channel"
+    )
+    relatives: list[Relationship] | None = Field(
+        None, min_length=1, description="who of the family or the guardians is told, best first; all where missing"
     )
     priority: int = Field(50, ge=0, le=100, description="higher plans first and wins the contact budget")
     window: Window = Window.model_validate({})
@@ -138,9 +141,14 @@ def find_campaign(campaigns: Iterable[Campaign], name: str) -> Campaign:
 
 
 def check_references(
-    files: Iterable[CampaignFile], segments: Collection[str], messages: Collection[str]
+    files: Iterable[CampaignFile], segments: Collection[str], messages: Mapping[str, Written]
 ) -> list[Finding]:
-    """Campaigns that name a segment or a message which does not exist."""
+    """Campaigns that name a segment or a message which does not exist, or relatives whom the message does not address.
+
+    Parameters
+    ----------
+    messages : name -> whom it speaks to
+    """
     faults: list[Finding] = []
     for file in files:
         campaign, document = file.campaign, file.document
@@ -148,6 +156,10 @@ def check_references(
             faults.append(_unknown(document, "segment", campaign.segment, segments))
         if campaign.message not in messages:
             faults.append(_unknown(document, "message", campaign.message, messages))
+        elif campaign.relatives is not None and messages[campaign.message] is Written.PATIENT:
+            what = f"are named, but '{campaign.message}' speaks to the patient"
+            remedy = "remove them, or write a message with `to: family` or `to: guardian` in its message.yaml"
+            faults.append(document.finding("relatives", what=what, remedy=remedy))
     return faults
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from alongside.content import ContentCatalogue
 from alongside.content import load as load_content
+from alongside.model.enums import Written
 from alongside.model.errors import ConfigurationInvalid
 from alongside.model.findings import Finding
 from alongside.outreach import experiments, sensitivity
@@ -23,7 +24,7 @@ from alongside.outreach.routes import check_routes
 from alongside.outreach.sensitivity import SensitivityRules, breaches
 from alongside.segments import Catalogue, check_variables, compile_variables, in_document
 from alongside.segments import load as load_segments
-from alongside.settings import Project
+from alongside.settings import Project, read_document
 
 #: Person column that every campaign depends on, whatever its segment reads.
 ALWAYS_READ = frozenset({"patient.source_id"})
@@ -95,8 +96,11 @@ def check(project: Project, segments: Catalogue | None, content: ContentCatalogu
     faults += more
     if segments is None or content is None:
         return faults
-    faults += check_references(files, segments.segments, list(content))
+    faults += check_references(
+        files, segments.segments, {name: content.message(name).definition.to for name in content}
+    )
     faults += _campaign_expressions(files, segments)
+    faults += _experiments_with_relatives(project, tests, content)
     faults += _campaign_routes(files, tests, content)
     for name in content:
         message = content.message(name)
@@ -125,6 +129,18 @@ def _campaign_routes(
         messages = {file.campaign.message, *(name for campaign, name in variants if campaign == file.campaign.name)}
         faults += check_routes(file, messages, content, content.settings)
     return faults
+
+
+def _experiments_with_relatives(
+    project: Project, tests: Iterable[experiments.ExperimentFile], content: ContentCatalogue
+) -> Iterator[Finding]:
+    """Arms hold patients; what a relative does with a message is not what the patient does."""
+    for test in tests:
+        for index, variant in enumerate(test.variants):
+            if variant.message in content and content.message(variant.message).definition.to is not Written.PATIENT:
+                document = read_document(project.config / "experiments" / f"{test.name}.yaml")
+                what = f"'{variant.message}' speaks to a relative, and an experiment compares patients"
+                yield document.finding("variants", index, "message", what=what, remedy="choose a message to patients")
 
 
 def _campaign_expressions(files: Iterable[CampaignFile], segments: Catalogue) -> list[Finding]:

@@ -63,7 +63,8 @@ class Deciding:
             f"CAST({json_sql(self.catalogues, self.arms, number)} AS VARCHAR) AS v{number}" for number in numbers
         )
         return f"""
-            SELECT c.person_id, c.channel, c.language, c.time_zone, c.quiet_from, c.quiet_to, c.occurrence, {values}
+            SELECT c.person_id, c.recipient_id, c.channel, c.language, c.time_zone, c.quiet_from, c.quiet_to,
+                   c.occurrence, {values}
             FROM candidate AS c {joins} WHERE c.gates = 0 ORDER BY c.person_id"""
 
     def _decide(self, chunk: pa.Table) -> pa.Table:
@@ -77,8 +78,9 @@ class Deciding:
         occurrences = chunk.column("occurrence").to_pylist()
         locales = chunk.column("language").to_pylist()
         channels = chunk.column("channel").to_pylist()
-        for person, occurrence, gate in zip(people.to_pylist(), occurrences, late, strict=True):
-            key = message_key(secret, person, person, self.campaign.name, "-", occurrence)
+        recipients = chunk.column("recipient_id").to_pylist()
+        for subject, recipient, occurrence, gate in zip(people.to_pylist(), recipients, occurrences, late, strict=True):
+            key = message_key(secret, recipient, subject, self.campaign.name, "-", occurrence)
             keys.append(None if gate else key)
         self.digest.add(
             (key, self.arms.messages[variant], channel, locale)

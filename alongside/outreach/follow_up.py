@@ -23,6 +23,7 @@ from alongside.ledger.approvals import standing_approval
 from alongside.ledger.consent import CROSS_BORDER
 from alongside.ledger.groups import survivors
 from alongside.ledger.messages import plan_batches
+from alongside.ledger.relations import may_hear
 from alongside.ledger.schema import batch, message
 from alongside.ledger.vault import Contact, Vault
 from alongside.model.enums import Channel, Decision, DeliveryMode, Gate, Locale, MessageState
@@ -96,9 +97,11 @@ class Follower:
             return found
         for portion in self._portions(campaign):
             with self.ledger.reading() as connection:
-                living = survivors(connection, [row.person_id for row in portion])
-            idle = self._not_any_more(duck, campaign, sorted(set(living.values())))
-            due = [row for row in portion if living[row.person_id] not in idle]
+                living = survivors(connection, {one for row in portion for one in _both(row)})
+                told = self._told(connection, portion)
+            patients = sorted({living[row.subject_person_id] for row in portion})
+            idle = self._not_any_more(duck, campaign, patients)
+            due = [row for row in portion if living[row.subject_person_id] not in idle and row.message_key in told]
             with self.ledger.begin() as connection:
                 found += self._plan(connection, campaign, due, living, now)
             found += FollowUps(settled=len(portion) - len(due))
@@ -166,6 +169,14 @@ class Follower:
             {"inpatients": campaign.inpatients, "topics": topics},
         ).fetchall()
         return {str(person) for (person,) in rows}
+
+    def _told(self, connection: Connection, rows: Sequence[Row[Any]]) -> set[str]:
+        """Keys of messages whose recipient may still hear of the patient."""
+        about = {row.message_key: (row.subject_person_id, row.person_id) for row in rows if len(set(_both(row))) > 1}
+        written = {row.template: self.catalogues.content.message(row.template).definition.to for row in rows}
+        asked = [(about[row.message_key], written[row.template]) for row in rows if row.message_key in about]
+        heard = may_hear(connection, asked, self.facts.as_of)
+        return {row.message_key for row in rows if row.message_key not in about or about[row.message_key] in heard}
 
     # ------------------------------------------------------------------------------------------------------------ plan
     def _plan(
@@ -262,6 +273,11 @@ class Follower:
             "sender": row.sender,
             "partition": row.partition,
         }
+
+
+def _both(row: Row[Any]) -> tuple[str, str]:
+    """Whom a message is about, and who gets it."""
+    return row.subject_person_id, row.person_id
 
 
 def _permitted(connection: Connection, people: Sequence[str], purpose: str, channel: Channel) -> set[str]:

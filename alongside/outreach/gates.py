@@ -8,7 +8,7 @@ from importlib import resources
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from alongside.model.enums import Gate, Purpose
+from alongside.model.enums import Gate, Purpose, Written
 from alongside.outreach.campaigns import Campaign
 from alongside.outreach.routes import Route
 from alongside.settings import HospitalSettings
@@ -22,6 +22,7 @@ SET_GATES = (
     Gate.UNDER_AGE,
     Gate.ADMITTED,
     Gate.FULFILLED,
+    Gate.NO_RELATIVE,
     Gate.NO_ADDRESS,
     Gate.INVALID_ADDRESS,
     Gate.NO_CONSENT,
@@ -37,7 +38,11 @@ SET_GATES = (
 
 #: The order of the funnel: a candidate is counted at the first gate that stops them. Values of gates are stored and
 #: never change, so a gate that was added later has its place here.
-_PLACE: dict[Gate, Gate] = {**{gate: gate for gate in Gate if gate}, Gate.NOT_CARRIED: Gate.INVALID_ADDRESS}
+_PLACE: dict[Gate, Gate] = {
+    **{gate: gate for gate in Gate if gate},
+    Gate.NO_RELATIVE: Gate.FULFILLED,
+    Gate.NOT_CARRIED: Gate.INVALID_ADDRESS,
+}
 ORDER: tuple[Gate, ...] = tuple(sorted(_PLACE, key=lambda gate: (_PLACE[gate], gate)))
 
 #: The funnel of a plan: the segment's members; those whom the campaign concerns today; those whose message could be
@@ -68,6 +73,7 @@ class GateInput:
     purpose: Purpose
     topics: tuple[str, ...]
     as_of: datetime
+    written: Written = Written.PATIENT
 
 
 def occurrence_of(campaign: Campaign, as_of: datetime, zone: str) -> str:
@@ -87,8 +93,20 @@ def close_gates(connection: duckdb.DuckDBPyConnection, wanted: GateInput, settin
         countries = None if route.countries is None else list(route.countries)
         row = [route.channel.value, place, route.channel.address, route.stores_in, countries, list(route.barred)]
         connection.execute("INSERT INTO route VALUES (?, ?, ?, ?, ?, ?)", row)
-    sql = resources.files("alongside.outreach").joinpath("gates.sql").read_text("utf-8")
-    connection.execute(sql, _parameters(wanted, settings))
+    relatives = wanted.campaign.relatives
+    connection.execute(
+        _sql("addressees"),
+        {
+            "written": wanted.written.value,
+            "wanted": None if relatives is None else [one.value for one in relatives],
+            "guardian_below_age": settings.gates.guardian_below_age,
+        },
+    )
+    connection.execute(_sql("gates"), _parameters(wanted, settings))
+
+
+def _sql(name: str) -> str:
+    return resources.files("alongside.outreach").joinpath(f"{name}.sql").read_text("utf-8")
 
 
 def _parameters(wanted: GateInput, settings: HospitalSettings) -> dict[str, Any]:
@@ -109,6 +127,7 @@ def _parameters(wanted: GateInput, settings: HospitalSettings) -> dict[str, Any]
         "topics": list(wanted.topics),
         "call_from_age": settings.channels.call and settings.channels.call.first_from_age,
         "guardian_below_age": settings.gates.guardian_below_age,
+        "written": wanted.written.value,
         "inpatients": campaign.inpatients,
         "one_per_address": wanted.purpose in ONE_PER_ADDRESS,
         **{f"gate_{gate.name.lower()}": gate.value for gate in SET_GATES if gate.name},

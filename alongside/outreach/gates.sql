@@ -1,9 +1,11 @@
--- One row per member of the campaign's segment: the channel that is chosen for them, and the bit mask of every gate
--- that closes on set-based facts on it; `routes` holds the masks of all channels, in the person's own order.
--- Relations: audience(person_id), person (snapshot), answers(person_id, fulfilled, occurrence),
+-- One row per member of the campaign's segment: who is written to about them, the channel that is chosen, and the bit
+-- mask of every gate that closes on set-based facts on it; `routes` holds the masks of all channels, in the recipient's
+-- own order. `person_id` is the patient; `recipient_id` the same, or a relative, or null where nobody may be told.
+-- Relations: audience(person_id), addressee(person_id, recipient_id, relationship, turn), ward(person_id: a guardian
+--   decides for them), refusing(person_id), person (snapshot), answers(person_id, fulfilled, occurrence),
 --   route(channel, place, address, stores_in, countries, barred), consent(person_id, channel, permitted, seq,
 --   decided_at), cross_border(person_id, channel, permitted), suppressed(channel, blind, reason),
---   contact(person_id, address_blind, campaign, occurrence, said_at, counts), heldout(person_id).
+--   contact(person_id, subject_id, address_blind, campaign, occurrence, said_at, counts), heldout(person_id).
 CREATE OR REPLACE TEMP TABLE candidate AS
 WITH recent AS (
     SELECT person_id, count(*) AS contacts
@@ -13,20 +15,24 @@ WITH recent AS (
 ),
 same_campaign AS (
     -- `repeat_from` is the moment after which an earlier message still stands in the way; null means for ever.
-    SELECT person_id, max(said_at) AS last_at, list(DISTINCT occurrence) AS occurrences
+    -- It was said about the patient, whoever heard it.
+    SELECT subject_id, max(said_at) AS last_at, list(DISTINCT occurrence) AS occurrences
     FROM contact
     WHERE campaign = $campaign
-    GROUP BY person_id
+    GROUP BY subject_id
 ),
 addressed AS (
-    SELECT address_blind, min(person_id) AS person_id
+    SELECT address_blind, min(subject_id) AS subject_id
     FROM contact
     WHERE campaign = $campaign AND ($repeat_from IS NULL OR said_at > $repeat_from)
     GROUP BY address_blind
 ),
 fact AS (
     SELECT
-        p.person_id,
+        u.person_id,
+        t.recipient_id,
+        t.relationship,
+        coalesce(t.turn, 1) AS turn,
         w.channel,
         -- The patient's wish first; then a call for older people who read no screens; then the order of the campaign.
         CASE
@@ -39,7 +45,7 @@ fact AS (
         coalesce(p.time_zone, $zone) AS time_zone,
         p.quiet_from,
         p.quiet_to,
-        p.age,
+        s.age,
         CASE w.channel
             WHEN 'email' THEN p.email_state WHEN 'sms' THEN p.text_state ELSE p.phone_state
         END AS address_state,
@@ -48,8 +54,10 @@ fact AS (
         coalesce(p.country, $country) AS country,
         list_contains(w.barred, coalesce(p.country, $country))
         OR (w.countries IS NOT NULL AND NOT list_contains(w.countries, coalesce(p.country, $country))) AS not_carried,
-        coalesce(p.deceased, FALSE) AS deceased,
-        coalesce(p.inpatient_now, FALSE) AS inpatient_now,
+        coalesce(s.deceased, FALSE) AS deceased,
+        coalesce(s.inpatient_now, FALSE) AS inpatient_now,
+        d.person_id IS NOT NULL AS is_ward,
+        f.person_id IS NOT NULL AND t.recipient_id <> u.person_id AS refused,
         list_has_any(coalesce(p.topics_off, []), $topics) AS topic_off,
         coalesce(a.fulfilled, FALSE) AS fulfilled,
         coalesce(a.occurrence, $occurrence) AS occurrence,
@@ -57,41 +65,47 @@ fact AS (
         c.seq AS consent_seq,
         c.decided_at AS consent_decided_at,
         b.permitted AS abroad,
-        s.reason AS suppressed_because,
+        x.reason AS suppressed_because,
         coalesce(r.contacts, 0) AS recent_contacts,
         m.last_at AS last_message_at,
         CASE
-            WHEN m.person_id IS NULL THEN FALSE
+            WHEN m.subject_id IS NULL THEN FALSE
             WHEN $per_occurrence THEN list_contains(m.occurrences, a.occurrence)
             ELSE $repeat_from IS NULL OR m.last_at > $repeat_from
         END AS already_sent,
-        d.person_id IS NOT NULL AND d.person_id <> p.person_id AS address_taken,
+        e.subject_id IS NOT NULL AND e.subject_id <> u.person_id AS address_taken,
         h.person_id IS NOT NULL AS held_out
     FROM audience AS u
-    JOIN person AS p USING (person_id)
+    JOIN person AS s ON s.person_id = u.person_id
+    LEFT JOIN addressee AS t ON t.person_id = u.person_id
+    LEFT JOIN person AS p ON p.person_id = t.recipient_id
     CROSS JOIN route AS w
-    LEFT JOIN answers AS a ON a.person_id = p.person_id
+    LEFT JOIN ward AS d ON d.person_id = u.person_id
+    LEFT JOIN refusing AS f ON f.person_id = u.person_id
+    LEFT JOIN answers AS a ON a.person_id = u.person_id
     LEFT JOIN consent AS c ON c.person_id = p.person_id AND c.channel = w.channel
     LEFT JOIN cross_border AS b ON b.person_id = p.person_id AND b.channel = w.channel
-    LEFT JOIN suppressed AS s
-        ON s.channel = w.channel AND s.blind = CASE w.address WHEN 'email' THEN p.email_blind ELSE p.phone_blind END
+    LEFT JOIN suppressed AS x
+        ON x.channel = w.channel AND x.blind = CASE w.address WHEN 'email' THEN p.email_blind ELSE p.phone_blind END
     LEFT JOIN recent AS r ON r.person_id = p.person_id
-    LEFT JOIN same_campaign AS m ON m.person_id = p.person_id
-    LEFT JOIN addressed AS d
-        ON d.address_blind = CASE w.address WHEN 'email' THEN p.email_blind ELSE p.phone_blind END
+    LEFT JOIN same_campaign AS m ON m.subject_id = u.person_id
+    LEFT JOIN addressed AS e
+        ON e.address_blind = CASE w.address WHEN 'email' THEN p.email_blind ELSE p.phone_blind END
     LEFT JOIN heldout AS h ON h.person_id = p.person_id
 ),
 masked AS (
     SELECT
         *,
         (CASE WHEN deceased THEN $gate_deceased ELSE 0 END)
-        | (CASE WHEN age IS NOT NULL AND age < $guardian_below_age THEN $gate_under_age ELSE 0 END)
+        | (CASE WHEN $written <> 'guardian' AND (is_ward OR coalesce(age < $guardian_below_age, FALSE))
+               THEN $gate_under_age ELSE 0 END)
         | (CASE WHEN inpatient_now AND NOT $inpatients THEN $gate_admitted ELSE 0 END)
         | (CASE WHEN fulfilled THEN $gate_fulfilled ELSE 0 END)
-        | (CASE WHEN address_state = 'missing' OR address_state IS NULL THEN $gate_no_address ELSE 0 END)
+        | (CASE WHEN recipient_id IS NULL THEN $gate_no_relative
+                WHEN address_state = 'missing' OR address_state IS NULL THEN $gate_no_address ELSE 0 END)
         | (CASE WHEN address_state = 'invalid' THEN $gate_invalid_address ELSE 0 END)
-        | (CASE WHEN consented IS NOT TRUE THEN $gate_no_consent ELSE 0 END)
-        | (CASE WHEN stores_in <> country AND country = 'CN' AND abroad IS NOT TRUE
+        | (CASE WHEN recipient_id IS NOT NULL AND (consented IS NOT TRUE OR refused) THEN $gate_no_consent ELSE 0 END)
+        | (CASE WHEN recipient_id IS NOT NULL AND stores_in <> country AND country = 'CN' AND abroad IS NOT TRUE
                THEN $gate_cross_border ELSE 0 END)
         | (CASE WHEN topic_off THEN $gate_topic_off ELSE 0 END)
         | (CASE WHEN suppressed_because IS NOT NULL THEN $gate_suppressed ELSE 0 END)
@@ -102,16 +116,18 @@ masked AS (
     FROM fact
 ),
 chosen AS (
-    -- The first channel that is open; where none is, the one on which the person got furthest.
+    -- The first recipient and channel that are open; where none is, those on which the message got furthest.
     SELECT
         *,
         list({'channel': channel, 'gates': mask}) OVER (
-            PARTITION BY person_id ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+            PARTITION BY person_id, recipient_id
+            ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
         ) AS routes
     FROM masked
     QUALIFY row_number() OVER (
         PARTITION BY person_id
-        ORDER BY mask <> 0, CASE WHEN mask = $gate_not_carried THEN -$gate_invalid_address ELSE -(mask & -mask) END, place
+        ORDER BY mask <> 0, CASE WHEN mask = $gate_not_carried THEN -$gate_invalid_address ELSE -(mask & -mask) END,
+            turn, place
     ) = 1
 ),
 ranked AS (
@@ -122,7 +138,7 @@ ranked AS (
     FROM chosen
 )
 SELECT
-    * EXCLUDE (mask, rank, place, stores_in),
+    * EXCLUDE (mask, rank, place, turn, stores_in, is_ward, refused),
     mask | (CASE WHEN $one_per_address AND (address_taken OR (mask = 0 AND rank > 1))
                  THEN $gate_duplicate_address ELSE 0 END) AS gates
 FROM ranked

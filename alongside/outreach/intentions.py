@@ -13,7 +13,7 @@ from alongside.ledger import experiments as registrations
 from alongside.ledger import runs as run_store
 from alongside.ledger.messages import plan_batches
 from alongside.ledger.runs import RunPins
-from alongside.model.enums import Channel, Locale
+from alongside.model.enums import Channel, Locale, Written
 from alongside.outreach.arms import Arms
 from alongside.outreach.campaign_plan import CampaignPlan
 from alongside.outreach.campaigns import Campaign
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import duckdb
     from sqlalchemy.engine import Connection
 
+#: What a message to a relative says beside its own values: what the reader is to the patient, and as whom they read.
+_KIN = ", 'kin', json_object('is', o.relationship, 'gender', s.gender, 'as', '{written}')"
 #: Version of the analysis that an experiment is registered with at launch.
 ANALYSIS_VERSION = "1"
 
@@ -62,7 +64,8 @@ class Intentions:
         path.parent.mkdir(parents=True, exist_ok=True)
         self.duck.execute(
             f"""COPY (
-                SELECT o.person_id, o.mask, o.channel, o.routes, o.variant, o.message_key, o.not_before, o.language,
+                SELECT o.person_id, o.recipient_id, o.relationship, o.mask, o.channel, o.routes,
+                       o.variant, o.message_key, o.not_before, o.language,
                        o.time_zone, o.age, o.country, o.address_state, o.consented, o.consent_seq,
                        o.consent_decided_at, o.abroad, o.suppressed_because,
                        o.recent_contacts, o.last_message_at, o.occurrence, o.topic_off, o.held_out
@@ -133,18 +136,22 @@ class Intentions:
             ]
             hashes = " ".join(f"WHEN '{one.channel.value} {one.locale.value}' THEN '{one.hash}'" for one in bodies)
             one = bodies[0]
+            written = one.definition.to
+            kin = "" if written is Written.PATIENT else _KIN.format(written=written.value)
             experiment = f"'{self.arms.experiment.name}'" if self.arms.experiment else "NULL::VARCHAR"
             parts.append(
-                f"""SELECT o.message_key, o.occurrence, o.person_id, o.person_id AS subject_person_id,
+                f"""SELECT o.message_key, o.occurrence, o.recipient_id AS person_id,
+                    o.person_id AS subject_person_id,
                     '{one.purpose.value}' AS purpose, o.channel, '{message}' AS template,
                     CASE o.channel || ' ' || o.language {hashes} END AS template_hash, o.language AS locale,
                     {experiment} AS experiment, nullif(o.variant, '') AS variant, o.address_blind,
                     CAST(json_object('v', {json_sql(self.catalogues, self.arms, number)}, 'gender', p.gender,
-                        'zone', o.time_zone, 'quiet', [o.quiet_from, o.quiet_to]{urgent}) AS VARCHAR) AS variables,
+                        'zone', o.time_zone, 'quiet', [o.quiet_from, o.quiet_to]{urgent}{kin}) AS VARCHAR) AS variables,
                     '{one.sender}' AS sender,
                     CAST(hash(o.person_id) % {self.partitions} AS INTEGER) AS partition, o.not_before
-                FROM outcome AS o JOIN person AS p USING (person_id)
-                JOIN variables_{number} AS t{number} USING (person_id)
+                FROM outcome AS o JOIN person AS p ON p.person_id = o.recipient_id
+                JOIN person AS s ON s.person_id = o.person_id
+                JOIN variables_{number} AS t{number} ON t{number}.person_id = o.person_id
                 WHERE o.mask = 0 AND o.variant = '{variant}'"""
             )
         return " UNION ALL ".join(parts)

@@ -115,15 +115,15 @@ class Planner:
     def _decide(
         self, duck: duckdb.DuckDBPyConnection, campaign: Campaign, plan: CampaignPlan, now: datetime, *, commit: bool
     ) -> CampaignPlan:
-        purpose = self.catalogues.content.message(campaign.message).definition.purpose
-        topics = tuple(self.catalogues.content.message(campaign.message).definition.topics)
+        definition = self.catalogues.content.message(campaign.message).definition
+        purpose, topics = definition.purpose, tuple(definition.topics)
         open_snapshot(duck, self.facts.tables)
         audience = choose_audience(duck, campaign.segment)
-        load_relations(duck, self.facts, campaign, purpose)
+        load_relations(duck, self.facts, campaign, purpose, definition.to)
         self._answers(duck, campaign)
         routes = routes_of(campaign, self.catalogues.messages_of(campaign), self.catalogues.content, self.settings)
         self._require_discreet(campaign)
-        close_gates(duck, GateInput(campaign, routes, purpose, topics, self.run.as_of), self.settings)
+        close_gates(duck, GateInput(campaign, routes, purpose, topics, self.run.as_of, definition.to), self.settings)
         arms = self._arms(campaign)
         screen = Screen(self.catalogues.content, self.settings)
         digest = PlanHash()

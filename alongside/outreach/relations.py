@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from alongside.ledger import Ledger, consent, suppressions
 from alongside.ledger.contacts import contacts
-from alongside.model.enums import Channel, Purpose
+from alongside.ledger.relations import all_relations
+from alongside.model.enums import Purpose, Written
 from alongside.model.ids import unit_interval
 from alongside.outreach.campaigns import Campaign
 from alongside.settings import HospitalSettings
@@ -57,9 +58,11 @@ def choose_audience(connection: duckdb.DuckDBPyConnection, segment: str) -> int:
     return count(connection, "audience")
 
 
-def load_relations(connection: duckdb.DuckDBPyConnection, facts: Facts, campaign: Campaign, purpose: Purpose) -> None:
-    """Temp tables `consent`, `cross_border`, `suppressed`, `contact` and `heldout` for one campaign."""
-    decided = ", ".join(quoted(_consents(connection, facts, channel)) for channel in campaign.channels)
+def load_relations(
+    connection: duckdb.DuckDBPyConnection, facts: Facts, campaign: Campaign, purpose: Purpose, written: Written
+) -> None:
+    """Temp tables `consent`, `cross_border`, `suppressed`, `contact`, `heldout`, and those of `_load_relatives`."""
+    decided = ", ".join(quoted(_consents(connection, facts, channel.value)) for channel in campaign.channels)
     for name, wanted in (("consent", purpose.value), (CROSS_BORDER, CROSS_BORDER)):
         connection.execute(
             f"CREATE OR REPLACE TEMP TABLE {name} AS"
@@ -71,18 +74,37 @@ def load_relations(connection: duckdb.DuckDBPyConnection, facts: Facts, campaign
     _load_contacts(connection, facts, campaign)
     share = facts.settings.gates.global_holdout if purpose is Purpose.MARKETING else 0.0
     _load_heldout(connection, facts.ledger.info.secret, share)
+    _load_relatives(connection, facts, purpose, written)
 
 
-def _consents(connection: duckdb.DuckDBPyConnection, facts: Facts, channel: Channel) -> Path:
+def _load_relatives(connection: duckdb.DuckDBPyConnection, facts: Facts, purpose: Purpose, written: Written) -> None:
+    """Temp tables `relation`; `ward`: for whom another decides; `refusing`: of whom nobody else may hear."""
+    with _registered(connection, "near", all_relations(facts.ledger, facts.as_of)):
+        connection.execute("CREATE OR REPLACE TEMP TABLE relation AS SELECT * FROM near")
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE ward AS"
+        " SELECT DISTINCT subject_id AS person_id FROM relation WHERE decides AND decision <> 'deny'"
+    )
+    connection.execute("CREATE OR REPLACE TEMP TABLE refusing (person_id VARCHAR)")
+    if written is not Written.PATIENT:
+        connection.execute(
+            "INSERT INTO refusing SELECT person_id"
+            f" FROM read_parquet({quoted(_consents(connection, facts, consent.ANY_CHANNEL))})"
+            " WHERE purpose = $wanted AND decision <> 'permit'",
+            {"wanted": purpose.value},
+        )
+
+
+def _consents(connection: duckdb.DuckDBPyConnection, facts: Facts, channel: str) -> Path:
     """What everybody has decided about the channel, read from the ledger once for all campaigns that are planned now.
 
     A withdrawal in between is caught by the recheck within the claim.
     """
-    path = facts.folder / f"consent-{channel.value}.parquet"
+    path = facts.folder / f"consent-{'all' if channel == consent.ANY_CHANNEL else channel}.parquet"
     if not path.exists() or time.time() - path.stat().st_mtime > CONSENT_SECONDS:
         path.parent.mkdir(parents=True, exist_ok=True)
         fresh = path.with_suffix(f".{os.getpid()}")
-        consent.load_current(connection, facts.ledger, channel.value)
+        consent.load_current(connection, facts.ledger, channel)
         connection.execute(f"COPY decided TO {quoted(fresh)} (FORMAT parquet)")
         connection.execute("DROP TABLE decided")
         fresh.replace(path)
@@ -107,7 +129,8 @@ def _load_contacts(connection: duckdb.DuckDBPyConnection, facts: Facts, campaign
     exempt = [purpose.value for purpose in cap.exempt]
     with _registered(connection, "said", contacts(facts.ledger, campaign.name, since)):
         connection.execute(
-            "CREATE OR REPLACE TEMP TABLE contact AS SELECT person_id, address_blind, campaign, occurrence, said_at,"
+            "CREATE OR REPLACE TEMP TABLE contact AS"
+            " SELECT person_id, subject_id, address_blind, campaign, occurrence, said_at,"
             " state <> 'rejected' AND is_first = 1 AND NOT list_contains($exempt, purpose) AS counts FROM said",
             {"exempt": exempt},
         )

@@ -32,6 +32,8 @@ _BUILT_IN = {
     "unsubscribe_url": Sensitivity.PUBLIC,  # an opaque token
     "preferences_url": Sensitivity.PUBLIC,
     "today": Sensitivity.PUBLIC,
+    "patient_name": Sensitivity.PERSONAL,
+    "patient_relation": Sensitivity.PERSONAL,
 }
 _WORDS = tuple(level.name.lower() for level in Sensitivity)
 

@@ -28,6 +28,7 @@ _MEANING: dict[Gate, tuple[str, tuple[str, ...]]] = {
     Gate.UNDER_AGE: ("a guardian decides for this age", ("age",)),
     Gate.ADMITTED: ("the patient is in the hospital now", ()),
     Gate.FULFILLED: ("what the message asks for has happened already", ()),
+    Gate.NO_RELATIVE: ("nobody is known who may be told about this patient", ()),
     Gate.NO_ADDRESS: ("no address for this channel is known", ("address_state",)),
     Gate.INVALID_ADDRESS: ("the address cannot exist", ("address_state",)),
     Gate.NOT_CARRIED: ("the provider may not carry this message to that country", ("channel", "country")),
@@ -64,6 +65,7 @@ class Answer:
     channel : on which the message was planned, or on which the person got furthest
     closed_channels : gates of the campaign's other channels, in the order in which they were tried; empty for one
         that was open and not needed
+    relationship : what the recipient is to the patient; empty where the patient is written to
     message : what became of the intended message, None when there is none
     """
 
@@ -75,6 +77,7 @@ class Answer:
     variant: str = ""
     channel: str = ""
     closed_channels: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    relationship: str = ""
     message: dict[str, Any] | None = None
     configuration: dict[str, Any] = field(default_factory=dict)
 
@@ -123,10 +126,11 @@ def why(
         )
         rows = [dict(row) for row in connection.execute(query).mappings()]
         ids = list(members(connection, [person_id]))
-        sent = _messages(connection, ids)
+        sent = _messages(connection, message.c.subject_person_id.in_(ids))
+        heard = _messages(connection, sa.and_(message.c.person_id.in_(ids), message.c.subject_person_id.not_in(ids)))
     wanted = list(dict.fromkeys(row["run_id"] for row in rows))[:runs]
     answers = [
-        _answer(duck, runs_folder, ids, row, sent.get((row["run_id"], row["campaign"])))
+        _answer(duck, runs_folder, ids, row, *(found.get((row["run_id"], row["campaign"])) for found in (sent, heard)))
         for row in rows
         if row["run_id"] in wanted
     ]
@@ -151,11 +155,23 @@ def _lacks_consent(gate: GateAnswer) -> bool:
 
 
 def _answer(
-    duck: duckdb.DuckDBPyConnection, folder: Path, ids: list[str], row: Mapping[str, Any], sent: dict[str, Any] | None
+    duck: duckdb.DuckDBPyConnection,
+    folder: Path,
+    ids: list[str],
+    row: Mapping[str, Any],
+    sent: dict[str, Any] | None,
+    heard: dict[str, Any] | None,
 ) -> Answer:
+    """Parameters
+    ----------
+    sent : what was said about the person
+    heard : what the person was told about a relative
+    """
     facts = _decision(duck, folder / row["run_id"] / "decisions" / f"{row['campaign']}.parquet", ids)
     pins = {name: row[name] for name in ("snapshot_id", "config_hash", "config_commit", "plan_hash")}
     head = (row["run_id"], row["as_of"], row["campaign"])
+    if facts is None and heard is not None:
+        return Answer(*head, "told about a relative", channel=heard["channel"], message=heard, configuration=pins)
     if facts is None:
         outcome = (
             f"not planned: {row['planned_state']}" if row["planned_state"] not in ("planned", "dispatched") else ""
@@ -169,7 +185,8 @@ def _answer(
         for route in facts.get("routes") or ()
         if route["channel"] != facts["channel"]
     }
-    return Answer(*head, outcome, gates, facts["variant"] or "", facts.get("channel") or "", others, sent, pins)
+    channel, relationship = facts.get("channel") or "", facts.get("relationship") or ""
+    return Answer(*head, outcome, gates, facts["variant"] or "", channel, others, relationship, sent, pins)
 
 
 def _gate_answers(mask: Gate, facts: Mapping[str, Any]) -> Iterator[GateAnswer]:
@@ -190,7 +207,7 @@ def _decision(duck: duckdb.DuckDBPyConnection, path: Path, ids: list[str]) -> di
     return dict(zip(names, rows[0], strict=True)) if rows else None
 
 
-def _messages(connection: sa.Connection, ids: list[str]) -> dict[tuple[str, str], dict[str, Any]]:
+def _messages(connection: sa.Connection, whose: sa.ColumnElement[bool]) -> dict[tuple[str, str], dict[str, Any]]:
     """(run, campaign) -> state of the message and its events, without its words."""
     columns = (
         "message_key",
@@ -206,7 +223,7 @@ def _messages(connection: sa.Connection, ids: list[str]) -> dict[tuple[str, str]
     )
     # Whatever follows another message comes after it.
     order = (message.c.follows.is_not(None), message.c.planned_at, message.c.message_key)
-    query = sa.select(*(message.c[name] for name in columns)).where(message.c.person_id.in_(ids)).order_by(*order)
+    query = sa.select(*(message.c[name] for name in columns)).where(whose).order_by(*order)
     found: dict[tuple[str, str], dict[str, Any]] = {}
     for row in connection.execute(query).mappings():
         events = connection.execute(

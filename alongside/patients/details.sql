@@ -44,5 +44,6 @@ SELECT
     CASE WHEN language IN ('zh_CN', 'en') THEN language END AS language,
     nullif(trim(time_zone), '') AS time_zone,
     registered_at,
-    deceased_at
+    deceased_at,
+    role
 FROM spelt;

@@ -34,6 +34,7 @@ SELECT
     arg_min(time_zone, delivered_last) FILTER (WHERE time_zone IS NOT NULL) AS time_zone,
     min(registered_at) AS registered_at,
     min(deceased_at) AS deceased_at,
+    bool_or(role IS DISTINCT FROM 'contact') AS is_patient,
     list_sort(list(DISTINCT source)) AS sources
 FROM ranked
 GROUP BY person_id;

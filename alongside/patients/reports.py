@@ -57,6 +57,18 @@ class ConsentReport:
 
 
 @dataclass(frozen=True)
+class RelationReport:
+    """Outcome of `record_relations`: rows read, statements new to the log, rows of unknown relatives."""
+
+    rows: int
+    recorded: int
+    unknown_people: int
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
 class BuildReport:
     """Outcome of `build_snapshot`: rows of every table written.
 

@@ -20,8 +20,9 @@ from alongside.settings.hospital import HospitalSettings
 from alongside.warehouse import Draft, Warehouse
 from alongside.warehouse.duck import quoted
 
-#: Tables of a snapshot that hold what happened; `patient` becomes `person`, consents live in the ledger's log.
-HISTORIES = tuple(table for name, table in TABLES.items() if name not in ("patient", "consent"))
+#: Tables of a snapshot that hold what happened; `patient` becomes `person`, consents and relatives live in the
+#: ledger's logs.
+HISTORIES = tuple(table for name, table in TABLES.items() if name not in ("patient", "consent", "related_person"))
 
 
 def build_snapshot(

@@ -20,6 +20,7 @@ aged AS (
 )
 SELECT
     g.person_id,
+    g.is_patient,
     g.gender,
     coalesce(w.language, g.language, getvariable('locale')) AS language,
     coalesce(g.time_zone, getvariable('time_zone')) AS time_zone,

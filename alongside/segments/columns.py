@@ -76,6 +76,14 @@ _CHANNELS = ("email", "sms", "wechat", "push", "call", "letter")
 
 _COLUMNS = (
     _hidden("person_id", "the person, minted once in the ledger", _IDENTITY),
+    PersonColumn(
+        "is_patient",
+        Type.BOOLEAN,
+        "BOOLEAN",
+        "treated here, not only somebody's relative",
+        fields("patient", "role"),
+        usable=False,
+    ),
     _text("gender", "administrative gender", fields("patient", "gender"), ("male", "female", "other", "unknown")),
     _text(
         "language",

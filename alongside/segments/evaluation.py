@@ -58,7 +58,9 @@ class Evaluation:
         joined = [(query, [item.column for item in members]) for members, query in groups]
         joined += [(query, [name for name in query.named_selects if name != "person_id"]) for query in self.given]
         used = sorted({"person_id", *self._person_columns()})
-        base = self.sources.restrict(exp.select(*used).from_(self.sources.table("person")))
+        # Relatives whom the hospital does not treat are nobody's audience.
+        people = exp.select(*used).from_(self.sources.table("person")).where("is_patient")
+        base = self.sources.restrict(people)
         if not joined:
             return base
         columns = [exp.column(name, table="person") for name in used]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from alongside.model.enums import Relationship
+
 #: What a canonical column may hold; a value outside is refused by `check` and quarantined by `ingest`.
 ALLOWED: dict[tuple[str, str], frozenset[str]] = {
     ("patient", "gender"): frozenset({"male", "female", "other", "unknown"}),
     ("patient", "language"): frozenset({"zh_CN", "en"}),
+    ("patient", "role"): frozenset({"patient", "contact"}),
+    ("related_person", "relationship"): frozenset(Relationship),
+    ("related_person", "decision"): frozenset({"permit", "deny"}),
     ("encounter", "class"): frozenset({"AMB", "IMP", "EMER", "HH", "VR", "WELLNESS"}),
     ("observation", "context"): frozenset({"lab", "clinic", "home"}),
     ("procedure", "status"): frozenset({"preparation", "in-progress", "completed", "not-done"}),

@@ -50,10 +50,11 @@ def snapshot(clinic: Clinic, **of_all: Any) -> None:
     tables.mkdir(parents=True, exist_ok=True)
     with duckdb.connect() as duck:
         duck.execute(
-            "CREATE TABLE person (person_id VARCHAR, deceased BOOLEAN, inpatient_now BOOLEAN, topics_off VARCHAR[])"
+            "CREATE TABLE person (person_id VARCHAR, deceased BOOLEAN, inpatient_now BOOLEAN, topics_off VARCHAR[],"
+            " is_patient BOOLEAN DEFAULT TRUE)"
         )
         for number in EVERYBODY:
-            duck.execute("INSERT INTO person VALUES (?, ?, ?, ?)", [f"p{number:016x}", *facts.values()])
+            duck.execute("INSERT INTO person VALUES (?, ?, ?, ?, TRUE)", [f"p{number:016x}", *facts.values()])
         duck.execute(f"COPY person TO '{tables / 'person.parquet'}' (FORMAT parquet)")
         duck.execute(
             f"COPY (SELECT 'p' AS person_id, 's' AS segment) TO '{tables / 'membership.parquet'}' (FORMAT parquet)"

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alongside.model.enums import Channel, Gate, Purpose
+from alongside.model.enums import Channel, Gate, Purpose, Written
 from alongside.outreach.campaigns import Campaign
 from alongside.outreach.gates import GateInput, close_gates, first_gate, funnel_of
 from alongside.outreach.routes import Route
@@ -62,15 +62,30 @@ class World:
     stays_home: set[str] = field(default_factory=set)
     suppressed: set[str] = field(default_factory=set)
     contacts: list[tuple[str, str, str, str, str, bool]] = field(default_factory=list)
+    relations: list[tuple[str, str, str, bool | None, str]] = field(default_factory=list)
+    refusing: set[str] = field(default_factory=set)
+    audience: tuple[str, ...] | None = None
     held: set[str] = field(default_factory=set)
     fulfilled: set[str] = field(default_factory=set)
 
-    def masks(self, campaign: Campaign, purpose: Purpose = Purpose.EDUCATION) -> dict[str, Gate]:
+    def masks(
+        self, campaign: Campaign, purpose: Purpose = Purpose.EDUCATION, written: Written = Written.PATIENT
+    ) -> dict[str, Gate]:
         duck = duckdb.connect()
         duck.execute(f"CREATE TABLE person ({PERSON_TYPES})")
         for person in self.people:
             duck.execute(f"INSERT INTO person VALUES ({', '.join('?' * len(person))})", list(person.values()))
         duck.execute("CREATE TABLE audience AS SELECT person_id FROM person")
+        if self.audience is not None:
+            duck.execute("DELETE FROM audience WHERE NOT list_contains(?, person_id)", [list(self.audience)])
+        duck.execute(
+            "CREATE TABLE relation (subject_id VARCHAR, related_id VARCHAR, relationship VARCHAR, decides BOOLEAN,"
+            " decision VARCHAR)"
+        )
+        for relation in self.relations:
+            duck.execute("INSERT INTO relation VALUES (?, ?, ?, ?, ?)", list(relation))
+        duck.execute("CREATE TABLE ward AS SELECT subject_id AS person_id FROM relation WHERE decides")
+        duck.execute("CREATE TABLE refusing AS SELECT unnest(?::VARCHAR[]) AS person_id", [sorted(self.refusing)])
         duck.execute(
             "CREATE TABLE answers AS SELECT person_id, NULL::VARCHAR AS occurrence, FALSE AS fulfilled FROM person"
         )
@@ -87,7 +102,7 @@ class World:
         duck.execute("CREATE TABLE heldout (person_id VARCHAR)")
         duck.execute(
             "CREATE TABLE contact (person_id VARCHAR, address_blind VARCHAR, campaign VARCHAR, occurrence VARCHAR,"
-            " said_at TIMESTAMP, counts BOOLEAN)"
+            " said_at TIMESTAMP, counts BOOLEAN, subject_id VARCHAR)"
         )
         for blind in self.suppressed:
             channel = "email" if blind.startswith("b") else "sms"
@@ -95,9 +110,10 @@ class World:
         for person in self.held:
             duck.execute("INSERT INTO heldout VALUES (?)", [person])
         for contact in self.contacts:
-            duck.execute("INSERT INTO contact VALUES (?, ?, ?, ?, ?, ?)", list(contact))
+            duck.execute("INSERT INTO contact VALUES (?, ?, ?, ?, ?, ?, ?)", [*contact, contact[0]])
         routes = tuple(ROUTES[channel] for channel in campaign.channels)
-        close_gates(duck, GateInput(campaign, routes, purpose, ("hypertension",), AS_OF), SETTINGS)
+        close_gates(duck, GateInput(campaign, routes, purpose, ("hypertension",), AS_OF, written), SETTINGS)
+        self.told = dict(duck.execute("SELECT person_id, recipient_id FROM candidate").fetchall())
         self.decided = {
             row[0]: (row[2], Gate(row[1]), {one["channel"]: Gate(one["gates"]) for one in row[3]})
             for row in duck.execute("SELECT person_id, gates, channel, routes FROM candidate").fetchall()

@@ -18,9 +18,11 @@ from alongside.patients import (
     PERSON_MAP,
     BuildReport,
     ConsentReport,
+    RelationReport,
     ResolutionReport,
     build_snapshot,
     record_consents,
+    record_relations,
     resolve,
 )
 from alongside.settings.hospital import HospitalSettings
@@ -36,6 +38,7 @@ _TYPES = {
     "TIMESTAMP": pa.timestamp("us"),
     "DOUBLE": pa.float64(),
     "BIGINT": pa.int64(),
+    "BOOLEAN": pa.bool_(),
     "VARCHAR[]": pa.list_(pa.string()),
 }
 
@@ -88,6 +91,10 @@ class World:
         return record_consents(
             self.clean, self.clean.parent / PERSON_MAP, self.ledger, now=now, warehouse=self.warehouse
         )
+
+    def record_relations(self, now: datetime = NOW) -> RelationReport:
+        person_map = self.clean.parent / PERSON_MAP
+        return record_relations(self.clean, person_map, self.ledger, now=now, warehouse=self.warehouse)
 
     def person_map(self) -> dict[tuple[str, str], str]:
         """(source, id) -> person_id."""

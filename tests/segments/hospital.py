@@ -31,6 +31,7 @@ _DEFAULTS: dict[str, Any] = {
     "noshows_12m": 0,
     "interactions_30d": 0,
     "articles_read_90d": 0,
+    "is_patient": True,
     **{name: [] for name, column in PERSON.items() if column.sql_type == "VARCHAR[]"},
 }
 _EVENT_DEFAULTS: dict[str, dict[str, Any]] = {

@@ -50,6 +50,7 @@ def _past(days: int) -> str:
 
 
 _PERSON = {
+    "is_patient": "TRUE",
     "gender": "CASE WHEN random() < 0.5 THEN 'female' ELSE 'male' END",
     "language": "CASE WHEN random() < 0.1 THEN 'en' ELSE 'zh_CN' END",
     "age": "CAST(random() * 95 AS INTEGER)",

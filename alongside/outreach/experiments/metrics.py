@@ -85,12 +85,16 @@ class Metric(Strict):
         return self.label.get(locale) or next(iter(self.label.values()))
 
 
+#: Canonical tables that a snapshot does not hold as histories.
+_NOT_IN_SNAPSHOTS = frozenset({"patient", "consent", "related_person"})
+
+
 def check_metric(metric: Metric, document: Document) -> list[Finding]:
     """What the model cannot see: fields that fit `from`, known columns, a harmless condition."""
     if metric.origin == DELIVERY:
         return list(_delivery_faults(metric, document))
-    if metric.origin not in TABLES or metric.origin in {"patient", "consent"}:
-        known = [DELIVERY, *(name for name in TABLES if name not in {"patient", "consent"})]
+    if metric.origin not in TABLES or metric.origin in _NOT_IN_SNAPSHOTS:
+        known = [DELIVERY, *(name for name in TABLES if name not in _NOT_IN_SNAPSHOTS)]
         what = f"unknown origin '{metric.origin}'"
         return [document.finding("from", what=what, remedy=nearest(metric.origin, known) or ", ".join(known))]
     return [*_column_faults(metric, document), *_condition_faults(metric, document)]
