@@ -21,6 +21,7 @@ from alongside.cli import (
     people,
     plans,
     projects,
+    relatives,
     runs,
     schemas,
     servers,
@@ -61,6 +62,7 @@ app.add_typer(operations.ledger, name="ledger")
 app.add_typer(experiments.app, name="experiment")
 app.add_typer(inbox.app, name="inbox")
 app.add_typer(calls.app, name="calls")
+app.add_typer(relatives.app, name="relatives")
 app.add_typer(servers.hospital, name="hospital")
 
 

@@ -76,6 +76,7 @@ def _show_answer(answer: Answer) -> None:
     out = console()
     arm = f", arm {answer.variant}" if answer.variant else ""
     way = f" by {answer.channel}" if answer.channel else ""
+    way += f" to a relative ({answer.relationship})" if answer.relationship else ""
     out.print(f"\n{answer.as_of:%Y-%m-%d}  [bold]{answer.campaign}[/bold]: {answer.outcome}{way}{arm}")
     for channel, gates in answer.closed_channels.items():
         out.print(f"   {channel}: " + (", ".join(gates) or "open, and not needed"))

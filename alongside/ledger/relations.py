@@ -25,6 +25,7 @@ from alongside.ledger.groups import in_keys_sql, key_list, members, portions, su
 from alongside.ledger.runs import write_audit
 from alongside.ledger.schema import Utc, relation_event
 from alongside.model.enums import Decision, Relationship, Written
+from alongside.model.errors import Refused
 from alongside.model.ids import keyed_hash
 
 if TYPE_CHECKING:
@@ -138,12 +139,16 @@ def decide(
 
     Raises
     ------
-    LookupError : they are not known as relatives
+    Refused : they are not known as relatives
     """
     known = {one.related_id: one for one in relations_of(connection, [subject], now)}
     relation = known.get(survivors(connection, [related])[related])
     if relation is None:
-        raise LookupError(related)
+        raise Refused(
+            "they are not known as relatives",
+            where=f"{subject}, {related}",
+            remedy="'alongside relatives list PATIENT' shows who is; relations come with the hospital's extracts.",
+        )
     if relation.decision is decision:
         return False
     origin = f"staff:{by}"[:80]

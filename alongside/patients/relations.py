@@ -37,12 +37,10 @@ def record_relations(
         duck.execute("CREATE OR REPLACE TEMP TABLE fact_known (fact VARCHAR)")
         copy(duck, ledger, "relation_event", "fact", "", ("fact",), "fact_known")
         scripts.run(duck, "relations")
-        rows = scripts.count(duck, "SELECT count(*) FROM relation_row")
-        strangers = scripts.count(
-            duck,
-            "SELECT count(*) FROM relation_row AS c"
-            " ANTI JOIN mapped AS r ON r.source = c.source AND r.patient_source_id = c.relative_source_id",
-        )
+        rows, strangers = duck.execute(
+            "SELECT count(*), count_if(r.person_id IS NULL) FROM relation_row AS c LEFT JOIN mapped AS r "
+            "ON r.source = c.source AND r.patient_source_id = c.relative_source_id"
+        ).fetchall()[0]
         reader = duck.sql("FROM statement ORDER BY decided_at, fact").to_arrow_reader(_ROWS)
         recorded = ledger.insert_arrow(schema.relation_event, reader, on_conflict="ignore")
     return RelationReport(rows, recorded, strangers)
