@@ -111,7 +111,7 @@ RELATED_PERSON = _table(
         "what they are to the patient: mother, father, guardian, spouse, child, sibling, grandparent or other",
         required=True,
     ),
-    Column("decides", "BOOLEAN", "true: legal guardian of an adult; false: a parent who may not decide"),
+    Column("decides", "VARCHAR", "yes: a legal guardian; no: a parent who may not decide"),
     Column("decision", "VARCHAR", "permit or deny: the patient's word on telling them; null: nobody asked"),
     Column("decided_at", "TIMESTAMP", "when that was said, or the relation became known, UTC", required=True),
     event_time="decided_at",

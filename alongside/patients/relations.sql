@@ -8,7 +8,7 @@ WITH delivered AS (
         'p' || ledger_hash(hash_part('person') || hash_part(c.source) || hash_part(c.relative_source_id), 16)
             AS related_id,
         c.relationship,
-        c.decides,
+        CASE c.decides WHEN 'yes' THEN TRUE WHEN 'no' THEN FALSE END AS decides,
         coalesce(c.decision, 'unknown') AS decision,
         c.decided_at,
         left('extract:' || c.source, 80) AS origin

@@ -10,6 +10,7 @@ ALLOWED: dict[tuple[str, str], frozenset[str]] = {
     ("patient", "language"): frozenset({"zh_CN", "en"}),
     ("patient", "role"): frozenset({"patient", "contact"}),
     ("related_person", "relationship"): frozenset(Relationship),
+    ("related_person", "decides"): frozenset({"yes", "no"}),
     ("related_person", "decision"): frozenset({"permit", "deny"}),
     ("encounter", "class"): frozenset({"AMB", "IMP", "EMER", "HH", "VR", "WELLNESS"}),
     ("observation", "context"): frozenset({"lab", "clinic", "home"}),

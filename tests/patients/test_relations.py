@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from alongside.ledger.relations import relations_of
+from alongside.ledger.relations import fact_of, relations_of
 from alongside.model.enums import Decision, Relationship
 from tests.patients.world import NOW, Row, World, patient
 
@@ -47,11 +47,15 @@ def test_each_statement_is_recorded_once(family: World) -> None:
     assert (found.decides, found.decision) == (None, Decision.PERMIT)
 
 
-def test_sql_and_python_agree_on_what_one_statement_is(family: World) -> None:
-    from alongside.ledger.relations import fact_of
-
-    family.record_relations()
-    (row,) = family.ledger.read_arrow("SELECT * FROM relation_event").to_pylist()
+@pytest.mark.parametrize(("decides", "expected"), [("yes", True), ("no", False), (None, None)])
+def test_sql_and_python_agree_on_what_one_statement_is(
+    world: World, decides: str | None, expected: bool | None
+) -> None:
+    people = (patient("old", full_name="张样本"), patient("daughter", full_name="李示例"))
+    world.resolve(*people, related_person=[_relation(decides=decides)])
+    world.record_relations()
+    (row,) = world.ledger.read_arrow("SELECT * FROM relation_event").to_pylist()
+    assert row["decides"] is expected
     at = row["decided_at"].replace(tzinfo=UTC)
     said = (row["person_id"], row["related_id"], row["relationship"], row["decides"], row["decision"], at)
     assert row["fact"] == fact_of(*said, row["origin"])

@@ -38,7 +38,6 @@ _TYPES = {
     "TIMESTAMP": pa.timestamp("us"),
     "DOUBLE": pa.float64(),
     "BIGINT": pa.int64(),
-    "BOOLEAN": pa.bool_(),
     "VARCHAR[]": pa.list_(pa.string()),
 }
 

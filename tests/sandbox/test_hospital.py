@@ -40,6 +40,10 @@ COLUMNS = {
     "his.vitals": "vital_no,visit_no,patient_no,item,value,unit,measured_at",
     "lis.patients": "lis_pid,mrn,name,sex,birth_date",
     "lis.results": "result_no,lis_pid,visit_no,item_code,item_name,value,unit,reported_at",
+    "crm.relatives": (
+        "relation_id,contact_id,relation,relative_id,name,gender,phone,email,language,guardian,may_be_told,since"
+    ),
+    "crm.relative_consents": "consent_id,relative_id,purpose,channel,decision,decided_at,evidence",
     "crm.contacts": "contact_id,mrn,name,gender,birth_date,phone,email,city,language,created_at",
     "crm.consents": "consent_id,contact_id,purpose,channel,decision,decided_at,evidence",
     "crm.preferences": "pref_id,contact_id,channel,language,quiet_from,quiet_to,topics_off,updated_at",
@@ -337,6 +341,14 @@ IMPOSSIBLE = {
         "AND a.value::double <= b.value::double"
     ),
     "consents of strangers": "crm_consents WHERE contact_id NOT IN (SELECT contact_id FROM crm_contacts)",
+    "consents of no relatives": (
+        "crm_relative_consents WHERE relative_id NOT IN (SELECT relative_id FROM crm_relatives)"
+    ),
+    "relatives of strangers": "crm_relatives WHERE contact_id NOT IN (SELECT contact_id FROM crm_contacts)",
+    "children without a parent among their relatives": (
+        "crm_relatives JOIN crm_contacts USING (contact_id) WHERE birth_date > '2013-01-01' "
+        "AND relation NOT IN ('母亲', '父亲')"
+    ),
     "consents before the contact": "crm_consents JOIN crm_contacts USING (contact_id) WHERE decided_at < created_at",
     "events of strangers": "app_events_events WHERE user_id NOT IN (SELECT user_id FROM app_events_users)",
     "readings before the account": (

@@ -78,6 +78,15 @@ CRM = {
         {"contact_id": "C1", "mrn": None, "name": "王芳", "gender": "F", "birth_date": "1960-01-02", "phone": None,
          "email": "wang@example.com", "city": None, "language": "zh", "created_at": "2024-01-01 00:00:00"},
     ],
+    "relatives": [
+        {"relation_id": "R1", "contact_id": "C1", "relation": "子女", "relative_id": "C9", "name": "李明",
+         "gender": "M", "phone": None, "email": "ming@example.com", "language": "zh", "guardian": None, "may_be_told": "是",
+         "since": "2024-01-01 08:00:00"},
+    ],
+    "relative_consents": [
+        {"consent_id": "K9", "relative_id": "C9", "purpose": "care", "channel": "*", "decision": "permit",
+         "decided_at": "2024-01-01 00:00:00", "evidence": "登记表"},
+    ],
     "consents": [
         {"consent_id": "K1", "contact_id": "C1", "purpose": "care", "channel": "*", "decision": "permit",
          "decided_at": "2024-01-01 00:00:00", "evidence": "登记表"},
@@ -115,7 +124,15 @@ def one(hospital: Hospital, table: str, source: str, source_id: str) -> dict[str
 
 def test_patients_of_all_four_systems(demo: Hospital) -> None:
     assert [(row["source"], row["source_id"]) for row in demo.rows("patient")] == [
-        *(("app_events", "U1"), ("crm", "C1"), ("his", "P1"), ("his", "P2"), ("his", "P3"), ("lis", "L9"))
+        *(
+            ("app_events", "U1"),
+            ("crm", "C1"),
+            ("crm", "relative:C9"),
+            ("his", "P1"),
+            ("his", "P2"),
+            ("his", "P3"),
+            ("lis", "L9"),
+        )
     ]
     wang, li = one(demo, "patient", "his", "P1"), one(demo, "patient", "his", "P2")
     assert (wang["gender"], wang["birth_date"], wang["language"]) == ("female", date(1960, 1, 2), "zh_CN")
@@ -158,7 +175,11 @@ def test_measurements_of_clinic_laboratory_and_home(demo: Hospital) -> None:
 
 def test_decisions_preferences_answers_and_clicks(demo: Hospital) -> None:
     assert [(row["source_id"], row["decision"]) for row in demo.rows("consent")] == [
-        *(("K1", "permit"), ("K2", None))  # a consent in unknown words is kept undecided: it may be a withdrawal
+        *(
+            ("K1", "permit"),
+            ("K2", None),
+            ("relative:K9", "permit"),
+        )  # a consent in unknown words is kept undecided: it may be a withdrawal
     ]
     assert one(demo, "preference", "crm", "F1")["topics_off"] == "sleep|nutrition"
     assert one(demo, "questionnaire_response", "crm", "Q1")["score"] == 9.0
@@ -169,3 +190,12 @@ def test_decisions_preferences_answers_and_clicks(demo: Hospital) -> None:
 def test_a_decision_in_unknown_words_is_never_guessed(demo: Hospital) -> None:
     [row] = [row for row in demo.quarantine() if row["table_name"] == "consent"]
     assert (row["field"], row["rule"], row["action"]) == ("decision", "unknown_value", "value_removed")
+
+
+def test_relatives_are_people_of_their_own_who_are_no_patients(demo: Hospital) -> None:
+    relative = one(demo, "patient", "crm", "relative:C9")
+    assert (relative["full_name"], relative["role"], relative["mrn"]) == ("李明", "contact", None)
+    relation = one(demo, "related_person", "crm", "R1")
+    assert (relation["patient_source_id"], relation["relative_source_id"]) == ("C1", relative["source_id"])
+    assert (relation["relationship"], relation["decides"], relation["decision"]) == ("child", None, "permit")
+    assert one(demo, "consent", "crm", "relative:K9")["patient_source_id"] == relative["source_id"]

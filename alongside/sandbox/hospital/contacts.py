@@ -55,8 +55,8 @@ def contacts_of(hospital: Hospital, people: People) -> Contacts:
     return Contacts(
         email=pc.if_else(has, email, None),
         old_email=pc.if_else(has, old, None),
-        phone=_number(index),
-        old_phone=_number(scrambled(index, 1, 50_000_000, 90_000_000)),
+        phone=number_of(index),
+        old_phone=number_of(scrambled(index, 1, 50_000_000, 90_000_000)),
     )
 
 
@@ -73,7 +73,12 @@ def _mailbox(latin: Any, owner: Ints, prefix: str) -> Any:
     return pc.binary_join_element_wise(local, domain, "@")
 
 
-def _number(index: Ints) -> Any:
+def personal_mailbox(latin: Any, owner: Ints) -> Any:
+    """The address of somebody who shares it with nobody."""
+    return _mailbox(latin, owner, "")
+
+
+def number_of(index: Ints) -> Any:
     """+86 199 0000 xxxx for the first 10,000 people, then subscriber numbers that begin with 0."""
     mobile = pc.binary_join_element_wise("1990000", padded(scrambled(index, 7_919, 12, 10_000), 4), "")
     subscriber = scrambled(index, 7_654_321, 77, 10_000_000)

@@ -18,11 +18,11 @@ from alongside.sandbox.hospital import visits as v
 from alongside.sandbox.hospital.agenda import Appointments
 from alongside.sandbox.hospital.contacts import contacts_of, moment_text, padded
 from alongside.sandbox.hospital.draws import Flags, Ints
-from alongside.sandbox.hospital.dump import Part, master_data
+from alongside.sandbox.hospital.dump import Part, master_data, truth_of
 from alongside.sandbox.hospital.hospital import CUT, DAY_BLOCK, Hospital, weekday
 from alongside.sandbox.hospital.openings import rows_of
 from alongside.sandbox.hospital.people import DAY, NEVER, YEAR, People
-from alongside.sandbox.hospital.truth import open_table, people_truth
+from alongside.sandbox.hospital.truth import open_table
 from alongside.sandbox.hospital.visits import Planned, Program, Visits
 
 #: Sampled each day, as shares of the population; some of those sampled then do nothing.
@@ -380,7 +380,7 @@ class DayOfBlock:
     def _truth(self) -> dict[str, pa.Table]:
         fresh = self.people.take(rows_of(self.newcomers, self.people))
         member = records.membership_of(self.hospital, fresh)
-        return people_truth(fresh, contacts_of(self.hospital, fresh), member)
+        return truth_of(self.hospital, fresh, member)
 
     def _deaths(self) -> Ints:
         """Row positions of those who die today: by age, and not on a bed or on an appointment of this day."""

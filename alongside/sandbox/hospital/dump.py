@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from alongside.sandbox.hospital import agenda, clinic, engagement, openings, records
+from alongside.sandbox.hospital import agenda, clinic, engagement, openings, records, relatives
 from alongside.sandbox.hospital.contacts import contacts_of
 from alongside.sandbox.hospital.dirt import DIRT, Dirt
 from alongside.sandbox.hospital.draws import Flags, Ints
@@ -117,13 +117,20 @@ def chunk_of(hospital: Hospital, index: Ints) -> Part:
         "app_events.readings": engagement.readings_history(hospital, people, member),
     }
     facts = {
-        **people_truth(people, contacts_of(hospital, people), member),
+        **truth_of(hospital, people, member),
         "open/appointments": openings.open_appointments(future),
         "open/stays": openings.open_stays(people, visits, cut),
         "open/orders": openings.open_orders(people, orders, cut),
         "open/births": openings.open_births(people, visits, cut),
     }
     return Part(extracts, facts)
+
+
+def truth_of(hospital: Hospital, people: People, member: records.Membership) -> dict[str, pa.Table]:
+    """people, records (relatives' too) and addresses of these people."""
+    facts = people_truth(people, contacts_of(hospital, people), member)
+    family = relatives.records_of(relatives.relatives_of(hospital, people, member))
+    return facts | {"records": pa.concat_tables([facts["records"], family])}
 
 
 def master_data(hospital: Hospital, people: People, member: records.Membership) -> dict[str, pa.Table]:
@@ -160,8 +167,11 @@ def _crm(hospital: Hospital, people: People, member: records.Membership) -> dict
         consents.append(engagement.consents_table(hospital, chosen, since, second))
     chosen = people.take(member.crm)
     since = records.membership_of(hospital, chosen).crm_since
+    family = relatives.relatives_of(hospital, people, member)
     return {
         "crm.contacts": pa.concat_tables(contacts),
+        "crm.relatives": relatives.relatives_table(family),
+        "crm.relative_consents": relatives.consents_of(hospital, family),
         "crm.consents": pa.concat_tables(consents),
         "crm.preferences": engagement.preferences_table(hospital, chosen, since),
     }

@@ -88,6 +88,16 @@ EXTRACTS: dict[str, Extract] = {
             "preferences.parquet",
             "pref_id,contact_id,channel,language,quiet_from,quiet_to,topics_off,updated_at",
         ),
+        _extract(
+            "crm.relatives",
+            "relatives.parquet",
+            "relation_id,contact_id,relation,relative_id,name,gender,phone,email,language,guardian,may_be_told,since",
+        ),
+        _extract(
+            "crm.relative_consents",
+            "relative_consents.parquet",
+            "consent_id,relative_id,purpose,channel,decision,decided_at,evidence",
+        ),
         _extract("crm.surveys", "surveys.parquet", "response_id,contact_id,survey,score,answered_at"),
         _extract("app_events.users", "users.csv.gz", "user_id,mrn,phone,email,name,birth_date,created_at"),
         _extract("app_events.events", "events.csv.gz", "event_id,user_id,kind,topic,occurred_at,duration_seconds"),
