@@ -80,8 +80,8 @@ CRM = {
     ],
     "relatives": [
         {"relation_id": "R1", "contact_id": "C1", "relation": "子女", "relative_id": "C9", "name": "李明",
-         "gender": "M", "phone": None, "email": "ming@example.com", "language": "zh", "guardian": None, "may_be_told": "是",
-         "since": "2024-01-01 08:00:00"},
+         "gender": "M", "phone": None, "email": "ming@example.com", "language": "zh", "guardian": None,
+         "may_be_told": "是", "since": "2024-01-01 08:00:00"},
     ],
     "relative_consents": [
         {"consent_id": "K9", "relative_id": "C9", "purpose": "care", "channel": "*", "decision": "permit",

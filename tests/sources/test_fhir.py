@@ -249,3 +249,33 @@ def test_a_resource_that_stands_in_two_files_is_kept_once(shipped: Hospital) -> 
     report = read(shipped, patient, patient | {"gender": "female"})
     assert (report.kept, report.count("duplicate_id")) == (1, 1)
     assert shipped.rows("patient", "gender") == [{"gender": "female"}]
+
+
+RELATED = {"resourceType": "RelatedPerson", "id": "r1", "patient": SUBJECT}
+
+
+@pytest.mark.parametrize(
+    ("changes", "relationship", "decision", "day"),
+    [
+        ({"relationship": [coding("v3", "MTH")], "period": {"start": "2024-05-01"}}, "mother", None, "2024-05-01"),
+        ({"relationship": [coding("v3", "PRN")], "gender": "male"}, "father", None, "1900-01-01"),
+        ({"relationship": [coding("v2", "N"), coding("v3", "DAUC")]}, "child", None, "1900-01-01"),
+        ({"relationship": [coding("v3", "NBOR")]}, "other", None, "1900-01-01"),
+        ({}, "other", None, "1900-01-01"),
+        (
+            {"relationship": [coding("v3", "WIFE")], "active": False, "period": {"end": "2025-01-02"}},
+            *("spouse", "deny", "2025-01-02"),
+        ),
+    ],
+)
+def test_a_related_person_is_somebody_who_can_be_written_to_and_no_patient(
+    shipped: Hospital, changes: Resource, relationship: str, decision: str | None, day: str
+) -> None:
+    contact = {"telecom": [{"system": "email", "value": "r@example.com"}], "name": [{"text": "李示例"}]}
+    read(shipped, {"resourceType": "Patient", "id": "p1"}, RELATED | contact | changes)
+    (relation,) = shipped.rows("related_person")
+    assert (relation["patient_source_id"], relation["relative_source_id"]) == ("p1", "RelatedPerson/r1")
+    assert (relation["relationship"], relation["decision"]) == (relationship, decision)
+    assert str(relation["decided_at"]).startswith(day)
+    roles = {row["source_id"]: (row["role"], row["email"]) for row in shipped.rows("patient")}
+    assert roles == {"p1": (None, None), "RelatedPerson/r1": ("contact", "r@example.com")}

@@ -26,6 +26,7 @@ FILES = {
 }
 RESOURCES = {
     "Patient": "patient",
+    "RelatedPerson": "related_person",
     "Encounter": "encounter",
     "Condition": "condition",
     "Procedure": "procedure",

@@ -19,7 +19,8 @@ from alongside.model.canonical import PROVENANCE, TABLES
 from alongside.sources.concepts import Concepts
 from alongside.sources.config import SourceConfig, Value
 from alongside.sources.fhir.documents import Found, Unreadable, read_document
-from alongside.sources.fhir.rows import FAULT, READERS, Context, Row
+from alongside.sources.fhir.related_person import related_person
+from alongside.sources.fhir.rows import FAULT, READERS, TABLE, Context, Row
 from alongside.sources.locate import ExtractFile, Extracts, require_files
 from alongside.sources.mapping_sql import Reading
 from alongside.sources.rules import fault
@@ -30,6 +31,7 @@ from alongside.sources.text import DAMAGE, FileFault, damaged, open_text, sample
 #: Pseudo-table of what belongs to no canonical one: documents and lines that are no resource.
 NO_TABLE = "resource"
 CHUNK_ROWS = 10_000
+_READERS = {**READERS, "RelatedPerson": ("related_person", related_person)}
 
 
 def stage_fhir(
@@ -135,16 +137,16 @@ def _rows(item: Found | Unreadable, context: Context, tally: Tally) -> Iterator[
         yield NO_TABLE, {FAULT: fault("", item.rule, fatal=True), "__detail": item.detail}
         return
     kind = item.resource["resourceType"]
-    if kind not in READERS:
+    if kind not in _READERS:
         tally.not_used[kind] = tally.not_used.get(kind, 0) + 1
         return
-    table, read = READERS[kind]
+    table, read = _READERS[kind]
     problem = _invalid(item.resource)
     if problem is not None:
         yield table, {"source_id": item.id, FAULT: fault("", "invalid_resource", fatal=True), "__detail": problem}
         return
     for row in read(item, context):
-        yield table, row
+        yield row.pop(TABLE, None) or table, row
 
 
 def _invalid(resource: dict[str, Any]) -> str | None:

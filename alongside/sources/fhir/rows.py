@@ -34,6 +34,8 @@ from alongside.sources.rules import fault
 Json = dict[str, Any]
 Row = dict[str, str | None]
 FAULT = "__fault"
+#: Where a row goes that does not belong to the table of its resource.
+TABLE = "__table"
 _LANGUAGES = {"zh": "zh_CN", "en": "en"}
 
 
@@ -54,7 +56,7 @@ def refused(found: Found, field: str, rule: str) -> Row:
     return {"source_id": found.id, FAULT: fault(field, rule, fatal=True)}
 
 
-def _subject(found: Found, element: str) -> Row:
+def subject_of(found: Found, element: str) -> Row:
     """patient_source_id, or the fault that the subject is no patient."""
     reference = found.directory.find(found.resource, found.resource.get(element))
     if reference is not None and reference.type not in {"", "Patient"}:
@@ -98,7 +100,7 @@ def patient(found: Found, context: Context) -> Iterator[Row]:
         "district": string(address.get("district")),
         "city": string(address.get("city")),
         "country": _country(address),
-        "language": _language(resource),
+        "language": language_of(resource),
         FAULT: fault("birth_date", "partial_date", fatal=False) if partial else None,
     }
 
@@ -116,7 +118,7 @@ def _country(address: Json) -> str | None:
     return country if len(country) == 2 and country.isalpha() else None
 
 
-def _language(resource: Json) -> str | None:
+def language_of(resource: Json) -> str | None:
     options = sorted(mappings(resource.get("communication")), key=lambda item: item.get("preferred") is not True)
     code = status_code(options[0].get("language")) if options else ""
     return _LANGUAGES.get(code.split("-")[0].lower())
@@ -127,7 +129,7 @@ _CLASSES = {"ACUTE": "IMP", "NONAC": "IMP", "OBSENC": "IMP", "SS": "AMB", "FLD":
 
 def encounter(found: Found, context: Context) -> Iterator[Row]:
     resource = found.resource
-    row = _subject(found, "subject")
+    row = subject_of(found, "subject")
     if resource.get("status") in {"planned", "cancelled", "entered-in-error", "unknown"}:
         row = refused(found, "status", "not_usable")
     period = resource.get("period") or {}
@@ -149,7 +151,7 @@ def encounter(found: Found, context: Context) -> Iterator[Row]:
 
 def condition(found: Found, context: Context) -> Iterator[Row]:
     resource = found.resource
-    row = _subject(found, "subject")
+    row = subject_of(found, "subject")
     if status_code(resource.get("verificationStatus")) not in {"", "confirmed"}:
         row = refused(found, "verificationStatus", "not_usable")
     recorded = moment(resource.get("recordedDate"))
@@ -175,7 +177,7 @@ _CONTEXTS = {"laboratory": "lab"}
 def observation(found: Found, context: Context) -> Iterator[Row]:
     """The measurement itself where it has a value, and each component (systolic, diastolic) as a row of its own."""
     resource = found.resource
-    row = _subject(found, "subject")
+    row = subject_of(found, "subject")
     if resource.get("status") in {"registered", "cancelled", "entered-in-error", "unknown"}:
         yield refused(found, "status", "not_usable")
         return
@@ -219,7 +221,7 @@ _PROCEDURES = {"on-hold": "in-progress", "stopped": "not-done"}
 def procedure(found: Found, context: Context) -> Iterator[Row]:
     resource = found.resource
     status = string(resource.get("status")) or ""
-    row = _subject(found, "subject")
+    row = subject_of(found, "subject")
     if status in {"entered-in-error", "unknown"}:
         row = refused(found, "status", "not_usable")
     yield (
@@ -246,7 +248,7 @@ _INTENTS = {"order", "original-order", "reflex-order", "filler-order", "instance
 def medication_request(found: Found, context: Context) -> Iterator[Row]:
     resource = found.resource
     status = _ORDERS.get(string(resource.get("status")) or "")
-    row = _subject(found, "subject")
+    row = subject_of(found, "subject")
     if status is None or resource.get("intent") not in _INTENTS:
         row = refused(found, "status", "not_usable")
     reference = resource.get("medicationReference")
@@ -270,7 +272,7 @@ def medication_request(found: Found, context: Context) -> Iterator[Row]:
 
 def immunization(found: Found, context: Context) -> Iterator[Row]:
     resource = found.resource
-    row = _subject(found, "patient")
+    row = subject_of(found, "patient")
     if resource.get("status") != "completed":
         row = refused(found, "status", "not_usable")
     yield (
@@ -285,7 +287,7 @@ def immunization(found: Found, context: Context) -> Iterator[Row]:
 
 def allergy(found: Found, context: Context) -> Iterator[Row]:
     resource = found.resource
-    row = _subject(found, "patient")
+    row = subject_of(found, "patient")
     denied = status_code(resource.get("verificationStatus")) in {"refuted", "entered-in-error"}
     if denied or status_code(resource.get("clinicalStatus")) in {"inactive", "resolved"}:
         row = refused(found, "clinicalStatus", "not_usable")
@@ -349,7 +351,7 @@ def consent(found: Found, context: Context) -> Iterator[Row]:
         return
     plain = resource.get("status") == "active" and not any(provision.get(item) for item in _LIMITS)
     for index, purpose in enumerate(purposes):
-        yield _subject(found, "patient") | {
+        yield subject_of(found, "patient") | {
             "source_id": f"{found.id}#{index}" if index else found.id,
             "purpose": purpose,
             "channel": "*",
@@ -361,7 +363,7 @@ def consent(found: Found, context: Context) -> Iterator[Row]:
 
 def questionnaire_response(found: Found, context: Context) -> Iterator[Row]:
     resource = found.resource
-    row = _subject(found, "subject")
+    row = subject_of(found, "subject")
     if resource.get("status") not in {"completed", "amended"}:
         row = refused(found, "status", "not_usable")
     survey = (string(resource.get("questionnaire")) or "").split("|")[0].rstrip("/").rsplit("/", 1)[-1]
