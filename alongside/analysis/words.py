@@ -65,6 +65,7 @@ _TABLE: Mapping[str, tuple[str, str]] = {
     "gate:under_age": ("拦：未成年", "held back: under age"),
     "gate:admitted": ("拦：住院中", "held back: in hospital"),
     "gate:fulfilled": ("拦：已完成", "held back: done already"),
+    "gate:no_relative": ("拦：没有可告知的家人", "held back: nobody who may be told"),
     "gate:no_address": ("拦：无邮箱", "held back: no address"),
     "gate:invalid_address": ("拦：联系方式无效", "held back: invalid address"),
     "gate:not_carried": ("拦：渠道不能送达", "held back: the provider may not carry it"),

@@ -22,6 +22,7 @@ from alongside.ledger import Ledger, schema
 from alongside.ledger.claims import Claim
 from alongside.ledger.consent import ConsentEvent
 from alongside.ledger.messages import Planned, count_states, plan_batches
+from alongside.ledger.relations import fact_of
 from alongside.ledger.vault import Identity, Vault
 from alongside.model.clock import RunClock
 from alongside.model.enums import Channel, Decision, DeliveryMode, Locale
@@ -203,6 +204,18 @@ class Clinic:
             for event in events
         ]
         self.ledger.insert_arrow(schema.consent_event, pa.Table.from_pylist(rows))
+
+    def relate(self, patients: Sequence[int], relatives: Sequence[int]) -> None:
+        """Each patient lets the relative of the same place know."""
+        rows = []
+        for patient, relative in zip(patients, relatives, strict=True):
+            said = (f"p{patient:016x}", f"p{relative:016x}", "child", None, "permit", LONG_AGO, "extract:crm")
+            names = ("person_id", "related_id", "relationship", "decides", "decision", "decided_at", "origin")
+            rows.append(
+                {**dict(zip(names, said, strict=True)), "recorded_at": NOON, "evidence": "", "fact": fact_of(*said)}
+            )
+        with self.ledger.begin() as connection:
+            connection.execute(schema.relation_event.insert(), rows)
 
     def plan(
         self,

@@ -10,13 +10,12 @@ import pytest
 import yaml
 
 from alongside.delivery.recheck import still_stands
-from alongside.ledger import consent, relations, schema
+from alongside.ledger import consent, relations
 from alongside.ledger.claims import Claim, Scope, claim
 from alongside.ledger.consent import ConsentEvent
-from alongside.ledger.relations import fact_of
 from alongside.ledger.vault import Identity
 from alongside.model.enums import Channel, Decision
-from tests.delivery.clinic import LONG_AGO, SHARED, Clinic
+from tests.delivery.clinic import SHARED, Clinic
 from tests.delivery.conftest import AcceptedLog
 from tests.fakes import NOON, key_of
 
@@ -42,18 +41,7 @@ def family(clinic: Clinic) -> Clinic:
             DAUGHTER: Identity(name="Anna Novak", email="patient1@example.com"),
         }
         clinic.vault.store(connection, named, NOON)
-        row = {
-            "person_id": FATHER,
-            "related_id": DAUGHTER,
-            "relationship": "child",
-            "decides": None,
-            "decision": "permit",
-            "decided_at": LONG_AGO,
-            "origin": "extract:crm",
-        }
-        fact = fact_of(*row.values())  # type: ignore[arg-type]
-        values = {**row, "recorded_at": NOON, "evidence": "", "fact": fact}
-        connection.execute(schema.relation_event.insert().values(values))
+    clinic.relate([0], [1])
     clinic.plan(
         [1],
         person_id=[DAUGHTER],

@@ -11,7 +11,7 @@ import pytest
 
 from alongside.channels.base import Letter
 from alongside.channels.sendgrid import SendGrid
-from alongside.model.enums import Channel, Locale
+from alongside.model.enums import Channel, Locale, Written
 from alongside.sandbox.common.log import read_ndjson
 from alongside.sandbox.sendgrid.launch import Running
 from tests.channels.sendgrid_contract import by_helper, contract_of, normal, violations
@@ -51,12 +51,19 @@ def plan_everything(clinic: Clinic) -> set[tuple[str, str]]:
         definition = clinic.content.message(name).definition
         assert Channel.EMAIL in definition.channels
         values = {key: variable.example_for(locale) for key, variable in definition.variables.items()}
+        pair, patients = [2 * number, 2 * number + 1], [1000 + 2 * number, 1001 + 2 * number]
+        about, kin = pair, {}
+        if definition.to is not Written.PATIENT:
+            about, kin = patients, {"kin": {"is": "child", "gender": "male", "as": definition.to.value}}
+            clinic.admit(patients)
+            clinic.relate(patients, pair)
         clinic.plan(
-            pair := [2 * number, 2 * number + 1],
+            pair,
             template=name,
             locale=locale.value,
             purpose=definition.purpose.value,
-            variables=json.dumps({"v": values}),
+            subject_person_id=[f"p{one:016x}" for one in about],
+            variables=json.dumps({"v": values, **kin}),
         )
         clinic.admit(pair)
     return {(name, locale.value) for name, locale in wanted}
