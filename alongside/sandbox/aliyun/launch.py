@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from alongside.sandbox.aliyun.options import Options
 from alongside.sandbox.aliyun.postman import Postman
 from alongside.sandbox.aliyun.requests import Gate
 from alongside.sandbox.aliyun.texts import Texts
+from alongside.sandbox.common import process
 from alongside.sandbox.common.clock import StandInClock
 from alongside.sandbox.common.control import Control as BaseControl
 from alongside.sandbox.common.faults import Faults
@@ -23,7 +24,7 @@ from alongside.sandbox.common.http import JSON, json_object, json_response
 from alongside.sandbox.common.loopback import require_loopback_host, require_loopback_url
 from alongside.sandbox.common.phone_queue import MessageQueue
 from alongside.sandbox.common.phone_store import Files
-from alongside.sandbox.common.process import started, until_stdin_closes
+from alongside.sandbox.common.serving import serving
 from alongside.sandbox.common.steering import Steering
 
 
@@ -62,18 +63,8 @@ async def serve(options: Options) -> AsyncIterator[Running]:
         require_loopback_url(options.webhook_url)
     async with Files.open(options.folder) as files:
         texts = _assemble(options, files)
-        runner = web.AppRunner(_app(texts), access_log=None, shutdown_timeout=0.2)
-        await runner.setup()
-        await web.TCPSite(runner, host, options.port).start()
-        working = asyncio.create_task(texts.postman.run())
-        try:
-            shown = f"[{host}]" if ":" in host else host
-            yield Running(f"http://{shown}:{runner.addresses[0][1]}", options.key_id, options.secret)
-        finally:
-            working.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await working
-            await runner.cleanup()
+        async with serving(_app(texts), host, options.port, texts.postman.run()) as url:
+            yield Running(url, options.key_id, options.secret)
 
 
 def _assemble(options: Options, files: Files) -> Texts:
@@ -122,25 +113,11 @@ async def _refusals(request: web.Request, handler: Callable[..., Any]) -> web.St
         return web.Response(status=400, body=body, content_type=JSON)
 
 
-async def run(options: Options, ready: Callable[[Running], None], *, with_parent: bool = False) -> None:
-    """Serve until cancelled, or `with_parent` until the parent process ends."""
-    async with serve(options) as running:
-        ready(running)
-        await (until_stdin_closes() if with_parent else asyncio.Event().wait())
-
-
-@contextlib.contextmanager
-def start(options: Options, *, patience: float = 30.0) -> Iterator[Running]:
+def start(options: Options, *, patience: float = 30.0) -> AbstractContextManager[Running]:
     """A stand-in as a process of its own, ended with the block (or with this process, however that ends).
 
     Raises
     ------
     StoreUnavailable : it did not come up within `patience` seconds
     """
-    with started("alongside.sandbox.aliyun", options.arguments(), patience=patience) as ready:
-        yield Running(ready["url"], ready["key_id"], ready["secret"])
-
-
-def ready_line(running: Running) -> str:
-    """The one line of JSON on standard output that says where the stand-in listens."""
-    return json.dumps({"url": running.url, "key_id": running.key_id, "secret": running.secret})
+    return process.start("alongside.sandbox.aliyun", options.arguments(), Running, patience=patience)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import time
 import zlib
@@ -16,12 +15,10 @@ from zoneinfo import ZoneInfo
 import aiohttp
 import orjson
 
-from alongside.sandbox.common.clock import StandInClock
 from alongside.sandbox.common.http import iso
-from alongside.sandbox.common.log import read_ndjson
-from alongside.sandbox.common.phone_queue import Happening, MessageQueue
-from alongside.sandbox.common.phone_store import Files
+from alongside.sandbox.common.phone_queue import Happening
 from alongside.sandbox.common.phones import Step
+from alongside.sandbox.common.postman import PhonePostman
 
 ZONE = ZoneInfo("Asia/Shanghai")
 #: Entries of one call at most.
@@ -57,82 +54,20 @@ class Counts:
 
 
 @dataclass
-class Postman:
-    """Empties the queue as time passes.
+class Postman(PhonePostman):
+    """Tells reports and texts, as two kinds of calls.
 
     Attributes
     ----------
     webhook_url : beginning of both addresses
-    duplicates : share of reports that are told a second time
     left : (signature, number) of patients who texted a wish to leave: nothing is delivered to them any more
     """
 
-    files: Files
-    queue: MessageQueue
-    clock: StandInClock
-    webhook_url: str | None = None
-    duplicates: float = 0.0
     counts: Counts = field(default_factory=Counts)
     left: set[tuple[str, str]] = field(default_factory=set)
-    _wake: asyncio.Event = field(default_factory=asyncio.Event)
-    _texts: list[dict[str, Any]] = field(default_factory=list)
-    _posting: int = 0
-    _working: bool = False
+    inbound_id = "sequence_id"
 
-    def restore(self, *, patients: bool) -> None:
-        """Rebuild everything from the files of an earlier life."""
-        posted = list(read_ndjson(self.files.posted.path))
-        told = {line["inbound"] for line in posted if "inbound" in line}
-        replied = []
-        for text in read_ndjson(self.files.inbound.path):
-            self._note_leaving(text)
-            if text["to_step"] is not None:
-                replied.append(tuple(text["to_step"]))
-            if text["sequence_id"] not in told:
-                self._texts.append(text)
-        if patients:
-            done = [tuple(line["done"]) for line in posted if "done" in line]
-            self.queue.rebuild([*done, *replied])
-
-    def wake(self) -> None:
-        self._wake.set()
-
-    @property
-    def posting(self) -> int:
-        return self._posting + len(self._texts)
-
-    def settled(self) -> bool:
-        """Whether everything that is due by now has been told or given up."""
-        return not (self._working or self.posting or self.queue.due(self.clock.now()))
-
-    async def settle(self, timeout: float) -> bool:
-        """Wait until everything due is through; False when `timeout` seconds were not enough."""
-        deadline = time.monotonic() + timeout
-        self.wake()
-        while not self.settled():
-            if time.monotonic() > deadline:
-                return False
-            await asyncio.sleep(0.01)
-        return True
-
-    async def run(self) -> None:
-        """Work until cancelled."""
-        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=15, connect=5)) as session:
-            while True:
-                self._wake.clear()
-                self._working = True
-                worked = await self._work(session)
-                self._working = False
-                if not worked:
-                    await self._rest()
-
-    async def _rest(self) -> None:
-        upcoming = self.queue.next_due()
-        pause = None if upcoming is None or self.clock.simulated else max(0.0, upcoming - self.clock.now())
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), pause)
-
-    async def _work(self, session: aiohttp.ClientSession) -> bool:
+    async def work(self, session: aiohttp.ClientSession) -> bool:
         happenings = self.queue.pop_due(self.clock.now(), 500)
         unread = []  # what never reached a phone is not answered
         for item in happenings:
@@ -143,8 +78,8 @@ class Postman:
         ended = [item for item in happenings if item.step.status in ("delivered", "undelivered", "failed")]
         others = [item for item in happenings if item.step.status and item not in ended] + unread
         await self._done([{"done": (item.offset, item.index)} for item in others])
-        texts, self._texts = self._texts, []
-        self._posting += len(ended) + len(texts)
+        texts, self.saying = self.saying, []
+        self.under_way += len(ended) + len(texts)
         for start in range(0, len(ended), PORTION):
             await self._report(session, ended[start : start + PORTION])
         for text in texts:
@@ -152,7 +87,7 @@ class Postman:
             if await self._tell(session, "/text", [entry]):
                 self.counts.texts_posted += 1
             await self._done([{"inbound": text["sequence_id"]}])
-            self._posting -= 1
+            self.under_way -= 1
         return bool(happenings or texts)
 
     async def _report(self, session: aiohttp.ClientSession, portion: Sequence[Happening]) -> None:
@@ -163,7 +98,7 @@ class Postman:
             if again and await self._tell(session, "/report", again):
                 self.counts.reports_repeated += len(again)
         await self._done([{"done": (item.offset, item.index)} for item in portion])
-        self._posting -= len(portion)
+        self.under_way -= len(portion)
 
     def _entry(self, item: Happening) -> dict[str, Any]:
         """One entry of a SmsReport. Whoever left gets nothing any more, whatever their phone would do."""
@@ -200,14 +135,14 @@ class Postman:
             "to_step": to_step,
         }
         await self.files.inbound.append([orjson.dumps(text)])
-        self._note_leaving(text)
-        self._texts.append(text)
+        self.heed(text)
+        self.saying.append(text)
         self.wake()
         return sequence
 
-    def _note_leaving(self, text: Mapping[str, Any]) -> None:
-        if text["content"].strip().upper() in _LEAVING:
-            self.left.add((text["sign_name"], f"+86{text['phone_number']}"))
+    def heed(self, said: Mapping[str, Any]) -> None:
+        if said["content"].strip().upper() in _LEAVING:
+            self.left.add((said["sign_name"], f"+86{said['phone_number']}"))
 
     async def _tell(self, session: aiohttp.ClientSession, path: str, entries: Sequence[Mapping[str, Any]]) -> bool:
         """Post, and again after a pause until the receiver says `code` 0."""

@@ -3,7 +3,7 @@
 from alongside.sandbox.common.control import Control
 from alongside.sandbox.common.faults import Fault, FaultKind
 from alongside.sandbox.common.log import read_ndjson
-from alongside.sandbox.sendgrid.launch import Running, ready_line, run, serve, start
+from alongside.sandbox.sendgrid.launch import Running, serve, start
 from alongside.sandbox.sendgrid.options import DEFAULT_API_KEY, Options
 
 __all__ = [
@@ -14,8 +14,6 @@ __all__ = [
     "Options",
     "Running",
     "read_ndjson",
-    "ready_line",
-    "run",
     "serve",
     "start",
 ]

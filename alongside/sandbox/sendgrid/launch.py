@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from aiohttp import web
 
@@ -18,6 +17,7 @@ from alongside.sandbox.common.control import Control
 from alongside.sandbox.common.faults import Faults
 from alongside.sandbox.common.log import Files
 from alongside.sandbox.common.loopback import require_loopback_host, require_loopback_url
+from alongside.sandbox.common.serving import LAST_SECONDS, base_url, working
 from alongside.sandbox.sendgrid.events import Signer
 from alongside.sandbox.sendgrid.front import Front
 from alongside.sandbox.sendgrid.mail import MailSend, RateWindow
@@ -26,9 +26,6 @@ from alongside.sandbox.sendgrid.postman import Postman
 from alongside.sandbox.sendgrid.queue import PatientQueue
 from alongside.sandbox.sendgrid.responses import Responses, read_responses
 from alongside.sandbox.sendgrid.server import Server
-
-#: What requests under way get when the stand-in ends.
-_LAST_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
@@ -66,18 +63,14 @@ async def serve(options: Options) -> AsyncIterator[Running]:
     responses = read_responses(options.responses) if options.responses else Responses()
     async with Files.open(options.folder, keep_bodies=options.keep_bodies) as files:
         server = _assemble(options, files, responses)
-        runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=_LAST_SECONDS)
+        runner = web.AppRunner(server.app(), access_log=None, shutdown_timeout=LAST_SECONDS)
         await runner.setup()
-        working = asyncio.create_task(server.mail.postman.run())
-        try:
-            async with _listening(options, host, server, runner) as port:
-                shown = f"[{host}]" if ":" in host else host
-                yield Running(f"http://{shown}:{port}", server.mail.postman.signer.public_key, options.api_key)
-        finally:
-            working.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await working
-            await runner.cleanup()
+        async with working(server.mail.postman.run()):
+            try:
+                async with _listening(options, host, server, runner) as port:
+                    yield Running(base_url(host, port), server.mail.postman.signer.public_key, options.api_key)
+            finally:
+                await runner.cleanup()
 
 
 @contextlib.asynccontextmanager
@@ -95,7 +88,7 @@ async def _listening(options: Options, host: str, server: Server, runner: web.Ap
     finally:
         listening.close()
         if tasks:
-            await asyncio.wait(tasks, timeout=_LAST_SECONDS)
+            await asyncio.wait(tasks, timeout=LAST_SECONDS)
         for task in list(tasks):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -119,28 +112,11 @@ def _assemble(options: Options, files: Files, responses: Responses) -> Server:
     return Server(MailSend(options, files, clock, postman, faults, RateWindow(options.rate_limit)))
 
 
-async def run(options: Options, ready: Callable[[Running], None], *, until_stdin_closes: bool = False) -> None:
-    """Serve until cancelled, or until standard input closes, which happens when the parent process ends."""
-    async with serve(options) as running:
-        ready(running)
-        await (process.until_stdin_closes() if until_stdin_closes else asyncio.Event().wait())
-
-
-@contextlib.contextmanager
-def start(options: Options, *, patience: float = 30.0) -> Iterator[Running]:
+def start(options: Options, *, patience: float = 30.0) -> AbstractContextManager[Running]:
     """A stand-in as a process of its own, ended with the block (or with this process, however that ends).
 
     Raises
     ------
     StoreUnavailable : it did not come up within `patience` seconds
     """
-    with process.started("alongside.sandbox.sendgrid", options.arguments(), patience=patience) as ready:
-        yield Running(ready["url"], ready["public_key"], ready["api_key"])
-
-
-def ready_line(running: Running) -> str:
-    """The one line of JSON on standard output that says where the stand-in listens."""
-    started = datetime.now(UTC).isoformat(timespec="seconds")
-    return json.dumps(
-        {"url": running.url, "public_key": running.public_key, "api_key": running.api_key, "started": started}
-    )
+    return process.start("alongside.sandbox.sendgrid", options.arguments(), Running, patience=patience)

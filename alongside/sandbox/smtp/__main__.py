@@ -3,27 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import signal
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from alongside.model.errors import AlongsideError
+from alongside.sandbox.common import process
 from alongside.sandbox.common.faults import parse_fault_text
-from alongside.sandbox.smtp.launch import Options, Running, ready_line, run
+from alongside.sandbox.smtp.launch import Options, serve
 
 
 def parser() -> argparse.ArgumentParser:
-    found = argparse.ArgumentParser("alongside.sandbox.smtp", description="A stand-in of an SMTP server on loopback.")
-    found.add_argument("--dir", type=Path, required=True, help="folder of its log and clock")
-    found.add_argument("--host", default="127.0.0.1")
-    found.add_argument("--port", type=int, default=0, help="0 picks a free one")
+    found = process.parser("alongside.sandbox.smtp", "A stand-in of an SMTP server on loopback.")
     found.add_argument("--login", default="", help="USER:PASSWORD that it wants")
     found.add_argument("--refuse", action="append", default=[], help="a recipient that nobody has")
-    found.add_argument("--fault", action="append", default=[], help="for example throttle:rate=0.1")
-    found.add_argument("--seed", type=int, default=0)
-    found.add_argument("--until-stdin-closes", action="store_true", help="end together with the parent process")
     return found
 
 
@@ -43,30 +34,7 @@ def options_from(arguments: argparse.Namespace) -> Options:
 
 def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser().parse_args(argv)
-    try:
-        asyncio.run(_serve(options_from(arguments), with_parent=arguments.until_stdin_closes))
-    except AlongsideError as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    except OSError as error:
-        sys.stderr.write(f"{arguments.host}:{arguments.port}: {error.strerror}. Choose another port or folder.\n")
-        return 1
-    except KeyboardInterrupt:
-        return 0
-    return 0
-
-
-async def _serve(options: Options, *, with_parent: bool) -> None:
-    def ready(running: Running) -> None:
-        sys.stdout.write(ready_line(running) + "\n")
-        sys.stdout.flush()
-
-    serving = asyncio.create_task(run(options, ready, with_parent=with_parent))
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, serving.cancel)
-    try:
-        await serving
-    except asyncio.CancelledError:
-        return
+    return process.main(arguments, lambda: serve(options_from(arguments)))
 
 
 if __name__ == "__main__":

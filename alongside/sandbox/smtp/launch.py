@@ -7,11 +7,11 @@ import contextlib
 import email
 import email.policy
 import hashlib
-import json
 import re
 import warnings
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,13 +21,14 @@ import orjson
 from aiohttp import web
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
 
+from alongside.sandbox.common import process
 from alongside.sandbox.common.clock import StandInClock
 from alongside.sandbox.common.control import Control
 from alongside.sandbox.common.faults import Fault, FaultKind, Faults, fault_text
 from alongside.sandbox.common.http import iso
 from alongside.sandbox.common.log import AppendLog
 from alongside.sandbox.common.loopback import require_loopback_host
-from alongside.sandbox.common.process import started, until_stdin_closes
+from alongside.sandbox.common.silent import Silent
 from alongside.sandbox.common.steering import Steering
 
 MAX_BYTES = 20_000_000
@@ -137,33 +138,6 @@ class Post:
         self.accepted += 1
         return "250 OK"
 
-    # What steering asks of a postman: SMTP tells nobody anything.
-    webhook_url: str | None = None
-    posting: int = 0
-    queue: Any = field(default_factory=lambda: _Nothing())
-
-    def wake(self) -> None:
-        """Nothing waits."""
-
-    def settled(self) -> bool:
-        return True
-
-    async def settle(self, timeout: float) -> bool:
-        return True
-
-
-class _Nothing:
-    """A queue in which nothing ever is."""
-
-    def __len__(self) -> int:
-        return 0
-
-    def next_due(self) -> float | None:
-        return None
-
-    def due(self, now: float) -> int:
-        return 0
-
 
 @contextlib.asynccontextmanager
 async def serve(options: Options) -> AsyncIterator[Running]:
@@ -195,7 +169,7 @@ async def serve(options: Options) -> AsyncIterator[Running]:
 
     listening = await loop.create_server(line, host, options.port)
     app = web.Application()
-    Steering(clock, post, post.faults, lambda: {"accepted": post.accepted, "faults": dict(post.shown)}).add_to(app)
+    Steering(clock, Silent(), post.faults, lambda: {"accepted": post.accepted, "faults": dict(post.shown)}).add_to(app)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
     await runner.setup()
     await web.TCPSite(runner, host, 0).start()
@@ -217,25 +191,11 @@ def _authenticator(options: Options) -> Callable[..., AuthResult]:
     return authenticate
 
 
-async def run(options: Options, ready: Callable[[Running], None], *, with_parent: bool = False) -> None:
-    """Serve until cancelled, or `with_parent` until the parent process ends."""
-    async with serve(options) as running:
-        ready(running)
-        await (until_stdin_closes() if with_parent else asyncio.Event().wait())
-
-
-@contextlib.contextmanager
-def start(options: Options, *, patience: float = 30.0) -> Iterator[Running]:
-    """A stand-in as a process of its own, ended with the block.
+def start(options: Options, *, patience: float = 30.0) -> AbstractContextManager[Running]:
+    """A stand-in as a process of its own, ended with the block (or with this process, however that ends).
 
     Raises
     ------
     StoreUnavailable : it did not come up within `patience` seconds
     """
-    with started("alongside.sandbox.smtp", options.arguments(), patience=patience) as ready:
-        yield Running(ready["url"], ready["steering"])
-
-
-def ready_line(running: Running) -> str:
-    """The one line of JSON on standard output that says where the stand-in listens."""
-    return json.dumps({"url": running.url, "steering": running.steering})
+    return process.start("alongside.sandbox.smtp", options.arguments(), Running, patience=patience)

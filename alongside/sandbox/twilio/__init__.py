@@ -4,7 +4,7 @@ from alongside.sandbox.common.faults import Fault, FaultKind
 from alongside.sandbox.common.log import read_ndjson
 from alongside.sandbox.common.phones import Rates
 from alongside.sandbox.twilio.control import Control
-from alongside.sandbox.twilio.launch import Running, ready_line, run, serve, start
+from alongside.sandbox.twilio.launch import Running, serve, start
 from alongside.sandbox.twilio.options import DEFAULT_ACCOUNT_SID, DEFAULT_AUTH_TOKEN, DEFAULT_NUMBER, Options
 
 __all__ = [
@@ -18,8 +18,6 @@ __all__ = [
     "Rates",
     "Running",
     "read_ndjson",
-    "ready_line",
-    "run",
     "serve",
     "start",
 ]

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
-from aiohttp import web
-
+from alongside.sandbox.common import process
 from alongside.sandbox.common.clock import StandInClock
 from alongside.sandbox.common.faults import Faults
 from alongside.sandbox.common.loopback import require_loopback_host, require_loopback_url
 from alongside.sandbox.common.phone_queue import MessageQueue
 from alongside.sandbox.common.phone_store import Files
-from alongside.sandbox.common.process import started, until_stdin_closes
+from alongside.sandbox.common.serving import serving
 from alongside.sandbox.twilio.control import Control
 from alongside.sandbox.twilio.messages import Messages
 from alongside.sandbox.twilio.options import Options
@@ -56,19 +53,8 @@ async def serve(options: Options) -> AsyncIterator[Running]:
         require_loopback_url(options.inbound_url)
     async with Files.open(options.folder) as files:
         messages = _assemble(options, files)
-        runner = web.AppRunner(Server(messages).app(), access_log=None, shutdown_timeout=0.2)
-        await runner.setup()
-        await web.TCPSite(runner, host, options.port).start()
-        working = asyncio.create_task(messages.postman.run())
-        try:
-            shown = f"[{host}]" if ":" in host else host
-            url = f"http://{shown}:{runner.addresses[0][1]}"
+        async with serving(Server(messages).app(), host, options.port, messages.postman.run()) as url:
             yield Running(url, options.account_sid, options.auth_token)
-        finally:
-            working.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await working
-            await runner.cleanup()
 
 
 def _assemble(options: Options, files: Files) -> Messages:
@@ -78,8 +64,8 @@ def _assemble(options: Options, files: Files) -> Messages:
         files,
         queue,
         clock,
-        options.account_sid,
-        options.auth_token,
+        account_sid=options.account_sid,
+        auth_token=options.auth_token,
         webhook_url=options.inbound_url,
         duplicates=options.duplicates,
     )
@@ -87,33 +73,11 @@ def _assemble(options: Options, files: Files) -> Messages:
     return Messages(options, files, clock, postman, Faults(options.faults, options.seed))
 
 
-async def run(options: Options, ready: Callable[[Running], None], *, with_parent: bool = False) -> None:
-    """Serve until cancelled, or `with_parent` until the parent process ends."""
-    async with serve(options) as running:
-        ready(running)
-        await (until_stdin_closes() if with_parent else asyncio.Event().wait())
-
-
-@contextlib.contextmanager
-def start(options: Options, *, patience: float = 30.0) -> Iterator[Running]:
+def start(options: Options, *, patience: float = 30.0) -> AbstractContextManager[Running]:
     """A stand-in as a process of its own, ended with the block (or with this process, however that ends).
 
     Raises
     ------
     StoreUnavailable : it did not come up within `patience` seconds
     """
-    with started("alongside.sandbox.twilio", options.arguments(), patience=patience) as ready:
-        yield Running(ready["url"], ready["account_sid"], ready["auth_token"])
-
-
-def ready_line(running: Running) -> str:
-    """The one line of JSON on standard output that says where the stand-in listens."""
-    begun = datetime.now(UTC).isoformat(timespec="seconds")
-    return json.dumps(
-        {
-            "url": running.url,
-            "account_sid": running.account_sid,
-            "auth_token": running.auth_token,
-            "started": begun,
-        }
-    )
+    return process.start("alongside.sandbox.twilio", options.arguments(), Running, patience=patience)

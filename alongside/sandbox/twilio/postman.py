@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import secrets
 import time
@@ -17,13 +16,11 @@ import aiohttp
 import orjson
 from yarl import URL
 
-from alongside.sandbox.common.clock import StandInClock
 from alongside.sandbox.common.http import iso
-from alongside.sandbox.common.log import read_ndjson
 from alongside.sandbox.common.loopback import is_loopback_url
-from alongside.sandbox.common.phone_queue import Happening, MessageQueue
-from alongside.sandbox.common.phone_store import Files
+from alongside.sandbox.common.phone_queue import Happening
 from alongside.sandbox.common.phones import opt_out_type
+from alongside.sandbox.common.postman import PhonePostman
 from alongside.sandbox.twilio.webhooks import (
     CLIENT_ERROR,
     CONNECT,
@@ -76,97 +73,30 @@ class PostCounts:
 
 
 @dataclass
-class Postman:
-    """Empties the queue as time passes.
+class Postman(PhonePostman):
+    """Posts each happening as a signed request of its own.
 
     Attributes
     ----------
-    webhook_url : where patients' messages go
-    duplicates : share of callbacks that are posted a second time
+    webhook_url : where patients' messages go; callbacks of messages go where each message says
     opted_out : (our number or service, patient's number) that the vendor sends nothing to any more
     """
 
-    files: Files
-    queue: MessageQueue
-    clock: StandInClock
-    account_sid: str
-    auth_token: str
-    webhook_url: str | None = None
-    duplicates: float = 0.0
+    account_sid: str = field(kw_only=True)
+    auth_token: str = field(kw_only=True, repr=False)
     counts: PostCounts = field(default_factory=PostCounts)
     opted_out: set[tuple[str, str]] = field(default_factory=set)
-    _wake: asyncio.Event = field(default_factory=asyncio.Event)
-    _replies: list[dict[str, Any]] = field(default_factory=list)
-    _posting: int = 0
-    _working: bool = False
+    seconds = TOTAL_SECONDS
 
-    def restore(self, *, patients: bool) -> None:
-        """Rebuild everything from the files of an earlier life; without `patients` only what they said then."""
-        posted = list(read_ndjson(self.files.posted.path))
-        heard = {line["inbound"] for line in posted if "inbound" in line}
-        replied = []
-        for reply in read_ndjson(self.files.inbound.path):
-            self._note_opt_out(reply)
-            if reply["to_step"] is not None:
-                replied.append(tuple(reply["to_step"]))
-            if reply["sid"] not in heard:
-                self._replies.append(reply)
-        if patients:
-            done = [tuple(line["done"]) for line in posted if "done" in line]
-            self.queue.rebuild([*done, *replied])
-
-    def wake(self) -> None:
-        self._wake.set()
-
-    @property
-    def posting(self) -> int:
-        """Webhooks that are under way or wait for their next try."""
-        return self._posting + len(self._replies)
-
-    def due(self) -> int:
-        return self.queue.due(self.clock.now())
-
-    def settled(self) -> bool:
-        """Whether everything that is due by now has been posted or given up."""
-        return not (self._working or self.posting or self.due())
-
-    async def settle(self, timeout: float) -> bool:
-        """Wait until everything due is through; False when `timeout` seconds were not enough."""
-        deadline = time.monotonic() + timeout
-        self.wake()
-        while not self.settled():
-            if time.monotonic() > deadline:
-                return False
-            await asyncio.sleep(0.01)
-        return True
-
-    async def run(self) -> None:
-        """Work until cancelled."""
-        timeout = aiohttp.ClientTimeout(total=TOTAL_SECONDS, connect=5)
-        async with aiohttp.ClientSession(timeout=timeout) as session:
-            while True:
-                self._wake.clear()
-                self._working = True
-                worked = await self._work(session)
-                self._working = False
-                if not worked:
-                    await self._rest()
-
-    async def _rest(self) -> None:
-        upcoming = self.queue.next_due()
-        pause = None if upcoming is None or self.clock.simulated else max(0.0, upcoming - self.clock.now())
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._wake.wait(), pause)
-
-    async def _work(self, session: aiohttp.ClientSession) -> bool:
+    async def work(self, session: aiohttp.ClientSession) -> bool:
         happenings = self.queue.pop_due(self.clock.now(), BATCH)
         answered = [item for item in happenings if item.step.text]
         await asyncio.gather(  # together, so that they share an fsync
             *(self.reply(item.record, item.step.text, item.moment, (item.offset, item.index)) for item in answered)
         )
-        replies, self._replies = self._replies, []
+        replies, self.saying = self.saying, []
         chains = [*self._chains(happenings), *([self._inbound_parcel(reply)] for reply in replies)]
-        self._posting += sum(map(len, chains))
+        self.under_way += sum(map(len, chains))
         slots = asyncio.Semaphore(AT_ONCE)
         await asyncio.gather(*(self._post_chain(session, chain, slots) for chain in chains))
         return bool(chains)
@@ -213,14 +143,14 @@ class Postman:
             "to_step": to_step,
         }
         await self.files.inbound.append([orjson.dumps(reply)])
-        self._note_opt_out(reply)
-        self._replies.append(reply)
+        self.heed(reply)
+        self.saying.append(reply)
         self.wake()
         return str(reply["sid"])
 
-    def _note_opt_out(self, reply: dict[str, Any]) -> None:
-        pair = (reply["service"] or reply["to"], reply["from"])
-        match opt_out_type(reply["body"]):
+    def heed(self, said: Mapping[str, Any]) -> None:
+        pair = (said["service"] or said["to"], said["from"])
+        match opt_out_type(said["body"]):
             case "STOP":
                 self.opted_out.add(pair)
             case "START":
@@ -236,7 +166,7 @@ class Postman:
         async with slots:
             for parcel in chain:
                 await self._deliver(session, parcel)
-                self._posting -= 1
+                self.under_way -= 1
 
     async def _deliver(self, session: aiohttp.ClientSession, parcel: Parcel) -> None:
         if not parcel.url or not is_loopback_url(parcel.url):
