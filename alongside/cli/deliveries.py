@@ -16,6 +16,7 @@ from alongside.model.enums import BatchState, Channel, MessageState, Ruled
 
 if TYPE_CHECKING:
     from alongside.bootstrap import Services
+    from alongside.delivery.warming import Standing
     from alongside.ledger.deliveries import Claimed, DeadLetter, DeadReason, Filter, Group, Overview
     from alongside.ledger.resolving import Target
 
@@ -44,17 +45,21 @@ def deliveries(
 
 
 def _overview(house: Services, which: Filter, as_json: bool) -> None:
+    from alongside.delivery.warming import standings
     from alongside.ledger.deliveries import overview
 
     now = house.clock()
     with house.ledger.reading() as connection:
         found = overview(connection, which, due=now, max_attempts=_max_attempts(house), reasons=REASONS)
+        ramps = [one for one in standings(connection, house.settings, now) if which.channel in (None, one.channel)]
     if as_json:
-        emit(_overview_json(found, now))
-    elif not found.groups:
+        emit(_overview_json(found, now) | {"warm_up": [_ramp_json(one) for one in ramps]})
+        return
+    if not found.groups:
         console().print("The ledger has no such message. Paused: " + (_scopes(found) or "nothing") + ".")
     else:
         _show_overview(found, now)
+    _show_ramps(ramps)
 
 
 def _dead(house: Services, which: Filter, limit: int, as_json: bool) -> None:
@@ -89,6 +94,10 @@ def _overview_json(found: Overview, now: datetime) -> dict[str, Any]:
         "pauses": [asdict(one) | {"since": _iso(one.since)} for one in found.pauses],
         "dead": _dead_json(found.dead, found.dead_messages),
     }
+
+
+def _ramp_json(one: Standing) -> dict[str, Any]:
+    return asdict(one) | {"day": str(one.day), "through": str(one.through) if one.through else None}
 
 
 def _group_json(group: Group, now: datetime) -> dict[str, Any]:
@@ -147,6 +156,17 @@ def _show_overview(found: Overview, now: datetime) -> None:
     if found.dead_messages:
         _show_reasons(found.dead, found.dead_messages)
         console().print("One by one: alongside deliveries --dead")
+
+
+def _show_ramps(ramps: list[Standing]) -> None:
+    rows = [
+        (one.channel, one.name, one.day, "no limit" if one.allowed is None else one.allowed, one.taken, one.waiting,
+         one.through or "")
+        for one in ramps
+    ]  # fmt: skip
+    if rows:
+        counts = ("allowed", "taken", "waiting")
+        show_table("Warm-up of new senders", ("channel", "sender", "day", *counts, "the last on"), rows, counts)
 
 
 def _show_claims(groups: list[Group], now: datetime) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 import tempfile
 import uuid
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,6 +18,7 @@ from alongside.cli.output import AsJson, console, emit, fail, show_table, tell
 
 if TYPE_CHECKING:
     from alongside.bootstrap import Services
+    from alongside.delivery.warming import HeldBack
     from alongside.ledger.approvals import Approval
     from alongside.outreach.campaign_plan import CampaignPlan
 
@@ -38,12 +40,14 @@ def plan(
     house = build()
     at = options.in_zone(as_of, house.zone) or house.clock()
     plans = dry_plans(house, campaigns or [], at)
+    held_back = _held_back(house, plans, at)
     if as_json:
-        emit([_plan_json(item) for item in plans])
+        emit([_plan_json(item, held) for item, held in zip(plans, held_back, strict=True)])
         return
     _warn_of_age(house, at)
     for item in plans:
         _show_plan(item, samples)
+    _show_held_back(plans, held_back)
 
 
 def _warn_of_age(house: Services, at: datetime) -> None:
@@ -133,11 +137,37 @@ def dry_plans(house: Services, names: list[str], as_of: datetime) -> list[Campai
         return [planner.plan(item, now, commit=False) for item in chosen]
 
 
-def _plan_json(item: CampaignPlan) -> dict[str, Any]:
-    """The plan, with the reason of every gate that closes for somebody."""
+def _held_back(house: Services, plans: list[CampaignPlan], at: datetime) -> list[list[HeldBack]]:
+    """For each plan, what the ramps of new senders hold back of it."""
+    from alongside.delivery.warming import Wish, hold_back
+    from alongside.outreach.campaigns import find_campaign
+
+    wishes = []
+    for item in plans:
+        wanted = find_campaign(house.catalogues.campaigns, item.campaign)
+        purpose = house.catalogues.content.message(wanted.message).definition.purpose
+        wishes.append(Wish(purpose.value, wanted.urgent, item.senders if item.state == "planned" else {}))
+    with house.ledger.reading() as connection:
+        return hold_back(connection, house.settings, wishes, at)
+
+
+def _show_held_back(plans: list[CampaignPlan], held_back: list[list[HeldBack]]) -> None:
+    rows = [
+        (item.campaign, one.channel, one.ramp, one.messages, one.allowed, one.held, one.until or "")
+        for item, held in zip(plans, held_back, strict=True)
+        for one in held
+    ]
+    if rows:
+        counts = ("messages", "allowed that day", "wait")
+        show_table("Warm-up", ("campaign", "channel", "sender", *counts, "the last until"), rows, counts)
+
+
+def _plan_json(item: CampaignPlan, held_back: Sequence[HeldBack] = ()) -> dict[str, Any]:
+    """The plan, with the reason of every gate that closes for somebody, and what waits for a new sender."""
     from alongside.outreach.why import meaning_of
 
-    return {**item.to_json(), "reasons": {gate: meaning_of(gate) for gate in item.gates}}
+    warm_up = [asdict(one) | {"until": str(one.until) if one.until else None} for one in held_back]
+    return {**item.to_json(), "reasons": {gate: meaning_of(gate) for gate in item.gates}, "warm_up": warm_up}
 
 
 def _show_plan(item: CampaignPlan, samples: bool) -> None:

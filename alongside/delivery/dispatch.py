@@ -140,6 +140,7 @@ def dispatch(
         None if campaigns is None else tuple(campaigns),
         max_attempts=settings.delivery.max_attempts,
         partition=partition,
+        care_first=bool(settings.channels.of(channel).warm_up),
     )
     now = datetime.now(UTC)
     calls.expire_calls(ledger, now)

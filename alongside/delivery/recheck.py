@@ -16,6 +16,7 @@ from alongside.ledger import inbox, recipients, suppressions
 from alongside.ledger.claims import Claim
 from alongside.ledger.recipients import Recipient, Standing
 from alongside.ledger.vault import Contact, Vault
+from alongside.ledger.warm_up import Take
 from alongside.model.enums import DeliveryMode, Gate, Purpose
 from alongside.outreach.quiet_hours import earliest_send
 from alongside.settings import HospitalSettings
@@ -45,6 +46,8 @@ class Checked:
     readdressed : key -> blind index, where the patient's address is not the planned one any more
     abroad : the provider keeps what it is given in another country than the hospital's
     relatives : messages that are about somebody other than their recipient
+    take : what of a new sender's allowance the call needs
+    held_back : those of `postponed` that do not fit into the day of a new sender
     """
 
     ready: list[Ready]
@@ -54,6 +57,8 @@ class Checked:
     readdressed: dict[str, str] = field(default_factory=dict)
     abroad: bool = True
     relatives: Relatives = NONE
+    take: Take | None = None
+    held_back: frozenset[str] = frozenset()
 
 
 def recheck(

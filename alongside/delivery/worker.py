@@ -32,11 +32,13 @@ from alongside.delivery.letters import Press
 from alongside.delivery.pacing import Breaker, Pace
 from alongside.delivery.recheck import Checked, recheck, still_stands
 from alongside.delivery.vendors import Books, open_vendor, public_url, require_usable
+from alongside.delivery.warming import Warming
 from alongside.ledger import Ledger, calls, claims
 from alongside.ledger.calls import Settlement
 from alongside.ledger.claims import Claim
 from alongside.ledger.failpoints import failpoint
 from alongside.ledger.vault import Vault
+from alongside.ledger.warm_up import WARM_UP, Take
 from alongside.model.errors import AlongsideError, Refused, StoreLocked, StoreUnavailable
 from alongside.settings import Environment, HospitalSettings, Project, read_model
 
@@ -76,6 +78,7 @@ class Worker:
         self._pace = Pace(self._limits.rate_per_second * self.job.share)
         self._calls = asyncio.Semaphore(self._limits.connections)
         self._lease = self.bench.settings.delivery.lease_seconds
+        self._warming = Warming.of(self.bench.settings, self.job.scope.channel)
         self._let_go = asyncio.Event()
         self._hasty = self.bench.ledger.impatient(_HASTE)
 
@@ -166,6 +169,9 @@ class Worker:
     # --------------------------------------------------------------------------------------------------------- batch
     async def _handle(self, held: Claim) -> None:
         clock = _Stopwatch()
+        if (until := self._held_back_until(held)) is not None:
+            await self._hold_back(held, until)
+            return
         try:
             # Not in a thread: it would take turns with the loop for the interpreter, a thousand times a batch.
             checked, letters = self._prepare(held, clock)
@@ -186,15 +192,33 @@ class Worker:
             may_call = await self._write(lambda ledger: self._begin_call(ledger, held, checked, seconds))
         if not may_call:
             await self._give_back(
-                held, "the lease ran out, a pause began or a patient left before the call", burn=False
+                held,
+                "the lease ran out, a pause began, a patient left or an allowance was used up before the call",
+                burn=False,
             )
             return
         with clock("send"):
             answer = await self._send(letters, time.monotonic() + seconds)
         failpoint("send.after")
         with clock("settle"):
-            await self._settle(held, answer)
+            await self._settle(held, answer, checked.take)
         self.say(Word("progress", _progress(checked, answer, clock)))
+
+    def _held_back_until(self, held: Claim) -> datetime | None:
+        if self._warming is None:
+            return None
+        with self.bench.ledger.reading() as connection:
+            return self._warming.closed_until(connection, held, self._patient_now())
+
+    async def _hold_back(self, held: Claim, until: datetime) -> None:
+        """Nothing of the batch fits into a new sender's day: it waits for the next one as a whole."""
+        now = datetime.now(UTC)
+        await self._write(
+            lambda ledger: calls.release(
+                ledger, held, now=now, not_before=until, detail="held back by a warm-up", waits_for=WARM_UP
+            )
+        )
+        self.say(Word("progress", Progress(postponed=held.size)))
 
     def _prepare(self, held: Claim, clock: _Stopwatch) -> tuple[Checked, list[Letter]]:
         with clock("recheck"), self.bench.ledger.reading() as connection:
@@ -206,6 +230,8 @@ class Worker:
                 mode=self.job.mode,
                 patient_now=self._patient_now(),
             )
+            if self._warming is not None:
+                checked = self._warming.fit(connection, held, checked, self._patient_now())
         with clock("render"):
             return checked, self.bench.press.compose(held, checked)
 
@@ -219,12 +245,16 @@ class Worker:
             postponed=checked.postponed,
             readdressed=checked.readdressed,
             stands=lambda connection: still_stands(connection, held, checked, self._patient_now()),
+            take=checked.take,
+            held_back=checked.held_back,
         )
 
     async def _close_uncalled(self, held: Claim, checked: Checked) -> None:
         now, withheld, postponed = datetime.now(UTC), checked.withheld, checked.postponed
         await self._write(
-            lambda ledger: calls.settle_uncalled(ledger, held, now=now, withheld=withheld, postponed=postponed)
+            lambda ledger: calls.settle_uncalled(
+                ledger, held, now=now, withheld=withheld, postponed=postponed, held_back=checked.held_back
+            )
         )
         self.say(Word("progress", _progress(checked, Answer(), _Stopwatch())))
 
@@ -256,7 +286,7 @@ class Worker:
         self.breaker.learn(answer)
         return answer
 
-    async def _settle(self, held: Claim, answer: Answer) -> None:
+    async def _settle(self, held: Claim, answer: Answer, taken: Take | None) -> None:
         """Record the answer; a ledger that is busy for a moment must not turn what is known into `unknown`."""
         wait = answer.retry_after if answer.retry_after is not None else min(0.5 * 2**held.attempts, 30.0)
         patient = self._patient_now()
@@ -269,6 +299,7 @@ class Worker:
             burn=answer.burn,
             http_status=answer.http_status,
             detail=str(answer.trouble or ""),
+            taken=taken,
         )
         for number in range(_SETTLE_TRIES):
             try:

@@ -6,8 +6,9 @@ while the batch carries its attempt id (fencing).
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cache
@@ -16,6 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from alongside.ledger import warm_up
 from alongside.ledger.claims import Claim
 from alongside.ledger.engine import Ledger
 from alongside.ledger.failpoints import failpoint
@@ -23,6 +25,7 @@ from alongside.ledger.groups import in_bound_keys, in_keys, key_list
 from alongside.ledger.pauses import not_paused
 from alongside.ledger.protocol import BEGIN_CALL, EXPIRE, RELEASE, SETTLE, SETTLE_UNCALLED, states_before
 from alongside.ledger.schema import attempt, batch, message
+from alongside.ledger.warm_up import WARM_UP, Take
 from alongside.model.enums import BatchState, MessageState
 
 
@@ -36,6 +39,7 @@ class Settlement:
     rejected : key -> why, in the vendor's words, without patient values
     retry : keys of which nothing was accepted; sent again from `not_before` on
     burn : whether the try counts against `max_attempts`; an outage does not
+    taken : of a new sender's allowance, when the call was begun; what is in `retry` is given back
     """
 
     accepted: Sequence[str] = ()
@@ -46,6 +50,7 @@ class Settlement:
     burn: bool = True
     http_status: int | None = None
     detail: str = ""
+    taken: Take | None = None
 
     @property
     def outcome(self) -> str:
@@ -73,11 +78,13 @@ def begin_call(
     postponed: Mapping[str, datetime] | None = None,
     readdressed: Mapping[str, str] | None = None,
     stands: Callable[[Connection], bool] | None = None,
+    take: Take | None = None,
+    held_back: Collection[str] = (),
 ) -> bool:
     """`claimed -> calling`, durably, just before the first byte; with what fell out at the recheck.
 
-    Returns False, and changes nothing, when the lease has run out, somebody else holds the batch, it was paused, or
-    the recheck does not stand any more.
+    Returns False, and changes nothing, when the lease has run out, somebody else holds the batch, it was paused, the
+    recheck does not stand any more, or a new sender's allowance has been used up meanwhile.
 
     Parameters
     ----------
@@ -85,22 +92,29 @@ def begin_call(
     postponed : key -> patient time; these move to a batch that waits
     readdressed : key -> blind index of the address they go to now, where it is not the planned one
     stands : asked within the transaction whether what the recheck found is still so
+    take : what the call takes of a new sender's allowance
+    held_back : those of `postponed` that wait for the next day's allowance
     """
-    with ledger.begin() as connection:
+    begun = False
+    with contextlib.suppress(warm_up.Full), ledger.begin() as connection:
         if stands is not None and not stands(connection):
             return False
         until = now + timedelta(seconds=lease_seconds)
         mine = {"b_batch": held.batch_id, "b_attempt": held.attempt_id, "b_now": now}
         if connection.execute(_CALL, {**mine, "b_until": until}).rowcount != 1:
             return False
+        if take is not None:
+            warm_up.take(connection, take)
         _withhold(connection, withheld or {}, now)
-        _postpone(connection, held, postponed or {}, now)
+        _postpone(connection, held, postponed or {}, now, held_back)
         for key, blind in (readdressed or {}).items():
             connection.execute(message.update().where(message.c.message_key == key).values(address_blind=blind))
         connection.execute(_CALLED, {"b_attempt": held.attempt_id, "b_now": now})
         failpoint("call.before_commit")
-    failpoint("call.after")
-    return True
+        begun = True
+    if begun:
+        failpoint("call.after")
+    return begun
 
 
 # Statements of every batch are built once: for a batch of a hundred, building them again would cost more than running
@@ -132,6 +146,7 @@ def settle_uncalled(
     now: datetime,
     withheld: Mapping[str, str],
     postponed: Mapping[str, datetime],
+    held_back: Collection[str] = (),
 ) -> bool:
     """Close a claim of which no message may leave now: everything fell out at the recheck."""
     with ledger.begin() as connection:
@@ -143,7 +158,7 @@ def settle_uncalled(
         if changed.rowcount != 1:
             return False
         _withhold(connection, withheld, now)
-        _postpone(connection, held, postponed, now)
+        _postpone(connection, held, postponed, now, held_back)
         _finish(connection, held, now, outcome=None, detail="nothing left to send")
     return True
 
@@ -156,8 +171,15 @@ def release(
     not_before: datetime | None = None,
     burn: bool = False,
     detail: str = "",
+    waits_for: str | None = None,
 ) -> bool:
-    """Give a claim back untouched: nothing has left, the batch is `planned` again; `burn` counts the try."""
+    """Give a claim back untouched: nothing has left, the batch is `planned` again; `burn` counts the try.
+
+    Parameters
+    ----------
+    not_before : patient time; by default as it was
+    waits_for : what it waits for, where that is a new sender's allowance
+    """
     with ledger.begin() as connection:
         changed = connection.execute(
             batch.update()
@@ -168,6 +190,7 @@ def release(
                 lease_until=None,
                 not_before=not_before if not_before is not None else batch.c.not_before,
                 attempts=batch.c.attempts + (1 if burn else 0),
+                waits_for=waits_for if not_before is not None else batch.c.waits_for,
                 updated_at=now,
             )
         )
@@ -186,7 +209,9 @@ def settle(ledger: Ledger, held: Claim, result: Settlement, *, now: datetime, pa
             for reason, keys in _by_value(result.rejected).items():
                 _move(connection, keys, MessageState.REJECTED, now, reason=reason, attempt_id=held.attempt_id)
             _move(connection, result.unknown, MessageState.UNKNOWN, now, attempt_id=held.attempt_id)
-            _plan_again(connection, held, result, now)
+            again = _plan_again(connection, held, result, now)
+            if result.taken is not None and again:
+                warm_up.give_back(connection, result.taken, again)
         _finish(
             connection,
             held,
@@ -227,6 +252,7 @@ _RETURN = (
         lease_until=None,
         not_before=sa.bindparam("b_not_before", type_=batch.c.not_before.type),
         attempts=batch.c.attempts + sa.bindparam("b_burnt", type_=sa.Integer),
+        waits_for=None,
         updated_at=_NOW,
     )
 )
@@ -277,19 +303,31 @@ def _accepting(postgresql: bool) -> sa.Update:
     )
 
 
-def _plan_again(connection: Connection, held: Claim, result: Settlement, now: datetime) -> None:
-    """Messages of which nothing was accepted wait again: with their batch, or beside it when others were settled."""
+def _plan_again(connection: Connection, held: Claim, result: Settlement, now: datetime) -> int:
+    """Messages of which nothing was accepted wait again: with their batch, or beside it when others were settled.
+
+    Returns how many do, when that matters to an allowance.
+    """
     if not result.retry:
-        return
+        return 0
     connection.execute(  # the lease may have run out while the vendor was thinking
         message.update()
         .where(in_keys(connection, message.c.message_key, result.retry))
         .where(message.c.state == MessageState.UNKNOWN.value, message.c.batch_id == held.batch_id)
         .values(state=MessageState.PLANNED.value, updated_at=now)
     )
+    counted = 0 if result.taken is None else _planned_in(connection, held.batch_id)
     if result.outcome != "retryable":
         attempts = held.attempts + (1 if result.burn else 0)
         split_off(connection, held.batch_id, held.attempt_id, result.retry, result.not_before, now, attempts)
+    return counted
+
+
+def _planned_in(connection: Connection, batch_id: str) -> int:
+    query = sa.select(sa.func.count()).where(
+        message.c.batch_id == batch_id, message.c.state == MessageState.PLANNED.value
+    )
+    return connection.execute(query).scalar_one()
 
 
 # ------------------------------------------------------------------------------------------------- leases that ran out
@@ -369,9 +407,16 @@ def _withhold(connection: Connection, withheld: Mapping[str, str], now: datetime
         _move(connection, keys, MessageState.WITHHELD, now, reason=reason)
 
 
-def _postpone(connection: Connection, held: Claim, postponed: Mapping[str, datetime], now: datetime) -> None:
-    for moment, keys in _by_value(postponed).items():
-        split_off(connection, held.batch_id, held.attempt_id, keys, moment, now)
+def _postpone(
+    connection: Connection,
+    held: Claim,
+    postponed: Mapping[str, datetime],
+    now: datetime,
+    held_back: Collection[str],
+) -> None:
+    why = {key: (moment, WARM_UP if key in held_back else None) for key, moment in postponed.items()}
+    for (moment, waits_for), keys in _by_value(why).items():
+        split_off(connection, held.batch_id, held.attempt_id, keys, moment, now, waits_for=waits_for)
 
 
 def _by_value(pairs: Mapping[str, Any]) -> dict[Any, list[str]]:
@@ -389,6 +434,7 @@ def split_off(
     not_before: datetime | None,
     now: datetime,
     attempts: int = 0,
+    waits_for: str | None = None,
 ) -> str:
     """Move messages of a batch that are still `planned` into one of their own, which waits until `not_before`.
 
@@ -406,6 +452,7 @@ def split_off(
         "state": BatchState.PLANNED.value,
         "attempts": attempts,
         "not_before": not_before,
+        "waits_for": waits_for,
         "updated_at": now,
     }
     values = [sa.bindparam(None, value, batch.c[name].type, unique=True) for name, value in fresh.items()]

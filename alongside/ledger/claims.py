@@ -18,7 +18,7 @@ from alongside.ledger.engine import Ledger
 from alongside.ledger.failpoints import failpoint
 from alongside.ledger.pauses import not_paused
 from alongside.ledger.schema import attempt, batch, ledger_info, message, run_campaign
-from alongside.model.enums import BatchState, Channel, MessageState
+from alongside.model.enums import BatchState, Channel, MessageState, Purpose
 
 #: States of a campaign in a run in which nothing of it may leave.
 SILENT_CAMPAIGN = ("held", "blocked", "paused")
@@ -26,13 +26,19 @@ SILENT_CAMPAIGN = ("held", "blocked", "paused")
 
 @dataclass(frozen=True)
 class Scope:
-    """Which batches a dispatch may claim. None means any."""
+    """Which batches a dispatch may claim. None means any.
+
+    Attributes
+    ----------
+    care_first : care before the others and marketing last, for senders that may not send everything today
+    """
 
     channel: Channel = Channel.EMAIL
     run_id: str | None = None
     campaigns: tuple[str, ...] | None = None
     max_attempts: int = 5
     partition: int | None = None
+    care_first: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,10 +130,14 @@ def _ready(scope: Scope) -> tuple[sa.Select[Any], ...]:
         batch.c.state == BatchState.PLANNED.value, sa.or_(batch.c.not_before.is_(None), batch.c.not_before <= due)
     )
     abandoned = sa.and_(batch.c.state == BatchState.CLAIMED.value, batch.c.lease_until < _NOW)
+    order = [batch.c.not_before.nulls_first(), batch.c.batch_id]
+    if scope.care_first:
+        rank = sa.case((batch.c.purpose == Purpose.CARE.value, 0), (batch.c.purpose == Purpose.MARKETING.value, 2))
+        order.insert(0, sa.func.coalesce(rank, 1))
     return tuple(
         sa.select(batch)
         .where(ready, *claimable(scope), batch.c.attempts < scope.max_attempts)
-        .order_by(batch.c.not_before.nulls_first(), batch.c.batch_id)
+        .order_by(*order)
         .limit(1)
         .with_for_update(skip_locked=True)
         for ready in (waiting, abandoned)

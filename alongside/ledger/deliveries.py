@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 from alongside.ledger.claims import SILENT_CAMPAIGN
 from alongside.ledger.pauses import not_paused
 from alongside.ledger.schema import attempt, batch, ledger_info, message, pause, run_campaign
+from alongside.ledger.warm_up import WARM_UP
 from alongside.model.enums import BatchState, MessageState
 
 #: Why a planned batch does not leave, in the order in which they are asked. The first two never end by themselves.
@@ -20,6 +21,7 @@ OUT_OF_ATTEMPTS = "out_of_attempts"  # tried `max_attempts` times; the next disp
 PAUSED = "paused"
 HELD = "held"  # its campaign is held, blocked or paused in that run
 LATER = "later"  # quiet hours or back-off
+# and `warm_up`: the next day of a new sender
 READY = "ready"
 
 _GIVEN_UP = (BEFORE_RESTORE, OUT_OF_ATTEMPTS)
@@ -70,7 +72,10 @@ class Group:
 
 @dataclass(frozen=True)
 class Waiting:
-    """Planned messages that have not left, by why. `until` is the earliest `not_before` (patient time) of `later`."""
+    """Planned messages that have not left, by why.
+
+    `until` is the earliest `not_before` (patient time) of `later` and `warm_up`.
+    """
 
     channel: str
     campaign: str
@@ -210,6 +215,7 @@ def _why(due: datetime, max_attempts: int) -> sa.ColumnElement[str]:
         (batch.c.attempts >= max_attempts, OUT_OF_ATTEMPTS),
         (~not_paused(), PAUSED),
         (silent, HELD),
+        (sa.and_(batch.c.not_before > moment, batch.c.waits_for == WARM_UP), WARM_UP),
         (batch.c.not_before > moment, LATER),
         else_=READY,
     )
@@ -234,7 +240,8 @@ def _planned(which: Filter, why: sa.ColumnElement[str], *columns: sa.ColumnEleme
 def _waiting(connection: Connection, which: Filter, why: sa.ColumnElement[str]) -> list[Waiting]:
     each = _planned(which, why, batch.c.not_before).subquery()
     group = (each.c.channel, each.c.campaign, each.c.because)
-    until = sa.func.min(sa.case((each.c.because == LATER, each.c.not_before)), type_=batch.c.not_before.type)
+    moments = each.c.because.in_((LATER, WARM_UP))
+    until = sa.func.min(sa.case((moments, each.c.not_before)), type_=batch.c.not_before.type)
     query = (
         sa.select(*group, sa.func.sum(each.c.messages), sa.func.count(), until)
         .where(each.c.because.not_in(_GIVEN_UP))

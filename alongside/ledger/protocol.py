@@ -63,7 +63,9 @@ CLAIM = Step(
     "claims.claim", {_P: (_CLAIMED,), _CLAIMED: (_CLAIMED,)}, "it waits and its time has come, or its lease ran out"
 )
 BEGIN_CALL = Step(
-    "calls.begin_call", {_CLAIMED: (_CALLING,)}, "this attempt holds it, its lease runs, no pause, the recheck stands"
+    "calls.begin_call",
+    {_CLAIMED: (_CALLING,)},
+    "this attempt holds it, its lease runs, no pause, the recheck stands, a new sender has room",
 )
 SETTLE_UNCALLED = Step("calls.settle_uncalled", {_CLAIMED: (_A,)}, "this attempt holds it; everything fell out")
 RELEASE = Step("calls.release", {_CLAIMED: (_P,)}, "this attempt holds it")

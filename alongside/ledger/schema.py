@@ -268,9 +268,10 @@ batch = Table(
     Column("attempts", Integer, nullable=False, default=0),
     Column("attempt_id", String(40)),
     Column("lease_until", Utc),
-    Column("not_before", Utc),  # back-off, or the end of quiet hours
+    Column("not_before", Utc),  # back-off, the end of quiet hours, or the next day of a warm-up
     Column("epoch", Integer, nullable=False, default=1),
     Column("updated_at", Utc, nullable=False),
+    Column("waits_for", String(12)),  # `warm_up` where not_before is a new sender's next day
     Index(None, "state", "channel", "not_before"),
     Index(None, "run_id"),
 )
@@ -329,6 +330,25 @@ attempt = Table(
     Column("rejected", Integer, nullable=False, default=0),
     Column("detail", String(500)),
     Index(None, "batch_id"),
+)
+
+warm_up = Table(
+    "warm_up",
+    metadata,
+    # What a new sender has sent of each day's allowance; see `ledger.warm_up`.
+    Column("channel", String(12), primary_key=True),
+    Column("ramp", String(40), primary_key=True),
+    Column("day", String(10), primary_key=True),  # calendar day in the hospital's zone, patient time
+    Column("taken", Integer, nullable=False),
+)
+
+seed_copy = Table(
+    "seed_copy",
+    metadata,
+    Column("message_key", String(32), primary_key=True),  # its state and events stand with the message
+    Column("seed", String(60), nullable=False),
+    Column("sealed", LargeBinary, nullable=False),  # AES-GCM of the address of a member of staff
+    Column("written_at", Utc, nullable=False),
 )
 
 delivery_event = Table(
@@ -413,6 +433,30 @@ call_task = Table(
     Column("notes", LargeBinary),  # AES-GCM of what the callers wrote
     Index(None, "status", "due_at"),
     Index(None, "batch_id"),
+)
+
+# -------------------------------------------------------------------------------------------------- staff's own alerts
+staff_alert = Table(
+    "staff_alert",
+    metadata,
+    Column("alert", String(200), primary_key=True),  # <kind>:<subject>
+    Column("kind", String(24), nullable=False),
+    Column("level", Integer, nullable=False),  # how bad it is: a count, or 1
+    Column("since", Utc, nullable=False),
+    Column("seen_at", Utc, nullable=False),
+    Column("ended_at", Utc),
+)
+
+staff_notice = Table(
+    "staff_notice",
+    metadata,
+    Column("alert", String(200), primary_key=True),
+    Column("receiver", String(60), primary_key=True),  # name under `staff` of config/alongside.yaml
+    Column("level", Integer, nullable=False),  # what was told last
+    Column("told_at", Utc),
+    Column("claimed_until", Utc),  # somebody is telling it
+    Column("tries", Integer, nullable=False, default=0),
+    Column("trouble", String(300)),
 )
 
 # ---------------------------------------------------------------------------------------------------- experiments

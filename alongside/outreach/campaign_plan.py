@@ -21,6 +21,7 @@ class CampaignPlan:
     gates : gate -> candidates that it closes for, whatever else stops them
     variants : arm (or `all`) -> planned messages
     channels : channel -> planned messages
+    senders : `channel/sender` -> planned messages
     decisions : Parquet file with one row a candidate: the gates and the facts they decided on
     """
 
@@ -31,6 +32,7 @@ class CampaignPlan:
     gates: dict[str, int] = field(default_factory=dict)
     variants: dict[str, int] = field(default_factory=dict)
     channels: dict[str, int] = field(default_factory=dict)
+    senders: dict[str, int] = field(default_factory=dict)
     config_hash: str = ""
     plan_hash: str = ""
     cost: float = 0.0

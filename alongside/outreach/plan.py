@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
@@ -130,7 +131,7 @@ class Planner:
         Deciding(duck, self.facts, self.catalogues, campaign, arms, screen, digest).run()
         plan = replace(
             plan,
-            **self._counts(duck),
+            **self._counts(duck, arms),
             plan_hash=digest.hex,
             samples=tuple(screen.samples.values()),
             findings=dict(screen.findings),
@@ -182,8 +183,8 @@ class Planner:
         return Arms(experiment, dict(experiment.messages), existing, launched=registration is not None)
 
     # ------------------------------------------------------------------------------------------------------ counting
-    def _counts(self, duck: duckdb.DuckDBPyConnection) -> dict[str, Any]:
-        """Funnel, gates and variants from `candidate` and `decided`."""
+    def _counts(self, duck: duckdb.DuckDBPyConnection, arms: Arms) -> dict[str, Any]:
+        """Funnel, gates, variants and channels from `candidate` and `decided`."""
         duck.execute(
             "CREATE OR REPLACE TEMP TABLE outcome AS SELECT c.*, d.variant, d.is_new, d.message_key, d.not_before,"
             " c.gates | coalesce(d.late, 0) AS mask FROM candidate AS c LEFT JOIN decided AS d USING (person_id)"
@@ -197,16 +198,16 @@ class Planner:
             for gate in ORDER
             if gate.name and (stopped := sum(n for mask, n in masks.items() if mask & gate))
         }
-        rows = duck.execute("SELECT variant, count(*) FROM outcome WHERE mask = 0 GROUP BY 1 ORDER BY 1").fetchall()
-        by_channel = duck.execute(
-            "SELECT channel, count(*) FROM outcome WHERE mask = 0 GROUP BY 1 ORDER BY 1"
+        rows = duck.execute(
+            "SELECT variant, channel, count(*) FROM outcome WHERE mask = 0 GROUP BY 1, 2 ORDER BY 1, 2"
         ).fetchall()
-        return {
-            "funnel": funnel,
-            "gates": gates,
-            "variants": {name or "all": int(n) for name, n in rows},
-            "channels": {name: int(n) for name, n in by_channel},
-        }
+        variants, channels, senders = Counter[str](), Counter[str](), Counter[str]()
+        for variant, channel, count in rows:
+            sender = self.catalogues.content.message(arms.messages[variant]).definition.sender
+            for counter, name in ((variants, variant or "all"), (channels, channel), (senders, f"{channel}/{sender}")):
+                counter[name] += int(count)
+        counted = {"variants": variants, "channels": channels, "senders": senders}
+        return {"funnel": funnel, "gates": gates, **{name: dict(sorted(by.items())) for name, by in counted.items()}}
 
     def _delta(self, duck: duckdb.DuckDBPyConnection, campaign: Campaign) -> dict[str, Any]:
         """Who entered and left the segment with this snapshot, and what the campaign planned last time."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import time
+from datetime import date, time
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from alongside.model.enums import Channel, DeliveryMode, Locale, Purpose
 from alongside.model.errors import Refused
+from alongside.model.findings import nearest
+from alongside.model.warm_up import Ramp
 
 
 class Strict(BaseModel):
@@ -68,6 +70,31 @@ class StopCampaign(Strict):
     within_days: float = Field(7, gt=0, le=90, description="how far back messages count")
 
 
+class WarmUpSettings(Strict):
+    """How much a new sender may send on each day; see `alongside.model.warm_up.Ramp`."""
+
+    start: date = Field(description="its first day, in the hospital's zone; nothing leaves before it")
+    first_day: int = Field(ge=1, description="messages on the first day")
+    growth: float = Field(1.5, gt=1, le=3, description="times as many on each following day")
+    until: int = Field(ge=2, description="no limit any more from this allowance on")
+    senders: list[str] = Field(
+        default_factory=list, description="who shares the ramp; by default the sender of its name"
+    )
+    keep_days: int = Field(
+        7, ge=1, le=60, description="what would have to wait longer than so many days since it was planned is withheld"
+    )
+
+    @model_validator(mode="after")
+    def _goes_up(self) -> WarmUpSettings:
+        if self.until <= self.first_day:
+            raise ValueError(f"until ({self.until}) must be more than first_day ({self.first_day})")
+        return self
+
+    @property
+    def ramp(self) -> Ramp:
+        return Ramp(self.start, self.first_day, self.growth, self.until)
+
+
 class ChannelSettings(Strict):
     """What every channel's section holds."""
 
@@ -80,6 +107,24 @@ class ChannelSettings(Strict):
     timeout_seconds: float = Field(20, gt=0)
     unknown_grace_minutes: float = Field(30, ge=0)
     stop_campaign: StopCampaign | None = StopCampaign()
+    warm_up: dict[str, WarmUpSettings] = Field(
+        default_factory=dict, description="daily ramps of new senders, by the sender's name"
+    )
+
+    @field_validator("warm_up")
+    @classmethod
+    def _of_known_senders(cls, ramps: dict[str, WarmUpSettings], known: ValidationInfo) -> dict[str, WarmUpSettings]:
+        """Every ramp is that of senders that exist, and no sender stands in two."""
+        senders, seen = known.data.get("senders", {}), set[str]()
+        for name, ramp in ramps.items():
+            for sender in ramp.senders or [name]:
+                if sender not in senders:
+                    hint = nearest(sender, senders) or f"senders: {', '.join(sorted(senders))}"
+                    raise ValueError(f"ramp '{name}' is for sender '{sender}', which does not exist; {hint}")
+                if sender in seen:
+                    raise ValueError(f"sender '{sender}' stands in two ramps; keep one")
+                seen.add(sender)
+        return ramps
 
 
 class EmailChannel(ChannelSettings):

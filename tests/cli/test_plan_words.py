@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from datetime import date
+
 import pytest
 
+from alongside.cli.deliveries import _ramp_json, _show_ramps
 from alongside.cli.output import show_table
-from alongside.cli.plans import _plan_json, _show_plan
+from alongside.cli.plans import _plan_json, _show_held_back, _show_plan
+from alongside.delivery.warming import HeldBack, Standing
 from alongside.model.enums import Gate
 from alongside.outreach.campaign_plan import CampaignPlan
 from alongside.outreach.why import meaning_of
@@ -36,6 +41,22 @@ def test_a_program_reads_the_reasons_too() -> None:
     found = _plan_json(PLAN)
     assert found["gates"] == PLAN.gates
     assert found["reasons"] == {name: meaning_of(name) for name in PLAN.gates}
+
+
+def test_what_waits_for_a_new_sender_is_told_with_its_day(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "140")
+    held = HeldBack("email", "care", 1200, 500, 700, date(2026, 12, 2))
+    ramp = Standing("email", "care", ("care",), date(2026, 12, 1), 500, 480, 1200, date(2026, 12, 3))
+    _show_held_back([PLAN], [[held]])
+    _show_ramps([ramp])
+    shown = capsys.readouterr().out
+    assert all(words in shown for words in ("flu_vaccine", "700", "2026-12-02", "480", "2026-12-03"))
+    assert json.loads(json.dumps(_plan_json(PLAN, [held])))["warm_up"][0]["until"] == "2026-12-02"
+    assert json.loads(json.dumps(_ramp_json(ramp)))["through"] == "2026-12-03"
+    _show_held_back([PLAN], [[]])
+    assert capsys.readouterr().out == ""
 
 
 def test_brackets_in_a_cell_are_no_style(capsys: pytest.CaptureFixture[str]) -> None:

@@ -10,6 +10,8 @@ from alongside.model.errors import ConfigurationInvalid, VaultUnavailable
 from alongside.settings import Environment, HospitalSettings, read_model
 from tests.conftest import ROOT
 
+SENDERS = "senders:"
+RAMP = "{start: 2026-12-01, first_day: 100, until: 900}"
 SHIPPED = (ROOT / "config/alongside.yaml").read_text("utf-8")
 
 
@@ -37,6 +39,21 @@ def test_the_shipped_file_is_valid(tmp_path: Path) -> None:
         ("sources: [his, lis, crm, app_events]", "sources:", "sources", "valid list"),
         ("workers: 2", "workers: 2\n  workers: 3", "workers", "stands twice"),
         ("country: CN", "country: China", "country", "pattern"),
+        (SENDERS, f"warm_up: {{cara: {RAMP}}}\n    {SENDERS}", "warm_up", "did you mean 'care'?"),
+        (
+            SENDERS,
+            f"warm_up: {{care: {RAMP}, x: {RAMP[:-1]}, senders: [care]}}}}\n    {SENDERS}",
+            "warm_up",
+            "two ramps",
+        ),
+        (
+            SENDERS,
+            f"warm_up:\n      care: {RAMP.replace('900', '100')}\n    {SENDERS}",
+            "care: {start",
+            "more than first",
+        ),
+        (SENDERS, f"warm_up:\n      care: {RAMP[:-1]}, growth: 1}}\n    {SENDERS}", "care: {start", "greater than 1"),
+        (SENDERS, f"warm_up:\n      care: {RAMP[:-1]}, frist_day: 1}}\n    {SENDERS}", "care: {start", "'first_day'"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_line(tmp_path: Path, old: str, new: str, line: str, words: str) -> None:
