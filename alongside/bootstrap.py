@@ -17,7 +17,7 @@ from alongside.model.enums import DeliveryMode
 from alongside.model.errors import Refused
 from alongside.outreach.catalogues import Catalogues
 from alongside.outreach.catalogues import load as load_catalogues
-from alongside.settings import Environment, HospitalSettings, Project, read_model
+from alongside.settings import Environment, HospitalSettings, Project, Seeds, read_model, read_seeds
 from alongside.warehouse import Warehouse
 
 #: What decides who gets which words: its hash pins a run's configuration.
@@ -35,6 +35,10 @@ class Services:
     @cached_property
     def settings(self) -> HospitalSettings:
         return read_model(HospitalSettings, self.project.config / "alongside.yaml")
+
+    @cached_property
+    def seeds(self) -> Seeds:
+        return read_seeds(self.project)
 
     @cached_property
     def ledger_url(self) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from alongside.model.errors import ConfigurationInvalid
 from alongside.model.findings import Finding, relative
 from alongside.settings import HospitalSettings, Project, read_model
+from alongside.settings.seeds import check_seeds
 
 
 def check_project(project: Project) -> list[Finding]:
@@ -15,7 +16,7 @@ def check_project(project: Project) -> list[Finding]:
     from alongside import quality, sources
 
     findings: list[Finding] = []
-    for capability in (_settings, sources.check, quality.check, _outreach):
+    for capability in (_settings, _seeds, sources.check, quality.check, _outreach):
         try:
             findings += capability(project)
         except ConfigurationInvalid as error:
@@ -27,6 +28,10 @@ def check_project(project: Project) -> list[Finding]:
 def _settings(project: Project) -> list[Finding]:
     read_model(HospitalSettings, project.config / "alongside.yaml")
     return []
+
+
+def _seeds(project: Project) -> list[Finding]:
+    return check_seeds(project, sorted(path.stem for path in (project.config / "campaigns").glob("*.yaml")))
 
 
 def _outreach(project: Project) -> list[Finding]:

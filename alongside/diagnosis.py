@@ -16,6 +16,7 @@ from alongside.channels.capabilities import provider_of
 from alongside.channels.registered import registered_texts
 from alongside.channels.sender_domain import NoAnswer, faults_of, resolver_at
 from alongside.checking import check_project
+from alongside.delivery.seeding import unreachable
 from alongside.delivery.vendors import TWILIO_INBOUND_PATH, Books, open_vendor
 from alongside.ledger import consent
 from alongside.model.enums import Channel, DeliveryMode
@@ -194,6 +195,13 @@ def _sender_domains(house: Services) -> tuple[str, str]:
     return "failed" if any(one.grave for one in faults) else "warning", "; ".join(one.text for one in faults)
 
 
+def _seeds(house: Services) -> tuple[str, str]:
+    found = house.seeds
+    if missing := unreachable(found):
+        return "warning", f"{', '.join(missing)} not set: no copies go there"
+    return "ok", f"{len(found.seeds)} seeds, in {', '.join(found.modes)}" if found.seeds else "no seeds"
+
+
 def _clock(house: Services) -> tuple[str, str]:
     year = house.clock().year
     return ("ok", "plausible") if 2025 <= year < 2100 else ("failed", f"the machine's clock says {year}")
@@ -213,4 +221,5 @@ _CHECKS: dict[str, Callable[[Services], tuple[str, str]]] = {
     "text vendor": _text_vendor,
     "text webhook": _text_webhook,
     "registered texts": _registered,
+    "seeds": _seeds,
 }

@@ -9,6 +9,7 @@ from typing import Any
 from prefect import task
 
 from alongside.bootstrap import Services
+from alongside.delivery.seeding import Seeding, SeedReport
 from alongside.ledger.runs import RunPins
 from alongside.outreach.campaigns import find_campaign
 from alongside.outreach.follow_up import Follower
@@ -25,6 +26,8 @@ def plan_campaign(run_id: str, campaign: str, partitions: int, root: str | None 
     wanted = find_campaign(house.catalogues.campaigns, campaign)
     planner = planner_of(house, run_pins(run_id, root), partitions)
     plan = planner.plan(wanted, house.clock(), commit=True).to_json()
+    if plan["state"] == "planned":
+        plan["seeds"] = asdict(copies_for_seeds(house, run_pins(run_id, root), campaign))
     del plan["samples"]  # they state facts about somebody: for the terminal of whoever plans, not for Prefect
     rows = [{"stage": stage, "count": count} for stage, count in plan["funnel"].items()]
     artifacts.table(f"plan-{campaign}", rows, f"{campaign}: {plan['state']} {plan['reason']}".strip())
@@ -56,6 +59,14 @@ def follow_up(as_of: datetime | None, root: str | None = None) -> dict[str, Any]
     if rows:
         artifacts.table("follow-up", rows, "What follows messages that came to nothing")
     return found
+
+
+def copies_for_seeds(house: Services, pins: RunPins, campaign: str) -> SeedReport:
+    """Plan copies for members of staff, beside the campaign's messages of this run."""
+    if not house.seeds.seeds:
+        return SeedReport()
+    seeding = Seeding(house.ledger, house.vault, house.settings, house.seeds, house.catalogues.content)
+    return seeding.plan(pins, campaign, house.clock())
 
 
 def planner_of(house: Services, pins: RunPins, partitions: int) -> Planner:

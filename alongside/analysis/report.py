@@ -20,6 +20,7 @@ from alongside.analysis.words import words
 from alongside.ledger import Ledger
 from alongside.ledger.protocol import TAKEN
 from alongside.ledger.schema import message, run, run_campaign
+from alongside.ledger.seeds import of_patients
 from alongside.model.enums import Locale, MessageState
 from alongside.model.errors import Refused
 from alongside.outreach.catalogues import Catalogues
@@ -110,6 +111,7 @@ def _days(connection: sa.Connection, until: datetime) -> tuple[Day, ...]:
             sa.func.sum(sa.case((message.c.state.in_(taken), 1), else_=0)).label("accepted"),
             sa.func.sum(sa.case((message.c.state == MessageState.DELIVERED.value, 1), else_=0)).label("delivered"),
         )
+        .where(of_patients(message.c.campaign))
         .group_by(message.c.run_id)
         .subquery()
     )

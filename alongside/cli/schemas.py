@@ -49,7 +49,7 @@ def kinds() -> dict[str, tuple[Any, str]]:
     from alongside.quality.suites import Suite
     from alongside.sandbox.sendgrid.responses import Responses
     from alongside.segments.model import SegmentFile, TagFile, VocabularyFile
-    from alongside.settings import HospitalSettings
+    from alongside.settings import HospitalSettings, Seeds
     from alongside.sources.concepts import ConceptFile, UnitFile
     from alongside.sources.config import SourceSpec
 
@@ -63,6 +63,7 @@ def kinds() -> dict[str, tuple[Any, str]]:
         "message": (MessageDefinition, "templates/*/*/message.yaml"),
         "metric": (Metric, "config/metrics/*.yaml"),
         "responses": (Responses, "config/sandbox/responses.yaml"),
+        "seeds": (Seeds, "config/seeds.yaml"),
         "sensitivity": (SensitivityRules, "config/sensitivity.yaml"),
         "segment": (SegmentFile, "config/segments/*.yaml"),
         "source": (SourceSpec, "config/sources/*.yaml"),

@@ -97,6 +97,11 @@ _FICTIONAL_PATIENT = {
 _PREVIEW_DAY = date(2026, 3, 2)
 
 
+def fictional_reader(locale: Locale) -> tuple[str, str, About]:
+    """Name and gender of a recipient who does not exist, and the patient of whom a message to a relative speaks."""
+    return (*_FICTIONAL[locale], _FICTIONAL_PATIENT[locale])
+
+
 def preview_built_ins(hospital: HospitalWords, locale: Locale) -> Mapping[str, Any]:
     """Built-in values of a recipient who does not exist."""
     name, gender = _FICTIONAL[locale]

@@ -15,7 +15,8 @@ from alongside.content.message import CompiledMessage
 from alongside.content.standard import About, HospitalWords
 from alongside.delivery.recheck import Checked, Ready, gate_name
 from alongside.delivery.replies import answer_text
-from alongside.ledger import inbox
+from alongside.delivery.seeding import MARKS
+from alongside.ledger import inbox, seeds
 from alongside.ledger.claims import Claim
 from alongside.model.enums import Channel, DeliveryMode, Gate, Locale
 from alongside.model.errors import Refused
@@ -141,6 +142,8 @@ class Press:
         # A text that the provider has approved must stay as it is.
         bare = provider_of(self.settings, held.channel).registered_only
         mark = "[staging] " if self.mode is DeliveryMode.STAGING and not bare else ""
+        if seeds.is_copy(held.campaign) and not bare:
+            mark += MARKS[locale]
         return Letter(
             batch_id=held.batch_id,
             sender_address=sender.address,

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from alongside.delivery.modes import destinations
 from alongside.delivery.relatives import NONE, Relatives
-from alongside.ledger import inbox, recipients, suppressions
+from alongside.ledger import inbox, recipients, seeds, suppressions
 from alongside.ledger.claims import Claim
 from alongside.ledger.recipients import Recipient, Standing
 from alongside.ledger.vault import Contact, Vault
@@ -81,7 +81,7 @@ def recheck(
     """
     waiting = recipients.waiting_recipients(connection, held.batch_id, held.purpose, held.channel.value, patient_now)
     facts = _facts(connection, held, waiting, vault, patient_now)
-    hours = _Hours(settings, held.purpose, patient_now)
+    hours = Hours(settings, held.purpose, patient_now)
     route, kind = destinations(mode, held.channel, settings.delivery.staging_allow), held.channel.address
     abroad = settings.channel_stores_in(held.channel) != settings.hospital.country
     relatives = Relatives.of(connection, waiting, vault)
@@ -126,7 +126,7 @@ def still_stands(connection: Connection, held: Claim, checked: Checked, patient_
         return False
     if not (leaving.suppressed & ready) <= readdressed.keys():
         return False
-    if held.template == inbox.TEMPLATE:  # an answer needs no consent of its own
+    if held.template == inbox.TEMPLATE or seeds.is_copy(held.campaign):  # these need no consent of their own
         return True
     doubtful = {person for key, person in leaving.doubtful.items() if key in ready}
     consent = recipients.by_whole_rule(connection, doubtful, held.purpose, channel, patient_now)
@@ -171,14 +171,14 @@ class _Facts:
         asked_for : the message answers a question of the patient's, which needs no consent of its own
         """
         if one.person_id not in self.consent.permitted and not asked_for:
-            return _NO_CONSENT
+            return NO_CONSENT
         # Whether consent for a vendor abroad is needed was decided by planning; a withdrawal since then counts here.
         if abroad and one.person_id in self.consent.kept_at_home and not asked_for:
             return _CROSS_BORDER
         if not blind:
             return _NO_ADDRESS
         silent = one.suppressed if blind == one.address_blind else blind in self.suppressed
-        return _SUPPRESSED if silent else None
+        return SUPPRESSED if silent else None
 
 
 def _facts(
@@ -203,12 +203,12 @@ def gate_name(gate: Gate) -> str:
     return (gate.name or "").lower()
 
 
-_NO_CONSENT, _CROSS_BORDER = gate_name(Gate.NO_CONSENT), gate_name(Gate.CROSS_BORDER)
-_NO_ADDRESS, _SUPPRESSED = gate_name(Gate.NO_ADDRESS), gate_name(Gate.SUPPRESSED)
+NO_CONSENT, _CROSS_BORDER = gate_name(Gate.NO_CONSENT), gate_name(Gate.CROSS_BORDER)
+_NO_ADDRESS, SUPPRESSED = gate_name(Gate.NO_ADDRESS), gate_name(Gate.SUPPRESSED)
 _NO_RELATIVE = gate_name(Gate.NO_RELATIVE)
 
 
-class _Hours:
+class Hours:
     """Quiet hours at one moment; recipients of one zone and one wish share the answer."""
 
     def __init__(self, settings: HospitalSettings, purpose: str, patient_now: datetime) -> None:

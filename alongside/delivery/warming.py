@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from alongside.delivery.recheck import Checked, Ready
-from alongside.ledger import inbox, warm_up
+from alongside.ledger import inbox, seeds, warm_up
 from alongside.ledger.claims import Claim
 from alongside.ledger.schema import message
 from alongside.ledger.warm_up import WARM_UP, Take, WarmUp
@@ -84,8 +84,8 @@ _ONE = (
 
 
 def _is_free(held: Claim, variables: Mapping[str, Any]) -> bool:
-    """Whether a message counts and is not held back: it is urgent, or it answers what a patient asked."""
-    return bool(variables.get("urgent")) or held.template == inbox.TEMPLATE
+    """Whether a message counts and is not held back: it is urgent, answers a patient, or is a seed's copy."""
+    return bool(variables.get("urgent")) or held.template == inbox.TEMPLATE or seeds.is_copy(held.campaign)
 
 
 def _cut(checked: Checked, ready: list[Ready], rest: list[Ready], until: datetime | None, taken: Take) -> Checked:

@@ -31,9 +31,10 @@ from alongside.delivery.job import Job, Progress, Word
 from alongside.delivery.letters import Press
 from alongside.delivery.pacing import Breaker, Pace
 from alongside.delivery.recheck import Checked, recheck, still_stands
+from alongside.delivery.seeding import recheck_copies
 from alongside.delivery.vendors import Books, open_vendor, public_url, require_usable
 from alongside.delivery.warming import Warming
-from alongside.ledger import Ledger, calls, claims
+from alongside.ledger import Ledger, calls, claims, seeds
 from alongside.ledger.calls import Settlement
 from alongside.ledger.claims import Claim
 from alongside.ledger.failpoints import failpoint
@@ -221,8 +222,9 @@ class Worker:
         self.say(Word("progress", Progress(postponed=held.size)))
 
     def _prepare(self, held: Claim, clock: _Stopwatch) -> tuple[Checked, list[Letter]]:
+        look = recheck_copies if seeds.is_copy(held.campaign) else recheck
         with clock("recheck"), self.bench.ledger.reading() as connection:
-            checked = recheck(
+            checked = look(
                 connection,
                 held,
                 vault=self.bench.vault,

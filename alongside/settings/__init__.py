@@ -3,6 +3,7 @@
 from alongside.settings.environment import Environment
 from alongside.settings.hospital import HospitalSettings
 from alongside.settings.project import Project
+from alongside.settings.seeds import Seeds, read_seeds
 from alongside.settings.yaml_source import Document, read_document, read_model, validate
 
 __all__ = [
@@ -10,7 +11,9 @@ __all__ = [
     "Environment",
     "HospitalSettings",
     "Project",
+    "Seeds",
     "read_document",
     "read_model",
+    "read_seeds",
     "validate",
 ]

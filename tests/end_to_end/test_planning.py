@@ -31,7 +31,7 @@ from alongside.outreach.why import find_person, why
 from alongside.sandbox.common.log import read_ndjson
 from alongside.sandbox.sendgrid.launch import start
 from alongside.sandbox.sendgrid.options import Options
-from tasks import analysis, context, patients, quality, runs, segments, sources
+from tasks import analysis, context, outreach, patients, quality, runs, segments, sources
 from tests.end_to_end.conftest import AS_OF, Played, edit
 
 CAMPAIGNS = ("flu_vaccine", "colorectal_screening", "hypertension_follow_up")
@@ -114,6 +114,25 @@ def test_partitions_change_no_message(
         four = _received(tmp_path / "vendor", 0)
         planned.send("r1")
     assert _received(tmp_path / "vendor", len(four)) == four
+
+
+def test_copies_for_staff_go_beside_a_run_and_change_no_number_of_it(
+    refreshed: Played, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds = "modes: [sandbox]\nseeds:\n- {name: us, email: env:ALONGSIDE_SEED_1, locales: [zh_CN]}\n"
+    (refreshed.project.config / "seeds.yaml").write_text(seeds, "utf-8")
+    monkeypatch.setenv("ALONGSIDE_SEED_1", "us@staff.example")
+    with refreshed.stand_ins(tmp_path / "vendors", monkeypatch):
+        first, retried = (outreach.plan_campaign.fn("r1", "flu_vaccine", 1, refreshed.root) for _ in range(2))
+        refreshed.send("r1")
+    assert (first["seeds"], retried["seeds"]) == ({"copies": 1, "unreachable": ()}, {"copies": 0, "unreachable": ()})
+    found = runs.funnels("r1", refreshed.root)
+    assert list(found["campaigns"]) == ["flu_vaccine"]
+    assert found["total"]["planned"] == first["funnel"]["planned"] > 50
+    logs = [list(read_ndjson(path)) for path in (tmp_path / "vendors").rglob("accepted.ndjson")]
+    reached = [str(record["to"]) for log in logs for record in log]
+    assert reached.count("us@staff.example") == 1
+    assert len(reached) == found["total"]["accepted"] + 1
 
 
 @dataclass(frozen=True)
