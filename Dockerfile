@@ -13,9 +13,10 @@ COPY expectations expectations
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheel .
 
 FROM python:3.11-slim
-# git: every run keeps the commit of the configuration that it ran on
+# git: every run keeps the commit of the configuration that it ran on; Pango and a font: letters are printed as PDF
 RUN apt-get update \
- && apt-get install --yes --no-install-recommends git \
+ && apt-get install --yes --no-install-recommends \
+      git libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-noto-cjk fontconfig \
  && rm -rf /var/lib/apt/lists/* \
  && git config --system --add safe.directory /srv/hospital
 COPY requirements.lock /tmp/requirements.lock

@@ -10,7 +10,7 @@ from alongside.bootstrap import Services
 from alongside.channels.base import Addressee, Letter
 from alongside.channels.capabilities import provider_of
 from alongside.content import Rendered
-from alongside.content.standard import HospitalWords, built_in_values
+from alongside.content.standard import NO_LETTER, HospitalWords, built_in_values
 from alongside.delivery.letters import list_id
 from alongside.delivery.modes import destinations
 from alongside.delivery.vendors import Books, open_vendor, require_usable
@@ -18,17 +18,24 @@ from alongside.ledger.vault import Contact
 from alongside.model.enums import Channel, Locale
 from alongside.model.errors import Refused
 from alongside.model.ids import keyed_hash
+from alongside.model.postal import PostalAddress, envelope_lines
 from alongside.outreach.why import find_person
 from alongside.segments import compile_variables
 
 #: Links of a preview lead nowhere: nobody is unsubscribed by trying them.
 _DEAD_LINK = "https://hospital.example/preview"
+#: No variable of a message has such a name.
+_AGE = "reader__age"
 
 
 def render_for(
-    house: Services, name: str, patient: str | None, locale: str | None, channel: Channel
+    house: Services, name: str, patient: str | None, locale: str | None, channel: Channel, *, large: bool = False
 ) -> tuple[Rendered, Locale]:
     """The message for a patient of the current snapshot, or for a fictional one.
+
+    Parameters
+    ----------
+    large : show a printed letter in large type, whatever the reader's age
 
     Raises
     ------
@@ -40,15 +47,19 @@ def render_for(
     wanted = Locale(locale) if locale else None
     if patient is None:
         chosen = wanted or house.settings.hospital.default_locale
-        return content.compiled(name, channel, chosen).render(content.preview_values(name, chosen)), chosen
+        fictional = {**content.preview_values(name, chosen), "large_type": large}
+        return content.compiled(name, channel, chosen).render(fictional), chosen
     person_id = find_person(house.ledger, patient)
     facts = _facts(house, name, person_id)
     chosen = wanted or Locale(facts.pop("language"))
     facts.pop("language", None)
+    age = facts.pop(_AGE)
     vault = house.vault
     with house.ledger.reading() as connection:
         contact = vault.address_book(connection, [person_id]).get(person_id)
     values = {**facts, **_built_ins(house, contact, chosen)}
+    if channel is Channel.LETTER:
+        values |= _on_paper(house, contact, large or _is_of_age(house, age))
     return content.compiled(name, channel, chosen).render(values), chosen
 
 
@@ -103,12 +114,12 @@ def _letter(house: Services, name: str, channel: Channel, locale: Locale, render
 
 
 def _facts(house: Services, name: str, person_id: str) -> dict[str, Any]:
-    """The message's own variables, and the patient's language, from the current snapshot."""
+    """The message's own variables, and the patient's language and age, from the current snapshot."""
     snapshot = house.warehouse.current()
     if snapshot is None:
         raise Refused("there is no snapshot yet", where="preview", remedy="Start a run first: 'alongside run'.")
     expressions = house.catalogues.variables_of(name)
-    compiled = compile_variables({**expressions, "language": "language"}, house.catalogues.segments)
+    compiled = compile_variables({**expressions, "language": "language", _AGE: "age"}, house.catalogues.segments)
     with house.warehouse.connect() as connection:
         connection.execute("CREATE TEMP TABLE reader AS SELECT $id AS person_id", {"id": person_id})
         rows = compiled.evaluate(connection, snapshot.path / "tables", snapshot.as_of, "reader").to_pylist()
@@ -133,3 +144,22 @@ def _built_ins(house: Services, contact: Contact | None, locale: Locale) -> dict
         preferences_url=f"{_DEAD_LINK}/preferences",
         today=house.clock().astimezone(ZoneInfo(house.settings.hospital.time_zone)).date(),
     )
+
+
+def _on_paper(house: Services, contact: Contact | None, large: bool) -> dict[str, Any]:
+    """Envelope and type of a printed letter.
+
+    Raises
+    ------
+    Refused : the vault knows no name or no postal address of this person
+    """
+    if contact is None or not contact.name or not contact.postal:
+        remedy = "Preview it for somebody else, or without --patient."
+        raise Refused("no letter reaches this person: name or postal address lacks", where="preview", remedy=remedy)
+    lines = envelope_lines(PostalAddress.read(contact.postal), contact.name, house.settings.hospital.country)
+    return {"recipient_lines": "\n".join(lines), "letter_number": NO_LETTER, "large_type": large}
+
+
+def _is_of_age(house: Services, age: int | None) -> bool:
+    letters = house.settings.channels.letter
+    return letters is not None and age is not None and age >= letters.large_type_from_age

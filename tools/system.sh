@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What some tests need from the system: a PostgreSQL server and Chromium with a Chinese font. Installed from Debian
-# when root and missing; otherwise the tests that need them skip with a loud word (and fail under CI=true).
+# What some tests need from the system: a PostgreSQL server, Chromium, Pango for letters, a Chinese font. Installed from
+# Debian when root and missing; otherwise the tests that need them skip with a loud word (and fail under CI=true).
 set -u
 cd "$(dirname "$0")/.."
 
@@ -25,6 +25,12 @@ if ! command -v chromium >/dev/null && ! command -v chromium-browser >/dev/null;
   install chromium fonts-noto-cjk || true
 elif ! fc-list 2>/dev/null | grep -qi cjk; then
   install fonts-noto-cjk fontconfig || true
+fi
+
+# Letters are laid out by Pango; HarfBuzz' subset library writes fonts into the PDF.
+if ! .venv/bin/python -c 'import weasyprint' 2>/dev/null || ! ldconfig -p 2>/dev/null | grep -q libharfbuzz-subset; then
+  echo "Installing Pango for the letter tests ..."
+  install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-noto-cjk fontconfig || true
 fi
 
 url="${ALONGSIDE_TEST_POSTGRES:-postgresql://postgres@127.0.0.1:5432/postgres}"

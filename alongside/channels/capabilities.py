@@ -140,7 +140,16 @@ CALL_LIST = Capabilities(
     lookup=Lookup.BY_KEY,
     internal=True,
 )
-_ALL = (SENDGRID, SMTP, TWILIO, ALIYUN, CALL_LIST)
+LETTER_LIST = Capabilities(
+    provider="letter_list",
+    channel=Channel.LETTER,
+    ceiling=Sensitivity.CLINICAL,  # in a closed envelope; what shows in its window is the layout's alone
+    idempotency=True,
+    lookup=Lookup.BY_KEY,
+    receipts=False,  # of its arrival nobody hears, only of its return
+    internal=True,
+)
+_ALL = (SENDGRID, SMTP, TWILIO, ALIYUN, CALL_LIST, LETTER_LIST)
 PROVIDERS: Mapping[str, Capabilities] = MappingProxyType({one.provider: one for one in _ALL})
 
 

@@ -36,8 +36,13 @@ class Traces(Protocol):
 
 def personal_text(letter: Letter, one: Addressee) -> str:
     """The text with this recipient's values. A value that looks like a token is not replaced again."""
+    return filled(letter.text, one)
+
+
+def filled(text: str, one: Addressee) -> str:
+    """A letter's text or HTML with this recipient's values."""
     if not one.substitutions:
-        return letter.text
+        return text
     tokens = sorted(one.substitutions, key=len, reverse=True)
     pattern = re.compile("|".join(map(re.escape, tokens)))
-    return pattern.sub(lambda found: one.substitutions[found[0]], letter.text)
+    return pattern.sub(lambda found: one.substitutions[found[0]], text)

@@ -16,6 +16,7 @@ from alongside.cli import (
     experiments,
     inbox,
     ledger_files,
+    letters,
     messages,
     operations,
     people,
@@ -63,6 +64,7 @@ app.add_typer(experiments.app, name="experiment")
 app.add_typer(inbox.app, name="inbox")
 app.add_typer(calls.app, name="calls")
 app.add_typer(relatives.app, name="relatives")
+app.add_typer(letters.app, name="letters")
 app.add_typer(servers.hospital, name="hospital")
 
 

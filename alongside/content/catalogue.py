@@ -13,6 +13,7 @@ from typing import Any
 from alongside.content.compose import compose_html, compose_text, fingerprint
 from alongside.content.definition import BODIES, MessageDefinition, Variable
 from alongside.content.environment import message_environment
+from alongside.content.letter_markup import compose_letter
 from alongside.content.lint import Identity, Linter
 from alongside.content.lint_rules import LintRules
 from alongside.content.message import CompiledMessage
@@ -42,7 +43,7 @@ class Message:
         return self.document.path.parent
 
     def body(self, channel: Channel, locale: Locale, kind: str) -> Path:
-        """The file of one body; `kind` is mjml or txt."""
+        """The file of one body; `kind` is mjml, txt or html."""
         return self.folder / f"{channel.value}.{locale.value}.{kind}.j2"
 
     def bodies(self, channel: Channel, locale: Locale) -> list[Path]:
@@ -126,10 +127,13 @@ class ContentCatalogue:
         if (known := _BODIES.get(key)) is not None:
             return known
         sources: dict[str, str] = {}
+        if channel is Channel.LETTER:
+            sources["html"] = compose_letter(self.root, message.body(channel, locale, "html"))
+        else:
+            sources["text"] = compose_text(self.root, message.body(channel, locale, "txt"))
         if channel is Channel.EMAIL:
             sources["subject"] = _subject(message, locale)
             sources["html"] = compose_html(self.root, message.body(channel, locale, "mjml"))
-        sources["text"] = compose_text(self.root, message.body(channel, locale, "txt"))
         environment = message_environment(locale, self.hospital.time_zone)
         compiled = CompiledMessage(message.name, channel, locale, definition, sources, body_hash, environment)
         _BODIES[key] = compiled

@@ -139,7 +139,7 @@ def _unused(message: Message, used: set[str]) -> Iterator[Finding]:
 
 def _renders(catalogue: ContentCatalogue, message: Message, channel: Channel, locale: Locale) -> Iterator[Finding]:
     """Compile, render with examples (and once more without everything optional), and lint the result."""
-    place = str(message.body(channel, locale, "mjml" if channel is Channel.EMAIL else "txt"))
+    place = str(message.bodies(channel, locale)[0])
     try:
         compiled = catalogue.compiled(message.name, channel, locale)
     except ConfigurationInvalid as error:

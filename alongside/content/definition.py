@@ -14,6 +14,7 @@ BODIES: dict[Channel, tuple[str, ...]] = {
     Channel.EMAIL: ("mjml", "txt"),
     Channel.SMS: ("txt",),
     Channel.CALL: ("txt",),
+    Channel.LETTER: ("html",),
 }
 
 #: Given to every template; see `alongside.content.standard`.
@@ -24,6 +25,9 @@ BUILT_IN: dict[str, str] = {
     "unsubscribe_url": "signed link that stops this kind of message",
     "preferences_url": "signed link to the page where patients choose what they receive",
     "today": "the day for which the message was planned",
+    "letter_number": "of a printed letter: stands on it and on the list of what was posted",
+    "recipient_lines": "of a printed letter: name and postal address, below each other",
+    "large_type": "of a printed letter: whether the reader is of the age for large type",
 }
 
 #: Of these, what only a message to a relative is given: it speaks of somebody else.

@@ -18,6 +18,8 @@ from alongside.content.lint_rules import LintRules, Phrase, folded, shipped_rule
 from alongside.content.visible import Link, html_paragraphs, links, text_paragraphs
 from alongside.model.enums import Channel, Locale, Purpose, Severity
 
+#: Long enough to hold who wrote and how to leave.
+_IN_FULL = frozenset({Channel.EMAIL, Channel.LETTER})
 _URL = re.compile(r"https?://[!-~]+")
 _LEFTOVERS = (
     ("{{ }}", re.compile(r"\{\{|\}\}")),
@@ -31,6 +33,8 @@ _LEFTOVERS = (
 _LEFTOVER_NAMES = frozenset(shown for shown, _ in _LEFTOVERS)
 _ANY_LEFTOVER = re.compile("|".join(pattern.pattern for _, pattern in _LEFTOVERS))
 _OPT_OUT = re.compile(r"退订|取消订阅|unsubscribe", re.IGNORECASE)
+#: On paper: whom to call or write to.
+_LETTER_OPT_OUT = re.compile(r"不想再收到|停寄|\bno (?:more |further )?letters\b", re.IGNORECASE)
 _SMS_OPT_OUT = re.compile(r"拒收请回复R\s*$|\bSTOP\b")
 #: Mark-up that reaches beyond its paragraph, and mark-up at all.
 _STRUCTURE = re.compile(r"<(?:!--|/?(?:a|style|script|title)\b)", re.IGNORECASE)
@@ -178,7 +182,9 @@ class PreparedLint:
         ]
         self._memo: dict[tuple[Any, ...], frozenset[Fact]] = {}
         self._rows: dict[tuple[Any, ...], list[LintFinding]] = {}
-        paragraphs = {"subject": [skeleton.subject], "text": text_paragraphs(skeleton.text)}
+        paragraphs = {"subject": [skeleton.subject]}
+        if channel is not Channel.LETTER:  # a letter on paper has no text beside
+            paragraphs["text"] = text_paragraphs(skeleton.text)
         if skeleton.html:
             paragraphs["html"] = html_paragraphs(skeleton.html)
         #: where -> facts that hold for every row; where -> paragraphs that differ, each with its tokens
@@ -272,7 +278,9 @@ class PreparedLint:
             facts.update(shown for shown, pattern in _LEFTOVERS if pattern.search(text))
         if any(mark in text for mark in self._rules.source_marks):
             facts.add("sourced")
-        if where == "text" and self._opt_out_in_text(paragraph):
+        if (where == "text" and self._opt_out_in_text(paragraph)) or (
+            self._channel is Channel.LETTER and _LETTER_OPT_OUT.search(paragraph)
+        ):
             facts.add("opt_out")
         if self._identity and self._identity.name in text:
             facts.add("name")
@@ -298,11 +306,11 @@ class PreparedLint:
     def _lacking(self, where: str, facts: frozenset[Fact]) -> Iterable[LintFinding]:
         marketing = self._purpose is Purpose.MARKETING
         severity = Severity.CRITICAL.value if marketing else Severity.WARNING.value
-        if "opt_out" not in facts and (marketing or self._channel is Channel.EMAIL):
+        if "opt_out" not in facts and (marketing or self._channel in _IN_FULL):
             yield LintFinding("missing_opt_out", "unsubscribe", where, severity)
         if self._identity and "name" not in facts:
             yield LintFinding("missing_sender_identity", "hospital name", where, Severity.CRITICAL.value)
-        if self._identity and marketing and self._channel is Channel.EMAIL and "address" not in facts:
+        if self._identity and marketing and self._channel in _IN_FULL and "address" not in facts:
             yield LintFinding("missing_postal_address", "postal address", where, Severity.CRITICAL.value)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from alongside.content.kinship import patient_relation
 from alongside.content.salutation import salutation, tidy_name
 from alongside.model.enums import Locale
+from alongside.model.postal import PostalAddress, envelope_lines
 from alongside.settings.hospital import Hospital
 
 
@@ -69,8 +70,11 @@ def built_in_values(
     preferences_url: str,
     today: date,
     about: About = NOBODY,
+    letter_number: str = "",
+    recipient_lines: str | None = None,
+    large_type: bool = False,
 ) -> dict[str, Any]:
-    """What every template may use besides its own variables.
+    """What every template may use besides its own variables. The last three are of printed letters alone.
 
     Parameters
     ----------
@@ -84,6 +88,9 @@ def built_in_values(
         "preferences_url": preferences_url,
         "today": today.isoformat(),
         **about.values(locale),
+        "letter_number": letter_number,
+        "recipient_lines": recipient_lines,
+        "large_type": large_type,
     }
 
 
@@ -94,6 +101,12 @@ _FICTIONAL_PATIENT = {
     Locale.ZH_CN: About("张样本", "child", "male"),
     Locale.EN: About("Sam Example", "child", "male"),
 }
+_ADDRESS = {
+    Locale.ZH_CN: PostalAddress("CN", "999001", "", "青禾市", "东湖区", "示范路1号"),
+    Locale.EN: PostalAddress("US", "00000", "ZZ", "Exampleton", "", "1 Sample Street"),
+}
+#: Of a letter that was never listed.
+NO_LETTER = "0000-0000-0000"
 _PREVIEW_DAY = date(2026, 3, 2)
 
 
@@ -114,4 +127,6 @@ def preview_built_ins(hospital: HospitalWords, locale: Locale) -> Mapping[str, A
         preferences_url="https://hospital.example/preferences/preview",
         today=_PREVIEW_DAY,
         about=_FICTIONAL_PATIENT[locale],
+        letter_number=NO_LETTER,
+        recipient_lines="\n".join(envelope_lines(_ADDRESS[locale], name, _ADDRESS[locale].country)),
     )

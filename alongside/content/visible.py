@@ -33,6 +33,11 @@ def html_paragraphs(source: str) -> list[str]:
     return [text for part in (*flat, *spoken) if (text := html.unescape(part).strip())]
 
 
+def readable(text: str, source: str) -> str:
+    """What there is to read: the text, or where there is none (a printed letter) the paragraphs of the HTML."""
+    return text if text.strip() or not source else "\n\n".join(html_paragraphs(source))
+
+
 def text_paragraphs(source: str) -> list[str]:
     """Texts between empty lines."""
     return [part for part in re.split(r"\n\s*\n", source) if part.strip()]

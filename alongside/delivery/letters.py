@@ -12,6 +12,7 @@ from alongside.channels.base import Addressee, Letter
 from alongside.channels.capabilities import provider_of
 from alongside.content import BatchGroup, ContentCatalogue, RenderFailed, salutation
 from alongside.content.message import CompiledMessage
+from alongside.content.salutation import tidy_name
 from alongside.content.standard import About, HospitalWords
 from alongside.delivery.recheck import Checked, Ready, gate_name
 from alongside.delivery.replies import answer_text
@@ -20,6 +21,8 @@ from alongside.ledger import inbox, seeds
 from alongside.ledger.claims import Claim
 from alongside.model.enums import Channel, DeliveryMode, Gate, Locale
 from alongside.model.errors import Refused
+from alongside.model.letter_numbers import letter_number
+from alongside.model.postal import PostalAddress, envelope_lines
 from alongside.model.tokens import TokenSigner
 from alongside.settings import HospitalSettings
 
@@ -58,7 +61,13 @@ class Press:
                 withheld.update((ready[index].key, gate_name(Gate.CLAIMS_LINT)) for index, _ in group.rows)
                 continue
             addressees = tuple(
-                Addressee(ready[index].key, ready[index].address, tokens, values[index]["unsubscribe_url"])
+                Addressee(
+                    ready[index].key,
+                    # of a letter on paper: what stands on the envelope
+                    values[index].get("recipient_lines") or ready[index].address,
+                    tokens,
+                    values[index]["unsubscribe_url"],
+                )
                 for index, tokens in group.rows
             )
             text = group.skeleton
@@ -97,6 +106,7 @@ class Press:
         zone = ZoneInfo(self.settings.hospital.time_zone)
         today = checked.planned_at.astimezone(zone).date().isoformat()
         opens, prefers = "salutation" in compiled.reads, "preferences_url" in compiled.reads
+        on_paper = compiled.channel is Channel.LETTER
         leave, sign, locale = f"{self.public_url}/u/", self._sign_unsubscribe, compiled.locale
         found = []
         for one in checked.ready:
@@ -116,8 +126,20 @@ class Press:
                 values |= about.values(locale)
             if prefers:
                 values["preferences_url"] = f"{self.public_url}/p/{self._sign_preferences(one.key)}"
+            if on_paper:
+                values |= self._on_paper(one)
             found.append(values)
         return found
+
+    def _on_paper(self, one: Ready) -> dict[str, Any]:
+        """What a printed letter needs besides. Without a name nobody can be written to in a shared house."""
+        name, home = tidy_name(one.contact.name), self.settings.hospital.country
+        mark = "[staging] " if self.mode is DeliveryMode.STAGING else ""
+        return {
+            "letter_number": mark + letter_number(one.key),
+            "recipient_lines": "\n".join(envelope_lines(PostalAddress.read(one.address), name, home)) if name else None,
+            "large_type": bool(one.variables.get("large")),
+        }
 
     @cached_property
     def _sign_unsubscribe(self) -> TokenSigner:
@@ -150,7 +172,7 @@ class Press:
             sender_name=sender.name.get(locale) or sender.name.get(home, ""),
             reply_to=sender.reply_to,
             subject=f"{mark}{subject}" if held.channel is Channel.EMAIL else "",
-            text=text if held.channel is Channel.EMAIL else f"{mark}{text.strip()}",
+            text=text if held.channel in (Channel.EMAIL, Channel.LETTER) else f"{mark}{text.strip()}",
             html=html,
             list_id=list_id(held.sender, sender.address),
             addressees=addressees,

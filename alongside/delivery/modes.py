@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
@@ -46,12 +47,21 @@ def require_mode(mode: DeliveryMode, channel: Channel, account: Account, staging
 
 
 #: How an address of each kind is written in the allow-list.
-_LOOKS_LIKE = {"email": "a mail address", "phone": "a number such as '+8613800000000'"}
+_LOOKS_LIKE = {
+    "email": "a mail address",
+    "phone": "a number such as '+8613800000000'",
+    "postal": "an address such as '1 Demonstration Road, Qinghe'",
+}
+_NUMBER = re.compile(r"\+?[\d\s()./;=ext-]+")
 
 
 def allowed_addresses(staging_allow: Sequence[str], channel: Channel) -> list[str]:
     """Those of the allow-list that this channel can write to."""
-    return [entry for entry in staging_allow if ("@" in entry) == (channel.address == "email")]
+    return [entry for entry in staging_allow if _kind(entry) == channel.address]
+
+
+def _kind(entry: str) -> str:
+    return "email" if "@" in entry else "phone" if _NUMBER.fullmatch(entry) else "postal"
 
 
 def is_loopback(url: str) -> bool:

@@ -81,7 +81,7 @@ def recheck(
     """
     waiting = recipients.waiting_recipients(connection, held.batch_id, held.purpose, held.channel.value, patient_now)
     facts = _facts(connection, held, waiting, vault, patient_now)
-    hours = Hours(settings, held.purpose, patient_now)
+    hours = Hours(settings, held, patient_now)
     route, kind = destinations(mode, held.channel, settings.delivery.staging_allow), held.channel.address
     abroad = settings.channel_stores_in(held.channel) != settings.hospital.country
     relatives = Relatives.of(connection, waiting, vault)
@@ -211,11 +211,11 @@ _NO_RELATIVE = gate_name(Gate.NO_RELATIVE)
 class Hours:
     """Quiet hours at one moment; recipients of one zone and one wish share the answer."""
 
-    def __init__(self, settings: HospitalSettings, purpose: str, patient_now: datetime) -> None:
+    def __init__(self, settings: HospitalSettings, held: Claim, patient_now: datetime) -> None:
         self._house = settings.gates.quiet_hours
         self._zone = settings.hospital.time_zone
         self._now = patient_now
-        self._exempt = Purpose(purpose) in self._house.exempt
+        self._exempt = Purpose(held.purpose) in self._house.exempt or not held.channel.keeps_quiet_hours
         self._known: dict[tuple[Any, ...], datetime | None] = {}
 
     def later(self, variables: Mapping[str, Any]) -> datetime | None:

@@ -8,11 +8,14 @@ from datetime import datetime
 from typing import Any
 
 import orjson
+import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from alongside.ledger import consent
+from alongside.ledger.groups import in_keys
 from alongside.ledger.recipients import Recipient
 from alongside.ledger.relations import Pair, may_hear
+from alongside.ledger.schema import message
 from alongside.ledger.vault import Contact, Vault
 from alongside.model.enums import Decision, Written
 
@@ -39,6 +42,19 @@ class Relatives:
         asked = {one.key: ((subject, one.person_id), _written(one)) for one, subject in about}
         return cls(asked, vault.address_book(connection, {subject for _, subject in about}))
 
+    @classmethod
+    def of_messages(cls, connection: Connection, keys: Collection[str]) -> Relatives:
+        """The same of messages that left long ago, without the patients' names."""
+        query = sa.select(
+            message.c.message_key, message.c.subject_person_id, message.c.person_id, message.c.variables
+        ).where(in_keys(connection, message.c.message_key, sorted(keys)))
+        return cls(
+            {
+                row.message_key: ((row.subject_person_id, row.person_id), _read_as(row.variables))
+                for row in connection.execute(query)
+            }
+        )
+
     def patient_of(self, key: str) -> Contact | None:
         """The patient whom the message is about; None where that is the recipient."""
         found = self.asked.get(key)
@@ -64,5 +80,9 @@ NONE = Relatives()
 
 
 def _written(one: Recipient) -> Written:
-    kin: Mapping[str, Any] = orjson.loads(one.written).get("kin") or {}
-    return Written(kin.get("as", Written.FAMILY))
+    return _read_as(orjson.loads(one.written))
+
+
+def _read_as(variables: Any) -> Written:
+    found: Mapping[str, Any] = variables if isinstance(variables, dict) else orjson.loads(variables)
+    return Written((found.get("kin") or {}).get("as", Written.FAMILY))

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from types import MappingProxyType
+from zoneinfo import ZoneInfo
 
 from alongside.channels import base
 from alongside.channels.aliyun import Aliyun
 from alongside.channels.call_list import CallList
 from alongside.channels.capabilities import provider_of
+from alongside.channels.letter_list import LetterList
 from alongside.channels.registered import registered_texts
 from alongside.channels.sendgrid import SendGrid
 from alongside.channels.smtp import Smtp
@@ -143,6 +145,17 @@ def _call_list(of: Opening) -> base.Channel:
     return CallList(of.books.ledger, of.books.vault, timedelta(hours=calls.call_within_hours))
 
 
+def _letter_list(of: Opening) -> base.Channel:
+    return LetterList(of.books.ledger, of.books.vault, ZoneInfo(of.settings.hospital.time_zone))
+
+
 _OPEN: Mapping[str, Callable[[Opening], base.Channel]] = MappingProxyType(
-    {"sendgrid": _sendgrid, "smtp": _smtp, "twilio": _twilio, "aliyun": _aliyun, "call_list": _call_list}
+    {
+        "sendgrid": _sendgrid,
+        "smtp": _smtp,
+        "twilio": _twilio,
+        "aliyun": _aliyun,
+        "call_list": _call_list,
+        "letter_list": _letter_list,
+    }
 )

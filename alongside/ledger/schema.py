@@ -459,6 +459,30 @@ staff_notice = Table(
     Column("trouble", String(300)),
 )
 
+# -------------------------------------------------------------------------------------------------------- letters
+printed_letter = Table(
+    "printed_letter",
+    metadata,
+    Column("letter_id", String(32), primary_key=True),  # the message's key: a message is listed once
+    Column("number", String(14), nullable=False),  # opaque, derived from the key: stands on letter and address sheet
+    Column("batch_id", String(40), nullable=False),
+    Column("day", String(10), nullable=False),  # the hospital's day on which it was listed, YYYY-MM-DD
+    Column("stack", Integer),  # which PDF of the day holds it; null until it was first printed
+    Column("place", Integer),  # within the stack
+    Column("status", String(12), nullable=False),  # LetterStatus
+    Column("printings", Integer, nullable=False, default=0),
+    Column("pages", Integer),
+    Column("reason", String(40)),  # ReturnReason, or the gate that withheld it
+    Column("listed_at", Utc, nullable=False),
+    Column("printed_at", Utc),  # for the first time
+    Column("posted_at", Utc),
+    Column("updated_at", Utc, nullable=False),
+    Column("sealed", LargeBinary, nullable=False),  # AES-GCM of the letter as rendered, and of the envelope's lines
+    UniqueConstraint("number"),
+    Index(None, "day", "status"),
+    Index(None, "batch_id"),
+)
+
 # ---------------------------------------------------------------------------------------------------- experiments
 experiment = Table(
     "experiment",

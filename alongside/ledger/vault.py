@@ -29,6 +29,7 @@ from alongside.ledger.engine import Ledger
 from alongside.ledger.groups import in_keys, portions, survivors
 from alongside.model.errors import VaultUnavailable
 from alongside.model.ids import KeyedHash, keyed_hash
+from alongside.model.postal import postal_key
 from alongside.settings.environment import Environment, decode_vault_key
 
 KEY_VERSION = 1
@@ -51,6 +52,7 @@ class Identity:
     birth_date: str | None = field(default=None, repr=False)  # YYYY-MM-DD
     address_line: str | None = field(default=None, repr=False)
     gender: str | None = field(default=None, repr=False)
+    postal: str | None = field(default=None, repr=False)  # `PostalAddress.kept` of where letters arrive
 
 
 @dataclass(slots=True)
@@ -61,10 +63,11 @@ class Contact:
     email: str | None = field(default=None, repr=False)
     phone: str | None = field(default=None, repr=False)
     gender: str | None = field(default=None, repr=False)
+    postal: str | None = field(default=None, repr=False)
 
     def address(self, kind: str) -> str:
         """The identifier of this kind (`Channel.address`); empty when none is known."""
-        return (self.email if kind == "email" else self.phone) or ""
+        return (self.email if kind == "email" else self.postal if kind == "postal" else self.phone) or ""
 
 
 _FIELDS = tuple(entry.name for entry in fields(Identity))
@@ -77,7 +80,7 @@ class Vault:
         self._seals = {KEY_VERSION: AESGCM(_derive(master, ledger_id, f"seal v{KEY_VERSION}"))}
         #: key of the blind index: `keyed_hash(blind_key, kind, normalised value)`
         self.blind_key = _derive(master, ledger_id, "blind index")
-        self._blinds = {kind: KeyedHash(self.blind_key, kind) for kind in ("email", "phone")}
+        self._blinds = {kind: KeyedHash(self.blind_key, kind) for kind in ("email", "phone", "postal")}
         self.check = keyed_hash(_derive(master, ledger_id, "check"), ledger_id)
 
     @classmethod
@@ -120,6 +123,8 @@ class Vault:
     # ---------------------------------------------------------------------------------------------------- one person
     def blind_index(self, kind: str, value: str) -> str:
         """Keyed hash of a normalised value, 32 hex digits: equal values of a kind can be found, none can be read."""
+        if kind == "postal":  # whose spellings differ more than those of a number
+            value = postal_key(value)
         prepared = self._blinds.get(kind)
         return prepared(value) if prepared else keyed_hash(self.blind_key, kind, value)
 
@@ -137,7 +142,7 @@ class Vault:
     def unseal_contact(self, person_id: str, sealed: bytes) -> Contact:
         """Of the same, only what rendering and sending need: one of these is made for every message."""
         known = self._opened(person_id, sealed).get
-        return Contact(known("name"), known("email"), known("phone"), known("gender"))
+        return Contact(known("name"), known("email"), known("phone"), known("gender"), known("postal"))
 
     def seal_words(self, place: str, words: str) -> bytes:
         """What somebody wrote, sealed for one place (the id of the row that holds it)."""
@@ -189,7 +194,7 @@ class Vault:
     def address_book(self, connection: Connection, person_ids: Collection[str]) -> dict[str, Contact]:
         """Names and addresses for rendering and sending, by the person_id that was asked for."""
         return {
-            person_id: Contact(entry.name, entry.email, entry.phone, entry.gender)
+            person_id: Contact(entry.name, entry.email, entry.phone, entry.gender, entry.postal)
             for person_id, entry in self.open_many(connection, person_ids).items()
         }
 

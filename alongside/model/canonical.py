@@ -90,6 +90,8 @@ PATIENT = _table(
     Column("address_line", "VARCHAR", "street and house number", True),
     Column("district", "VARCHAR", "district or county"),
     Column("city", "VARCHAR", "city"),
+    Column("state", "VARCHAR", "province or state"),
+    Column("postal_code", "VARCHAR", "postal code", True),
     Column("country", "VARCHAR", "ISO 3166-1 alpha-2"),
     Column("language", "VARCHAR", "preferred language, zh_CN or en"),
     Column(

@@ -27,7 +27,12 @@ class Channel(StrEnum):
     @property
     def address(self) -> str:
         """Which of a person's identifiers the channel needs: the prefix of its columns and the kind of its index."""
-        return "email" if self is Channel.EMAIL else "phone"
+        return {Channel.EMAIL: "email", Channel.LETTER: "postal"}.get(self, "phone")
+
+    @property
+    def keeps_quiet_hours(self) -> bool:
+        """Whether it could wake somebody. A letter lies in its box until morning."""
+        return self is not Channel.LETTER
 
 
 class Relationship(StrEnum):
@@ -119,6 +124,28 @@ class CallOutcome(StrEnum):
     NOT_REACHED = "not_reached"
     WRONG_NUMBER = "wrong_number"
     REFUSED = "refused"  # the patient wants no such calls
+
+
+class LetterStatus(StrEnum):
+    """Where a letter on paper stands. Whether it arrived nobody learns; that it came back, one may."""
+
+    LISTED = "listed"  # waits to be printed
+    PRINTED = "printed"
+    POSTED = "posted"
+    RETURNED = "returned"
+    WITHHELD = "withheld"  # fell out at the last look before printing; `reason` names the gate
+
+
+class ReturnReason(StrEnum):
+    """Why the post brought a letter back."""
+
+    MOVED = "moved"
+    UNKNOWN = "unknown"  # nobody of this name there
+    ADDRESS = "address"  # incomplete, or no such place
+    DECEASED = "deceased"
+    REFUSED = "refused"
+    UNCLAIMED = "unclaimed"  # nobody fetched it: says nothing about the address
+    OTHER = "other"
 
 
 class Ruled(StrEnum):

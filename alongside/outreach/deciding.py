@@ -119,8 +119,11 @@ class Deciding:
         if self.campaign.urgent or purpose in house.exempt:
             return [None] * chunk.num_rows
         answers: dict[tuple[Any, ...], datetime | None] = {}
-        columns = [chunk.column(name).to_pylist() for name in ("time_zone", "quiet_from", "quiet_to")]
+        columns = [chunk.column(name).to_pylist() for name in ("time_zone", "quiet_from", "quiet_to", "channel")]
         for key in set(zip(*columns, strict=True)):
+            if not Channel(key[3]).keeps_quiet_hours:
+                answers[key] = None
+                continue
             start = _clock(key[1]) or house.start
             end = _clock(key[2]) or house.end
             moment = earliest_send(self.facts.as_of, key[0], start, end)

@@ -47,9 +47,12 @@ fact AS (
         p.quiet_to,
         s.age,
         CASE w.channel
-            WHEN 'email' THEN p.email_state WHEN 'sms' THEN p.text_state ELSE p.phone_state
+            WHEN 'email' THEN p.email_state WHEN 'sms' THEN p.text_state WHEN 'letter' THEN p.postal_state
+            ELSE p.phone_state
         END AS address_state,
-        CASE w.address WHEN 'email' THEN p.email_blind ELSE p.phone_blind END AS address_blind,
+        CASE w.address
+            WHEN 'email' THEN p.email_blind WHEN 'postal' THEN p.postal_blind ELSE p.phone_blind
+        END AS address_blind,
         w.stores_in,
         coalesce(p.country, $country) AS country,
         list_contains(w.barred, coalesce(p.country, $country))
@@ -86,11 +89,15 @@ fact AS (
     LEFT JOIN consent AS c ON c.person_id = p.person_id AND c.channel = w.channel
     LEFT JOIN cross_border AS b ON b.person_id = p.person_id AND b.channel = w.channel
     LEFT JOIN suppressed AS x
-        ON x.channel = w.channel AND x.blind = CASE w.address WHEN 'email' THEN p.email_blind ELSE p.phone_blind END
+        ON x.channel = w.channel AND x.blind = CASE w.address
+            WHEN 'email' THEN p.email_blind WHEN 'postal' THEN p.postal_blind ELSE p.phone_blind
+        END
     LEFT JOIN recent AS r ON r.person_id = p.person_id
     LEFT JOIN same_campaign AS m ON m.subject_id = u.person_id
     LEFT JOIN addressed AS e
-        ON e.address_blind = CASE w.address WHEN 'email' THEN p.email_blind ELSE p.phone_blind END
+        ON e.address_blind = CASE w.address
+            WHEN 'email' THEN p.email_blind WHEN 'postal' THEN p.postal_blind ELSE p.phone_blind
+        END
     LEFT JOIN heldout AS h ON h.person_id = p.person_id
 ),
 masked AS (

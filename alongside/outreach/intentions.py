@@ -127,7 +127,9 @@ class Intentions:
     def _messages_sql(self) -> str:
         """Rows of `ledger.messages.PLAN_COLUMNS`."""
         content = self.catalogues.content
-        urgent = ", 'urgent', true" if self.campaign.urgent else ""
+        marks = ", 'urgent', true" if self.campaign.urgent else ""
+        if Channel.LETTER in self.campaign.channels and (letters := self.settings.channels.letter):
+            marks += f", 'large', coalesce(p.age >= {letters.large_type_from_age}, FALSE)"
         parts = []
         for variant, message in self.arms.messages.items():
             number = self.arms.distinct.index(message)
@@ -146,7 +148,7 @@ class Intentions:
                     CASE o.channel || ' ' || o.language {hashes} END AS template_hash, o.language AS locale,
                     {experiment} AS experiment, nullif(o.variant, '') AS variant, o.address_blind,
                     CAST(json_object('v', {json_sql(self.catalogues, self.arms, number)}, 'gender', p.gender,
-                        'zone', o.time_zone, 'quiet', [o.quiet_from, o.quiet_to]{urgent}{kin}) AS VARCHAR) AS variables,
+                        'zone', o.time_zone, 'quiet', [o.quiet_from, o.quiet_to]{marks}{kin}) AS VARCHAR) AS variables,
                     '{one.sender}' AS sender,
                     CAST(hash(o.person_id) % {self.partitions} AS INTEGER) AS partition, o.not_before
                 FROM outcome AS o JOIN person AS p ON p.person_id = o.recipient_id

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from alongside.channels.capabilities import Capabilities, Cargo, obstacles, provider_of, require_carried
 from alongside.channels.registered import Registry
 from alongside.content import ContentCatalogue, RenderFailed
+from alongside.content.definition import BODIES
 from alongside.model.enums import Channel, Locale
 from alongside.model.errors import ConfigurationInvalid, Refused
 from alongside.model.findings import Finding
@@ -76,7 +77,7 @@ def _route(
         require_carried(provider, cargo, f"campaign {campaign.name}: {name}", settings.hospital.country)
     return Route(
         channel=channel,
-        stores_in=settings.channels.of(channel).stores_data_in,
+        stores_in=settings.channel_stores_in(channel),
         countries=None if provider.countries is None else tuple(sorted(provider.countries)),
         barred=tuple(sorted(country for country in provider.exceptions if _is_barred(provider, cargoes, country))),
     )
@@ -112,7 +113,8 @@ def _obstacles(
 ) -> Iterator[tuple[str, str]]:
     definition = content.message(name).definition
     if channel not in definition.channels:
-        yield "it has no such body", f"write {channel}.<locale>.txt.j2 and name the channel in its message.yaml"
+        kind = BODIES.get(channel, ("txt",))[0]
+        yield "it has no such body", f"write {channel}.<locale>.{kind}.j2 and name the channel in its message.yaml"
         return
     senders = settings.channels.of(channel).senders
     if definition.sender not in senders:

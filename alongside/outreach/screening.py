@@ -14,6 +14,7 @@ from alongside.content import ContentCatalogue, RenderFailed
 from alongside.content.batches import BatchGroup, substitute
 from alongside.content.message import CompiledMessage
 from alongside.content.standard import preview_built_ins
+from alongside.content.visible import readable
 from alongside.model.enums import Channel, Gate, Locale
 from alongside.settings import HospitalSettings
 
@@ -86,4 +87,4 @@ class Screen:
             rendered = compiled.render(values[0])
         except RenderFailed:
             return
-        self.samples[key] = Sample(*key, rendered.subject, rendered.text)
+        self.samples[key] = Sample(*key, rendered.subject, readable(rendered.text, rendered.html))

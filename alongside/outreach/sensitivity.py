@@ -34,6 +34,9 @@ _BUILT_IN = {
     "today": Sensitivity.PUBLIC,
     "patient_name": Sensitivity.PERSONAL,
     "patient_relation": Sensitivity.PERSONAL,
+    "letter_number": Sensitivity.PUBLIC,
+    "recipient_lines": Sensitivity.PERSONAL,
+    "large_type": Sensitivity.PERSONAL,
 }
 _WORDS = tuple(level.name.lower() for level in Sensitivity)
 

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import duckdb
 import pyarrow as pa
 
-from alongside.model import addresses
+from alongside.model import addresses, postal
 from alongside.patients import scripts
 from alongside.warehouse.duck import quoted
 
@@ -28,6 +28,7 @@ def prepare(duck: duckdb.DuckDBPyConnection, region: str, now: datetime, zone: s
     code, pattern = addresses.mobile_numbers(region) or ("", "(?!)")
     special = "|".join(name.replace(".", r"\.") for name in addresses.special_domains())
     values = {
+        "home": region,
         "full_width": _FULL_WIDTH,
         "half_width": _HALF_WIDTH,
         "phone_code": code,
@@ -45,11 +46,23 @@ def load(duck: duckdb.DuckDBPyConnection, patients: Path, region: str) -> None:
     """Temp table `detail`: one row for every row of relation `known` (`source, source_id, person_id, since`)."""
     duck.execute(f"CREATE OR REPLACE TEMP VIEW patient_row AS SELECT * FROM read_parquet({quoted(patients)})")
     duck.execute("CREATE OR REPLACE TEMP TABLE spelling (kind VARCHAR, raw VARCHAR, normal VARCHAR)")
+    _load_postal_rules(duck)
     scripts.run(duck, "plain")
     _spell(duck, "name", "full_name", addresses.normalise_text)
     _spell(duck, "email", "email", addresses.normalise_email)
     _spell(duck, "phone", "phone", lambda text: addresses.normalise_phone(text, region))
     scripts.run(duck, "details")
+
+
+def _load_postal_rules(duck: duckdb.DuckDBPyConnection) -> None:
+    """Relation `postal_rule` for the countries that occur: what each post wants of a postal code."""
+    rows = duck.execute(
+        "SELECT DISTINCT upper(trim(country)) FROM patient_row WHERE trim(country) <> '' "
+        "UNION SELECT getvariable('home')"
+    ).fetchall()
+    duck.execute("CREATE OR REPLACE TEMP TABLE postal_rule (country VARCHAR, code VARCHAR, needed BOOLEAN)")
+    if rules := postal.of_countries(sorted(country for (country,) in rows)):
+        duck.executemany("INSERT INTO postal_rule VALUES (?, ?, ?)", rules)
 
 
 def keep(duck: duckdb.DuckDBPyConnection, outcome: str, folder: Path, now: datetime, zone: str) -> None:

@@ -1,4 +1,4 @@
--- One row a known record. Relations: plain, spelling, trust(source, place).
+-- One row a known record. Relations: plain, spelling, trust(source, place), postal_rule(country, code, needed).
 CREATE OR REPLACE TEMP TABLE detail AS
 WITH spelt AS (
     SELECT
@@ -13,6 +13,36 @@ WITH spelt AS (
     LEFT JOIN spelling AS n ON n.kind = 'name' AND n.raw = p.full_name
     LEFT JOIN spelling AS f ON f.kind = 'phone' AND f.raw = p.phone
     LEFT JOIN spelling AS e ON e.kind = 'email' AND e.raw = p.email
+),
+placed AS (
+    SELECT
+        *,
+        coalesce(nullif(upper(trim(country)), ''), getvariable('home')) AS lives_in,
+        upper(squeezed(postal_code)) AS code,
+        -- "无" as a city is no city; a line that begins with the city it lies in is not to say it twice
+        CASE WHEN NOT says_nothing(squeezed(state)) THEN squeezed(state) END AS in_state,
+        CASE WHEN NOT says_nothing(squeezed(city)) THEN squeezed(city) END AS in_city,
+        CASE WHEN NOT says_nothing(squeezed(district)) THEN squeezed(district) END AS in_district,
+        without_start(without_start(without_start(
+            squeezed(address_line), squeezed(state)), squeezed(city)), squeezed(district)) AS street
+    FROM spelt
+),
+posted AS (
+    SELECT
+        p.*,
+        CASE
+            WHEN NOT says_nothing(p.street)
+                AND length(p.street) <= 120
+                AND coalesce(length(p.in_city), 0) + coalesce(length(p.in_district), 0) <= 80
+                -- in Chinese a line often holds its city
+                AND (p.in_city IS NOT NULL OR regexp_matches(p.street, '[\x{4e00}-\x{9fff}][市县区州旗镇乡村]'))
+                AND r.country IS NOT NULL
+                AND CASE WHEN p.code IS NULL THEN NOT r.needed ELSE r.code = '' OR regexp_full_match(p.code, r.code) END
+            THEN concat_ws(chr(10), p.lives_in, coalesce(p.code, ''), coalesce(p.in_state, ''),
+                coalesce(p.in_city, ''), coalesce(p.in_district, ''), p.street)
+        END AS postal
+    FROM placed AS p
+    LEFT JOIN postal_rule AS r ON r.country = p.lives_in
 )
 SELECT
     source,
@@ -38,6 +68,8 @@ SELECT
     valid_email AS email,
     coalesce(trim(email), '') <> '' AS email_written,
     squeezed(address_line) AS address_line,
+    postal,
+    coalesce(trim(address_line), '') <> '' AS postal_written,
     squeezed(district) AS district,
     squeezed(city) AS city,
     nullif(upper(trim(country)), '') AS country,
@@ -46,4 +78,4 @@ SELECT
     registered_at,
     deceased_at,
     role
-FROM spelt;
+FROM posted;

@@ -34,6 +34,22 @@ CREATE OR REPLACE TEMP MACRO plain_phone(digits) AS
 -- What two records compare: letters only, Latin words in one order, courtesy titles left out.
 CREATE OR REPLACE TEMP MACRO is_ideographic(value) AS regexp_matches(value, '[\x{3400}-\x{9fff}]');
 
+-- What clerks write where they know no address.
+CREATE OR REPLACE TEMP MACRO says_nothing(value) AS
+    value IS NULL
+    OR NOT regexp_matches(value, '[\pL\pN]')
+    OR regexp_full_match(
+        lower(value), '(?:地址)?(?:不详|不明|不祥|未知|未填|未提供|暂无|无|没有|同上|保密)|unknown|none|nil|n/?a|same|test|x+|0+'
+        '|no fixed (?:abode|address)|homeless'
+    );
+
+CREATE OR REPLACE TEMP MACRO without_start(value, start) AS
+    CASE WHEN is_ideographic(start) AND starts_with(value, start) THEN ltrim(substr(value, length(start) + 1), ' ,，')
+    ELSE value END;
+
+-- The same as `model.postal.postal_key`.
+CREATE OR REPLACE TEMP MACRO postal_key(value) AS regexp_replace(lower(value), '[^\pL\pN]', '', 'g');
+
 CREATE OR REPLACE TEMP MACRO name_key_of(value) AS
     nullif(
         CASE

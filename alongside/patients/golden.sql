@@ -22,6 +22,10 @@ SELECT
     arg_min(phone, changed_last) FILTER (WHERE phone IS NOT NULL) AS phone,
     arg_min(email, changed_last) FILTER (WHERE email IS NOT NULL) AS email,
     arg_min(address_line, changed_last) FILTER (WHERE address_line IS NOT NULL) AS address_line,
+    -- all lines of an address come from one record
+    arg_min(postal, changed_last) FILTER (WHERE postal IS NOT NULL) AS postal,
+    CASE WHEN bool_or(postal IS NOT NULL) THEN 'valid' WHEN bool_or(postal_written) THEN 'invalid' ELSE 'missing'
+    END AS postal_state,
     CASE WHEN bool_or(phone IS NOT NULL) THEN 'valid' WHEN bool_or(phone_written) THEN 'invalid' ELSE 'missing'
     END AS phone_state,
     arg_min(takes_texts, changed_last) FILTER (WHERE phone IS NOT NULL) AS takes_texts,

@@ -20,7 +20,8 @@ from alongside.ledger.vault import Identity, Vault
 
 _ROWS = 10_000
 _IDENTITY = (
-    "person_id, name, email, phone, national_id, mrn, CAST(birth_date AS VARCHAR) AS birth_date, address_line, gender"
+    "person_id, name, email, phone, national_id, mrn, CAST(birth_date AS VARCHAR) AS birth_date, address_line, gender, "
+    "postal"
 )
 
 

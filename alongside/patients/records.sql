@@ -12,7 +12,13 @@ WITH keyed AS (
             || hash_part(coalesce(national_id, '')) || hash_part(coalesce(mrn, ''))
             || hash_part(coalesce(full_name, '')) || hash_part(coalesce(gender, ''))
             || hash_part(coalesce(CAST(birth_date AS VARCHAR), '')) || hash_part(coalesce(phone, ''))
-            || hash_part(coalesce(email, '')) || hash_part(coalesce(address_line, '')),
+            || hash_part(coalesce(email, '')) || hash_part(coalesce(address_line, ''))
+            -- a city alone is nobody's address
+            || CASE
+                WHEN coalesce(trim(address_line), '') = '' THEN ''::BLOB
+                ELSE hash_part(coalesce(district, '')) || hash_part(coalesce(city, '')) || hash_part(coalesce(state, ''))
+                    || hash_part(coalesce(postal_code, '')) || hash_part(coalesce(country, ''))
+            END,
             32
         ) AS fingerprint
     FROM patient_row

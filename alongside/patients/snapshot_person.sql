@@ -42,8 +42,11 @@ SELECT
     g.phone_state,
     CASE WHEN g.phone_state = 'valid' AND NOT coalesce(g.takes_texts, FALSE) THEN 'invalid' ELSE g.phone_state
     END AS text_state,
+    g.postal_state,
     CASE WHEN g.email IS NOT NULL THEN blind_hash(hash_part('email') || hash_part(g.email), 32) END AS email_blind,
     CASE WHEN g.phone IS NOT NULL THEN blind_hash(hash_part('phone') || hash_part(g.phone), 32) END AS phone_blind,
+    CASE WHEN g.postal IS NOT NULL THEN blind_hash(hash_part('postal') || hash_part(postal_key(g.postal)), 32)
+    END AS postal_blind,
     w.preferred_channel,
     w.quiet_from,
     w.quiet_to,

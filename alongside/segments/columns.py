@@ -69,6 +69,7 @@ def _column(name: str, kind: Type, description: str, reads: frozenset[str], name
 
 _IDENTITY = fields("patient", "national_id", "mrn", "full_name", "birth_date", "phone", "email")
 _BIRTH = fields("patient", "birth_date")
+_HOME = fields("patient", "address_line", "district", "city", "state", "postal_code", "country")
 _NEXT = fields("appointment", "status", "start_at", "booked_at")
 _AGE_BANDS = ("0-13", "14-34", "35-44", "45-59", "60-74", "75+")
 _ADDRESS_STATES = ("valid", "invalid", "missing")
@@ -102,8 +103,10 @@ _COLUMNS = (
     _text("email_state", "state of the e-mail address", fields("patient", "email"), _ADDRESS_STATES),
     _text("phone_state", "state of the telephone number", fields("patient", "phone"), _ADDRESS_STATES),
     _text("text_state", "whether the number takes text messages", fields("patient", "phone"), _ADDRESS_STATES),
+    _text("postal_state", "whether letters arrive at the postal address", _HOME, _ADDRESS_STATES),
     _hidden("email_blind", "keyed hash of the e-mail address", fields("patient", "email")),
     _hidden("phone_blind", "keyed hash of the telephone number", fields("patient", "phone")),
+    _hidden("postal_blind", "keyed hash of the postal address", _HOME),
     _text(
         "preferred_channel", "channel the person asked for", fields("preference", "channel", "updated_at"), _CHANNELS
     ),

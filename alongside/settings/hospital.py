@@ -176,10 +176,28 @@ class CallChannel(ChannelSettings):
     )
 
 
+class LetterChannel(ChannelSettings):
+    """Letters on paper, printed by `alongside letters`."""
+
+    provider: str = "letter_list"
+    stores_data_in: str = Field("", pattern="^$|^[A-Z]{2}$", description="empty: where the hospital is")
+    senders: dict[str, Sender] = Field(
+        default_factory=lambda: {name: Sender(address="letter list", name={}) for name in ("care", "marketing")},
+        description="who writes",
+    )
+    chunk_size: int = Field(100, ge=1, le=1000, description="letters of one claim")
+    stop_campaign: StopCampaign | None = None
+    large_type_from_age: int = Field(65, ge=0, le=120, description="from this age on letters are set in 16 pt")
+    days_to_arrive: int = Field(3, ge=0, le=60, description="days from planning until a letter lies in its box")
+    duplex: bool = Field(False, description="print on both sides: every letter begins on a new sheet")
+    stack_size: int = Field(250, ge=1, le=1000, description="letters of one PDF")
+
+
 class Channels(Strict):
     email: EmailChannel
     sms: SmsChannel | None = None
     call: CallChannel | None = None
+    letter: LetterChannel | None = None
 
     @property
     def set_up(self) -> tuple[Channel, ...]:

@@ -19,6 +19,7 @@ from alongside.channels.capabilities import (
     obstacles,
     require_carried,
 )
+from alongside.channels.letter_list import LetterList
 from alongside.channels.sendgrid import SendGrid
 from alongside.channels.twilio import MAX_BODY, Twilio
 from alongside.model.enums import Channel, Purpose
@@ -70,13 +71,14 @@ def test_all_reasons_are_told_at_once() -> None:
 
 def test_an_unknown_provider_is_refused_with_the_known_ones() -> None:
     assert capabilities_of("twilio") is TWILIO
-    with pytest.raises(Refused, match=r"Known providers: aliyun, call_list, sendgrid, smtp, twilio"):
+    with pytest.raises(Refused, match=r"Known providers: aliyun, call_list, letter_list, sendgrid, smtp, twilio"):
         capabilities_of("twillio")
 
 
 def test_what_is_declared_is_what_the_adapters_do() -> None:
     assert TWILIO.max_length == MAX_BODY
-    assert {one.channel.value for one in PROVIDERS.values()} == {SendGrid.name, Twilio.name, Aliyun.name, CallList.name}
+    adapters = (SendGrid, Twilio, Aliyun, CallList, LetterList)
+    assert {one.channel.value for one in PROVIDERS.values()} == {adapter.name for adapter in adapters}
     assert SENDGRID.lookup is Lookup.BY_KEY
     assert TWILIO.lookup is Lookup.BY_TEXT
     assert hasattr(Twilio, "trace")

@@ -26,6 +26,7 @@ from alongside.ledger.relations import fact_of
 from alongside.ledger.vault import Identity, Vault
 from alongside.model.clock import RunClock
 from alongside.model.enums import Channel, Decision, DeliveryMode, Locale
+from alongside.model.postal import PostalAddress
 from alongside.sandbox.aliyun.options import DEFAULT_KEY_ID, DEFAULT_SECRET
 from alongside.sandbox.twilio.options import DEFAULT_ACCOUNT_SID, DEFAULT_AUTH_TOKEN, DEFAULT_NUMBER
 from alongside.settings import Environment, HospitalSettings, Project, read_model
@@ -45,7 +46,7 @@ _DEFINITION = """
 purpose: education
 stage: prevention
 audience: Everybody who takes part in this test
-channels: [email, sms, call]
+channels: [email, sms, call, letter]
 subject: {zh_CN: 心脏健康一分钟, en: A minute for your heart}
 variables:
   steps: {value: "1", example: [walk, rest], description: what to do, optional: true}
@@ -66,6 +67,12 @@ _TEXT = """{{% extends "_layout/text.{locale}.txt.j2" %}}
 {{% endblock %}}
 """
 _SMS = "{{{{ hospital.name }}}}: {title}. {body}"
+_LETTER = """{{% extends "_layout/letter.{locale}.html.j2" %}}
+{{% block title %}}{title}{{% endblock %}}
+{{% block content %}}
+<p>{body}</p>
+{{% endblock %}}
+"""
 _TITLE = {"zh_CN": "心脏健康一分钟", "en": "A minute for your heart"}
 #: How the clinic is set up to send text messages, through the stand-in of Twilio.
 TEXT_MESSAGES: dict[str, Any] = {
@@ -85,6 +92,7 @@ def write_project(root: Path, **changes: Mapping[str, Any]) -> Project:
     settings["delivery"].update({"lease_seconds": 5, **changes.get("delivery", {})})
     settings["channels"]["email"].update(changes.get("email", {}))
     settings["channels"]["sms"] = {**TEXT_MESSAGES, **changes.get("sms", {})}
+    settings["channels"]["letter"].update(changes.get("letter", {}))
     settings["gates"].update(changes.get("gates", {}))
     (root / "config" / "alongside.yaml").write_text(yaml.safe_dump(settings, allow_unicode=True), "utf-8")
     (root / "templates" / "prevention").mkdir(parents=True)
@@ -101,6 +109,7 @@ def _write_message(folder: Path, body: str) -> None:
         words = {"locale": locale, "title": title, "body": body}
         (folder / f"email.{locale}.mjml.j2").write_text(_MJML.format(**words), "utf-8")
         (folder / f"email.{locale}.txt.j2").write_text(_TEXT.format(**words), "utf-8")
+        (folder / f"letter.{locale}.html.j2").write_text(_LETTER.format(**words), "utf-8")
         for channel in ("sms", "call"):
             (folder / f"{channel}.{locale}.txt.j2").write_text(_SMS.format(**words), "utf-8")
 
@@ -113,6 +122,11 @@ def name_of(number: int) -> str:
 def phone_of(number: int) -> str:
     """A number of the range that the demo hospital uses."""
     return f"+861990000{number:04d}"
+
+
+def home_of(number: int) -> PostalAddress:
+    """An address in the demo hospital's city, which is on no map."""
+    return PostalAddress("CN", "999001", "", "青禾市", "东湖区", f"示范路{number + 1}号")
 
 
 @dataclass
@@ -173,7 +187,11 @@ class Clinic:
         """People with a name, an address and consent to everything."""
         people = {
             f"p{number:016x}": Identity(
-                name=name_of(number), email=f"patient{number}@{domain}", phone=phone_of(number), gender="female"
+                name=name_of(number),
+                email=f"patient{number}@{domain}",
+                phone=phone_of(number),
+                gender="female",
+                postal=home_of(number).kept,
             )
             for number in numbers
         }
@@ -254,8 +272,8 @@ class Clinic:
             )
 
     def blind(self, number: int, domain: str = "example.com", channel: Channel = Channel.EMAIL) -> str:
-        address = f"patient{number}@{domain}" if channel is Channel.EMAIL else phone_of(number)
-        return self.vault.blind_index(channel.address, address)
+        addresses = {"email": f"patient{number}@{domain}", "phone": phone_of(number), "postal": home_of(number).kept}
+        return self.vault.blind_index(channel.address, addresses[channel.address])
 
     def dispatch(self, **options: Any) -> DispatchReport:
         options.setdefault("mode", DeliveryMode.SANDBOX)

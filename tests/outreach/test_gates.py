@@ -24,6 +24,7 @@ ROUTES = {
     Channel.EMAIL: Route(Channel.EMAIL, "US"),
     Channel.SMS: Route(Channel.SMS, "CN", barred=("FR",)),
     Channel.CALL: Route(Channel.CALL, "CN"),
+    Channel.LETTER: Route(Channel.LETTER, "CN"),
 }
 OPEN: dict[str, Any] = {
     "person_id": "p1",
@@ -37,6 +38,8 @@ OPEN: dict[str, Any] = {
     "phone_state": "valid",
     "text_state": "valid",
     "phone_blind": "f1",
+    "postal_state": "valid",
+    "postal_blind": "h1",
     "preferred_channel": None,
     "interactions_30d": 3,
     "country": None,
@@ -47,6 +50,7 @@ OPEN: dict[str, Any] = {
 PERSON_TYPES = (
     "person_id VARCHAR, language VARCHAR, time_zone VARCHAR, quiet_from VARCHAR, quiet_to VARCHAR, age INTEGER,"
     " email_state VARCHAR, email_blind VARCHAR, phone_state VARCHAR, text_state VARCHAR, phone_blind VARCHAR,"
+    " postal_state VARCHAR, postal_blind VARCHAR,"
     " preferred_channel VARCHAR, interactions_30d INTEGER, country VARCHAR, deceased BOOLEAN, inpatient_now BOOLEAN,"
     " topics_off VARCHAR[]"
 )
@@ -91,7 +95,7 @@ class World:
         )
         for name, missing in (("consent", self.denied), ("cross_border", self.stays_home)):
             duck.execute(
-                f"CREATE TABLE {name} AS SELECT person_id, unnest(['email', 'sms', 'call']) AS channel,"
+                f"CREATE TABLE {name} AS SELECT person_id, unnest(['email', 'sms', 'call', 'letter']) AS channel,"
                 " TRUE AS permitted, 1::BIGINT AS seq, NULL::TIMESTAMP AS decided_at FROM person"
             )
             duck.execute(f"DELETE FROM {name} WHERE list_contains(?, person_id)", [sorted(missing)])

@@ -28,7 +28,7 @@ from alongside.sandbox.hospital.hospital import Hospital
 START = date(2026, 2, 28)
 #: The hospital's agreement with whoever reads its files, written out here a second time on purpose.
 COLUMNS = {
-    "his.patients": "patient_no,name,sex,birth_date,id_card,mobile,email,address,district,city,language,"
+    "his.patients": "patient_no,name,sex,birth_date,id_card,mobile,email,address,district,city,postcode,language,"
     "registered_at,deceased_at",
     "his.visits": "visit_no,patient_no,visit_type,dept,doctor_no,start_time,end_time,icd10,diagnosis",
     "his.diagnoses": "diagnosis_no,visit_no,patient_no,icd10,diagnosis,diagnosed_at,resolved_at",

@@ -14,14 +14,15 @@ from tests.sources.conftest import Hospital
 DAY = "2026-02-28"
 
 PATIENT_HEADER = (
-    "patient_no,name,sex,birth_date,id_card,mobile,email,address,district,city,language,registered_at,deceased_at"
+    "patient_no,name,sex,birth_date,id_card,mobile,email,address,district,city,postcode,language,registered_at,"
+    "deceased_at"
 )
 HIS = {
     "patients": PATIENT_HEADER
     + """
-P1,王芳,女,1960/01/02,,１３８ 0000 0000,wang@example.com,示范路1号,东区,青禾市,zh,2020-05-06 08:00:00,
-P2,Li Lei,男,19850302,,,,,,,en,2021-01-01 00:00:00,2025-12-31 23:30:00
-P3,欧阳娜娜,未知,,,,,,,,,,
+P1,王芳,女,1960/01/02,,１３８ 0000 0000,wang@example.com,示范路1号,东区,青禾市,999001,zh,2020-05-06 08:00:00,
+P2,Li Lei,男,19850302,,,,,,,,en,2021-01-01 00:00:00,2025-12-31 23:30:00
+P3,欧阳娜娜,未知,,,,,,,,,,,
 """,
     "visits": """visit_no,patient_no,visit_type,dept,doctor_no,start_time,end_time,icd10,diagnosis
 V1,P1,门诊,cardiology,D1,2026-02-01 09:00:00,2026-02-01 09:20:00,I10,原发性高血压

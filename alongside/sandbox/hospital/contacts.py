@@ -16,6 +16,8 @@ from alongside.sandbox.hospital.people import NEVER, People, names_of
 MAIL_DOMAINS = ("example.com", "example.org", "example.net", "mail.example")
 DISTRICTS = ("东湖区", "西林区", "南溪区", "北岸区", "新港区")
 CITIES = ("青禾市", "云麓市", "白沙市")
+#: Of the cities above; no post office has a code that begins with 9.
+POSTCODES = ("999001", "999002", "999003")
 STREETS = ("示范路", "样本街", "虚构大道", "演示巷", "试验路")
 #: Areas with eight-digit numbers; no subscriber number begins with 0, so none of these can ring anywhere.
 _AREAS = ("10", "20", "22", "23", "24", "25", "27", "28", "29")

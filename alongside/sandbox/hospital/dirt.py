@@ -33,6 +33,11 @@ class Dirt:
     birth_impossible: float = 0.002  # HIS birth dates: 210 years old, or in the future
     birth_other_format: float = 0.30  # HIS birth dates as YYYY/MM/DD (20 %) or YYYYMMDD (10 %)
     phone_invalid: float = 0.01  # written numbers that are too short
+    address_missing: float = 0.06  # HIS records without a street
+    address_unknown: float = 0.012  # streets that say nothing: 不详
+    address_in_one: float = 0.10  # records with city and district in front of the street, and no city of their own
+    postcode_missing: float = 0.45  # HIS records
+    postcode_invalid: float = 0.008  # written postal codes with a digit too few
     phone_other_format: float = 0.40  # written numbers with +86, spaces, dashes, full-width digits, extension
 
     # values of events

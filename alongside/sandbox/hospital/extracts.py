@@ -43,7 +43,7 @@ EXTRACTS: dict[str, Extract] = {
         _extract(
             "his.patients",
             "patients.csv",
-            "patient_no,name,sex,birth_date,id_card,mobile,email,address,district,city,language,registered_at,deceased_at",
+            "patient_no,name,sex,birth_date,id_card,mobile,email,address,district,city,postcode,language,registered_at,deceased_at",
         ),
         _extract(
             "his.visits",

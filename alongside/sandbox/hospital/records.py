@@ -101,7 +101,7 @@ def his_patients(
             "id_card": pc.if_else(pa.array(card_missing), None, written.identity_number(people)),
             "mobile": written.written_phone(hospital, "his", key, phone),
             "email": _his_email(hospital, people, contacts, key),
-            **_home(draws, index),
+            **_written_home(hospital, key, _home(draws, index)),
             "language": _language(hospital, people, key),
             "registered_at": moment_text(member.his_moved if second else people.registered),
             "deceased_at": moment_text(deceased),
@@ -127,6 +127,26 @@ def _home(draws: Draws, index: Ints) -> dict[str, Any]:
         "address": pc.binary_join_element_wise(street, house, "号", ""),
         "district": district,
         "city": _words(written.CITIES, city),
+        "postcode": _words(written.POSTCODES, city),
+    }
+
+
+def _written_home(hospital: Hospital, key: Ints, home: dict[str, Any]) -> dict[str, Any]:
+    """The address as reception enters it: sometimes none, sometimes all of it in one field."""
+    draws, dirt = hospital.draws, hospital.dirt
+    level = draws.uniform("address/written", key)
+    edges = np.cumsum([dirt.address_missing, dirt.address_unknown, dirt.address_in_one])
+    lost, unknown, in_one = (pa.array(flags) for flags in (level < edges[0], level < edges[1], level < edges[2]))
+    whole = pc.binary_join_element_wise(home["city"], home["district"], home["address"], "")
+    street = pc.if_else(lost, None, pc.if_else(unknown, "不详", pc.if_else(in_one, whole, home["address"])))
+    apart = pc.or_(pc.invert(in_one), unknown)
+    code = pc.if_else(pa.array(draws.chance("postcode/missing", dirt.postcode_missing, key)), None, home["postcode"])
+    short = pa.array(draws.chance("postcode/short", dirt.postcode_invalid, key))
+    return {
+        "address": street,
+        "district": pc.if_else(apart, home["district"], None),
+        "city": pc.if_else(apart, home["city"], None),
+        "postcode": pc.if_else(short, pc.utf8_slice_codeunits(code, 0, 5), code),
     }
 
 

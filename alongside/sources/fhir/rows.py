@@ -99,6 +99,8 @@ def patient(found: Found, context: Context) -> Iterator[Row]:
         "address_line": ", ".join(line for line in address.get("line") or [] if isinstance(line, str)) or None,
         "district": string(address.get("district")),
         "city": string(address.get("city")),
+        "state": string(address.get("state")),
+        "postal_code": string(address.get("postalCode")),
         "country": _country(address),
         "language": language_of(resource),
         FAULT: fault("birth_date", "partial_date", fatal=False) if partial else None,
