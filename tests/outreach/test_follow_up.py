@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from alongside.content import load as load_content
 from alongside.delivery import record_call
-from alongside.ledger import consent, suppressions
+from alongside.ledger import consent, relations, suppressions
 from alongside.ledger.consent import ConsentEvent
 from alongside.ledger.contacts import contacts
 from alongside.ledger.schema import call_task, message
@@ -214,3 +214,23 @@ def test_in_the_end_somebody_calls(clinic: Clinic) -> None:
         states = dict(connection.execute(query).tuples().all())
     assert states == {"email": "bounced", "sms": "accepted", "call": "delivered"}
     assert follow(clinic).planned == {}
+
+
+@pytest.mark.parametrize(("told", "planned"), [(True, {"sms": 1}), (False, {})])
+def test_a_relative_is_followed_only_while_they_may_hear_of_the_patient(
+    clinic: Clinic, told: bool, planned: dict[str, int]
+) -> None:
+    definition = clinic.project.templates / "prevention" / "heart" / "message.yaml"
+    definition.write_text(definition.read_text("utf-8") + "to: family\n", "utf-8")
+    father, daughter = "p0000000000000001", "p0000000000000002"
+    clinic.relate([1], [2])
+    with clinic.ledger.begin() as connection:
+        about = {"person_id": daughter, "subject_person_id": father}
+        connection.execute(message.update().where(message.c.message_key == key_of(1)).values(about))
+        if not told:
+            relations.decide(connection, father, daughter, Decision.DENY, clinic.as_of, by="nurse", evidence="call")
+    stand(clinic, 1, MessageState.BOUNCED)
+    assert follow(clinic).planned == planned
+    if told:
+        kept = clinic.ledger.read_arrow("SELECT person_id, subject_person_id FROM message WHERE follows IS NOT NULL")
+        assert kept.to_pylist() == [{"person_id": daughter, "subject_person_id": father}]
