@@ -58,6 +58,7 @@ class Capabilities:
     exceptions : country -> what may travel there, where that is not `carriage`
     idempotency : the provider sends a request with the same key once
     receipts : it tells what became of a message
+    reads : it tells that the recipient has read it
     shares_texts : one request carries many recipients of one text
     internal : the hospital's own: no account, no key, no vendor
     registered_only : it sends no text but those that it has approved beforehand
@@ -73,6 +74,7 @@ class Capabilities:
     idempotency: bool = False
     lookup: Lookup = Lookup.NONE
     receipts: bool = True
+    reads: bool = False
     shares_texts: bool = False
     registered_only: bool = False
     internal: bool = False
@@ -88,6 +90,7 @@ class Cargo:
     ----------
     length : of its longest rendering, in the provider's unit
     replies : it asks for an answer by the same way, for example `reply R to stop`
+    calls_for_action : it has a link of its own, besides those that leave and choose: who follows it has read it
     """
 
     purpose: Purpose
@@ -95,6 +98,7 @@ class Cargo:
     length: int = 0
     links: bool = False
     replies: bool = False
+    calls_for_action: bool = False
 
 
 SENDGRID = Capabilities(

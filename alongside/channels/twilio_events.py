@@ -97,7 +97,7 @@ def _kind(status: str, fault: Fault | None) -> EventKind:
     if state is MessageState.ACCEPTED:
         return EventKind.PROCESSED
     if state is MessageState.DELIVERED:
-        return EventKind.DELIVERED
+        return EventKind.READ if status == "read" else EventKind.DELIVERED
     if state is MessageState.DROPPED:
         return EventKind.DROPPED
     # A hard bounce closes a number for ever; only codes that say so are one.

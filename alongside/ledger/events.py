@@ -23,6 +23,7 @@ STATE_OF: dict[EventKind, MessageState] = {
     EventKind.DELIVERED: MessageState.DELIVERED,
     EventKind.OPEN: MessageState.DELIVERED,
     EventKind.CLICK: MessageState.DELIVERED,
+    EventKind.READ: MessageState.DELIVERED,
     EventKind.COMPLAINT: MessageState.DELIVERED,
     EventKind.UNSUBSCRIBE: MessageState.DELIVERED,
     EventKind.DROPPED: MessageState.DROPPED,

@@ -166,6 +166,7 @@ class EventKind(StrEnum):
     DROPPED = "dropped"
     OPEN = "open"
     CLICK = "click"
+    READ = "read"  # a read receipt, or an answer
     COMPLAINT = "complaint"
     UNSUBSCRIBE = "unsubscribe"
 

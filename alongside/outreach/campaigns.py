@@ -43,6 +43,9 @@ class Fallback(Strict):
     """What follows on the campaign's next channel when a message came to nothing on one."""
 
     after_hours: float = Field(24, gt=0, description="accepted, and no word of its arrival for so long")
+    unread_after_hours: float | None = Field(
+        None, gt=0, description="accepted, and no sign of a reader for so long; without it arrival is enough"
+    )
     within_days: float = Field(7, gt=0, description="nothing follows later than this after a message")
 
 

@@ -24,15 +24,16 @@ from alongside.ledger.consent import CROSS_BORDER
 from alongside.ledger.groups import survivors
 from alongside.ledger.messages import plan_batches
 from alongside.ledger.relations import may_hear
-from alongside.ledger.schema import batch, message
+from alongside.ledger.schema import batch, delivery_event, message
 from alongside.ledger.vault import Contact, Vault
-from alongside.model.enums import Channel, Decision, DeliveryMode, Gate, Locale, MessageState
+from alongside.model.enums import Channel, Decision, DeliveryMode, EventKind, Gate, Locale, MessageState
 from alongside.model.ids import keyed_hash
 from alongside.outreach.approval import configuration_hash
 from alongside.outreach.campaigns import Campaign
 from alongside.outreach.catalogues import Catalogues
 from alongside.outreach.deciding import evaluate
 from alongside.outreach.relations import Facts, open_snapshot
+from alongside.outreach.routes import tells_of_readers
 from alongside.settings import HospitalSettings
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 #: States in which a message has come to nothing.
 _FAILED = (MessageState.REJECTED, MessageState.BOUNCED, MessageState.DROPPED, MessageState.UNRESOLVED)
 _SILENT = (MessageState.ACCEPTED, MessageState.DEFERRED)
+#: What only somebody who has the message before them does. Openings are the mail programs' own.
+_OF_READERS = (EventKind.CLICK, EventKind.READ, EventKind.UNSUBSCRIBE, EventKind.COMPLAINT)
 #: Gates of the recheck that are about one channel; the others are about the person, whatever the channel.
 _OF_THE_CHANNEL = tuple(
     (gate.name or "").lower()
@@ -133,6 +136,18 @@ class Follower:
         set_up = self.settings.channels.set_up
         telling = [channel.value for channel in set_up if provider_of(self.settings, channel).receipts]
         follower = aliased(message)
+        unread: sa.ColumnElement[bool] = sa.false()
+        if rule.unread_after_hours is not None:
+            unread = sa.and_(
+                message.c.channel.in_(self._telling_of_readers(campaign)),
+                message.c.state == MessageState.DELIVERED.value,
+                message.c.accepted_at <= as_of - timedelta(hours=rule.unread_after_hours),
+                ~sa.exists().where(
+                    delivery_event.c.message_key == message.c.message_key,
+                    delivery_event.c.kind.in_([kind.value for kind in _OF_READERS]),
+                    ~delivery_event.c.machine,
+                ),
+            )
         came_to_nothing = sa.or_(
             message.c.state.in_([state.value for state in _FAILED]),
             sa.and_(message.c.state == MessageState.WITHHELD.value, message.c.reason.in_(_OF_THE_CHANNEL)),
@@ -141,6 +156,7 @@ class Follower:
                 message.c.state.in_([state.value for state in _SILENT]),
                 message.c.accepted_at <= as_of - timedelta(hours=rule.after_hours),
             ),
+            unread,
         )
         return (
             sa.select(message, batch.c.sender, batch.c.partition)
@@ -151,6 +167,15 @@ class Follower:
             .order_by(message.c.message_key)
             .limit(_PORTION)
         )
+
+    def _telling_of_readers(self, campaign: Campaign) -> list[str]:
+        """Channels on which silence after arrival says that nobody has read."""
+        names, content = self.catalogues.messages_of(campaign), self.catalogues.content
+        return [
+            channel.value
+            for channel in campaign.channels
+            if channel in self.settings.channels.set_up and tells_of_readers(names, channel, content, self.settings)
+        ]
 
     def _not_any_more(self, duck: duckdb.DuckDBPyConnection, campaign: Campaign, people: Sequence[str]) -> set[str]:
         """Whom the message concerns no more, by the current picture: whoever is not in it, neither."""

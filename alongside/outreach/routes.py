@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from alongside.channels.capabilities import Capabilities, Cargo, obstacles, provider_of, require_carried
@@ -17,6 +17,8 @@ from alongside.outreach.campaigns import Campaign, CampaignFile
 from alongside.settings import HospitalSettings
 
 _LINK = re.compile(r"https?://", re.IGNORECASE)
+#: Links that every message may have: following them says that somebody leaves or chooses, and few do.
+_NO_ACTION = ("unsubscribe_url", "preferences_url")
 _ASKS_BACK = re.compile(r"\breply\b|\btext (?:back|STOP)\b|回复", re.IGNORECASE)
 
 
@@ -56,16 +58,35 @@ def routes_of(
 
 def cargo_of(name: str, channel: Channel, content: ContentCatalogue) -> Cargo:
     """What a message is to a provider, by its fictional example in every language."""
-    texts = []
+    texts, own = [], []
     for locale in Locale:
-        rendered = content.compiled(name, channel, locale).render(content.preview_values(name, locale))
+        values = content.preview_values(name, locale)
+        rendered = content.compiled(name, channel, locale).render(values)
         texts.append(f"{rendered.subject}\n{rendered.text}\n{rendered.html}")
+        text = rendered.text
+        for built_in in _NO_ACTION:
+            text = text.replace(str(values[built_in]), "")
+        own.append(_LINK.search(text) is not None)
     return Cargo(
         purpose=content.message(name).definition.purpose,
         length=max(len(text.strip()) for text in texts),
         links=any(_LINK.search(text) for text in texts),
         replies=any(_ASKS_BACK.search(text) for text in texts),
+        calls_for_action=all(own),
     )
+
+
+def tells_of_readers(
+    names: Iterable[str], channel: Channel, content: ContentCatalogue, settings: HospitalSettings
+) -> bool:
+    """Whether somebody who reads one of these messages on this channel can be told from somebody who does not.
+
+    The provider sends read receipts, or every text has a link of its own and the provider tells what became of it.
+    """
+    provider = provider_of(settings, channel)
+    if not provider.receipts or provider.internal:
+        return False
+    return provider.reads or all(cargo_of(name, channel, content).calls_for_action for name in names)
 
 
 def _route(
@@ -106,6 +127,24 @@ def check_routes(
         for name in sorted(set(messages) & set(content)):
             for what, remedy in _obstacles(name, channel, provider, content, settings):
                 yield file.document.finding("channels", what=f"{name} by {channel}: {what}", remedy=remedy)
+    yield from _unread(file, sorted(set(messages) & set(content)), content, settings)
+
+
+def _unread(
+    file: CampaignFile, names: Sequence[str], content: ContentCatalogue, settings: HospitalSettings
+) -> Iterator[Finding]:
+    """A rule on what nobody has read, where nothing tells of readers: everybody would be tried on every channel."""
+    rule, channels = file.campaign.fallback, file.campaign.channels
+    if rule is None or rule.unread_after_hours is None:
+        return
+    try:
+        told = any(tells_of_readers(names, channel, content, settings) for channel in channels[:-1])
+    except (Refused, ConfigurationInvalid, RenderFailed):  # named above
+        return
+    if not told:
+        what = "nothing tells who reads these messages: no text has a link of its own, no provider sends receipts"
+        remedy = "put a link into the text of an earlier channel, or remove the rule"
+        yield file.document.finding("fallback", "unread_after_hours", what=what, remedy=remedy)
 
 
 def _obstacles(

@@ -32,7 +32,7 @@ def fields(status: str = "delivered", **changes: str) -> list[tuple[str, str]]:
         ("sent", "", EventKind.PROCESSED, None),
         ("partially_delivered", "", EventKind.PROCESSED, None),
         ("delivered", "", EventKind.DELIVERED, None),
-        ("read", "", EventKind.DELIVERED, None),
+        ("read", "", EventKind.READ, None),
         ("canceled", "", EventKind.DROPPED, None),
         ("undelivered", "30005", EventKind.BOUNCE, "hard_bounce"),
         ("failed", "30006", EventKind.BOUNCE, "hard_bounce"),

@@ -16,9 +16,10 @@ from alongside.delivery import record_call
 from alongside.ledger import consent, relations, suppressions
 from alongside.ledger.consent import ConsentEvent
 from alongside.ledger.contacts import contacts
+from alongside.ledger.events import DeliveryEvent, record_events
 from alongside.ledger.schema import call_task, message
 from alongside.ledger.suppressions import Suppression
-from alongside.model.enums import CallOutcome, Channel, Decision, DeliveryMode, MessageState
+from alongside.model.enums import CallOutcome, Channel, Decision, DeliveryMode, EventKind, MessageState
 from alongside.outreach.campaigns import Campaign
 from alongside.outreach.catalogues import Catalogues
 from alongside.outreach.follow_up import Follower, FollowUps
@@ -234,3 +235,39 @@ def test_a_relative_is_followed_only_while_they_may_hear_of_the_patient(
     if told:
         kept = clinic.ledger.read_arrow("SELECT person_id, subject_person_id FROM message WHERE follows IS NOT NULL")
         assert kept.to_pylist() == [{"person_id": daughter, "subject_person_id": father}]
+
+
+LINK = "Read on: https://hospital.example/heart"
+
+
+def _with_link(clinic: Clinic) -> None:
+    for path in (clinic.project.templates / "prevention" / "heart").glob("email.*.txt.j2"):
+        path.write_text(path.read_text("utf-8").replace("A short walk", f"{LINK} . A short walk"), "utf-8")
+
+
+def _happened(clinic: Clinic, number: int, kind: EventKind, *, machine: bool = False) -> None:
+    event = DeliveryEvent(f"e-{number}-{kind}", key_of(number), kind, clinic.as_of, machine=machine)
+    with clinic.ledger.begin() as connection:
+        record_events(connection, [event], received_at=clinic.as_of)
+
+
+def test_what_nobody_read_is_followed_where_readers_can_be_told(clinic: Clinic) -> None:
+    _with_link(clinic)
+    for number in EVERYBODY:
+        stand(clinic, number, MessageState.DELIVERED)
+    _happened(clinic, 0, EventKind.CLICK)
+    _happened(clinic, 1, EventKind.READ)
+    _happened(clinic, 2, EventKind.OPEN)  # the mail program's own
+    _happened(clinic, 3, EventKind.CLICK, machine=True)
+    _happened(clinic, 4, EventKind.UNSUBSCRIBE)
+    rule = {"after_hours": 24, "unread_after_hours": 12, "within_days": 7}
+    assert follow(clinic, timedelta(hours=11), fallback=rule).planned == {}
+    assert follow(clinic, timedelta(hours=13), fallback=rule).planned == {"sms": 3}
+    assert [key for key, _ in followers(clinic)] == sorted(map(key_of, (2, 3, 5)))
+    assert follow(clinic).planned == {}  # without the rule arrival is enough
+
+
+def test_without_a_link_of_its_own_nobody_counts_as_a_non_reader(clinic: Clinic) -> None:
+    stand(clinic, 1, MessageState.DELIVERED)
+    rule = {"after_hours": 24, "unread_after_hours": 12, "within_days": 7}
+    assert follow(clinic, fallback=rule).planned == {}

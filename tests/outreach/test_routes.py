@@ -137,3 +137,17 @@ def test_a_message_tells_what_a_provider_has_to_carry(project: Project) -> None:
     assert text.purpose in set(Purpose)
     assert 0 < text.length < 300
     assert cargo_of("prevention/flu_vaccine", Channel.EMAIL, content).length > 1000
+
+
+def test_a_rule_on_what_nobody_read_needs_something_that_tells_of_readers(project: Project) -> None:
+    path = project.config / "campaigns" / "pre_op_checklist.yaml"
+    path.write_text(path.read_text("utf-8").replace("{after_hours: 12}", "{after_hours: 12, unread_after_hours: 6}"))
+    assert "pre_op_checklist.yaml:8: fallback.unread_after_hours: nothing tells who reads these messages" in told(
+        project
+    )
+    body = project.templates / "treatment" / "pre_op_checklist"
+    for locale in Locale:
+        text = body / f"email.{locale}.txt.j2"
+        link = "{{ hospital.website }}/checklist"
+        text.write_text(text.read_text("utf-8").replace("{{ hospital.phone }}", f"{{{{ hospital.phone }}}} {link}"))
+    assert "unread_after_hours" not in told(project)
