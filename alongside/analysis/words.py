@@ -75,6 +75,8 @@ _TABLE: Mapping[str, tuple[str, str]] = {
     "gate:suppressed": ("拦：禁发名单", "held back: suppression list"),
     "gate:already_sent": ("拦：已发过", "held back: sent before"),
     "gate:frequency_cap": ("拦：频次上限", "held back: frequency cap"),
+    "gate:own_pace": ("拦：患者要求少发", "held back: wants fewer messages"),
+    "gate:general_only": ("拦：只要通用信息", "held back: wants general information only"),
     "gate:duplicate_address": ("拦：同一邮箱", "held back: same address"),
     "gate:holdout": ("拦：对照保留组", "held back: hold-out"),
     "gate:render_failed": ("拦：渲染失败", "held back: cannot be rendered"),

@@ -59,6 +59,7 @@ class ContentCatalogue:
     messages: Mapping[str, Message]
     rules: LintRules
     topics: tuple[str, ...] = ()
+    topic_words: Mapping[str, Mapping[Locale, str]] = field(default_factory=dict)
     _compiled: dict[tuple[str, Channel, Locale], CompiledMessage] = field(default_factory=dict, repr=False)
     _linter: Linter | None = field(default=None, repr=False)
 
@@ -71,6 +72,12 @@ class ContentCatalogue:
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.messages)
+
+    def topics_for_patients(self) -> dict[str, dict[Locale, str]]:
+        """Topics that a patient can switch off, in their words, by name."""
+        used = {topic for message in self.messages.values() for topic in message.definition.stopping_topics}
+        plain = {topic: dict.fromkeys(Locale, topic.replace("_", " ")) for topic in sorted(used)}
+        return {topic: {**words, **self.topic_words.get(topic, {})} for topic, words in plain.items()}
 
     def message(self, name: str) -> Message:
         """The message of this name, or `Refused` with the nearest one."""
@@ -196,14 +203,25 @@ def load_leniently(project: Project) -> tuple[ContentCatalogue, list[Finding]]:
     except ConfigurationInvalid as error:
         faults += error.findings
         rules = LintRules((), (), {})
-    return ContentCatalogue(project.templates, settings, messages, rules, _topics(project)), faults
+    topics, words = _topics(project)
+    return ContentCatalogue(project.templates, settings, messages, rules, topics, words), faults
 
 
-def _topics(project: Project) -> tuple[str, ...]:
-    """The hospital's list of topics; empty (nothing to hold against) where there is none."""
+def _topics(project: Project) -> tuple[tuple[str, ...], dict[str, dict[Locale, str]]]:
+    """The hospital's list of topics, empty (nothing to hold against) where there is none, and patients' words for them.
+
+    What cannot be read is left out here: the file has a check of its own.
+    """
     path = project.config / "vocabulary.yaml"
-    listed = (read_document(path).data or {}).get("topics") if path.is_file() else None
-    return tuple(str(topic) for topic in listed) if isinstance(listed, list) else ()
+    data = (read_document(path).data or {}) if path.is_file() else {}
+    listed, words = data.get("topics"), data.get("topic_words")
+    topics = tuple(str(topic) for topic in listed) if isinstance(listed, list) else ()
+    found = {
+        str(topic): {locale: str(texts[locale.value]) for locale in Locale if texts.get(locale.value)}
+        for topic, texts in (words.items() if isinstance(words, dict) else ())
+        if isinstance(texts, dict)
+    }
+    return topics, found
 
 
 def _read(root: Path, path: Path) -> Message:

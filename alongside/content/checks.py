@@ -78,6 +78,9 @@ def _topics(catalogue: ContentCatalogue, message: Message) -> Iterator[Finding]:
         if catalogue.topics and topic not in catalogue.topics:
             remedy = nearest(topic, catalogue.topics) or "topics stand in config/vocabulary.yaml"
             yield message.document.finding("topics", index, what=f"{topic!r} is no known topic", remedy=remedy)
+        elif catalogue.topics and topic not in catalogue.topic_words and topic in message.definition.stopping_topics:
+            what, remedy = f"{topic!r} has no words for patients", "add them to topic_words in config/vocabulary.yaml"
+            yield message.document.finding("topics", index, what=what, remedy=remedy, severity="warning")
 
 
 def _missing(message: Message) -> Iterator[Finding]:

@@ -120,6 +120,14 @@ class MessageDefinition(Strict):
             raise ValueError(f"{missing[0]!r} has no body yet; channels with bodies: {known}")
         return channels
 
+    @property
+    def stopping_topics(self) -> list[str]:
+        """Topics that hold the message back for whoever switched them off: none where it is the reader's own care.
+
+        Whoever wants to read nothing about operations still hears how to prepare for theirs, or their child's.
+        """
+        return [] if self.purpose is Purpose.CARE and self.to is not Written.FAMILY else list(self.topics)
+
     @model_validator(mode="after")
     def _sender_fits_purpose(self) -> MessageDefinition:
         if (self.purpose is Purpose.MARKETING) != (self.sender == "marketing"):

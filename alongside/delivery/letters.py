@@ -74,6 +74,12 @@ class Press:
             letters.append(self._letter(held, locale, text.subject, text.text, text.html, addressees))
         return letters
 
+    def topics_of(self, held: Claim) -> Sequence[str]:
+        """Topics that hold the batch's message back for who switched them off; none of what a person wrote."""
+        if held.template == inbox.TEMPLATE or held.template not in self.catalogue:
+            return ()
+        return self.catalogue.message(held.template).definition.stopping_topics
+
     def _answer(self, held: Claim, locale: Locale, one: Ready) -> Letter:
         """What a person wrote to one patient, with the hospital's name in front of it."""
         text = answer_text(self.settings, one.variables["answer"], locale)

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Connection
 
 from alongside.delivery.modes import destinations
 from alongside.delivery.relatives import NONE, Relatives
+from alongside.delivery.wishes import fresh_wishes
 from alongside.ledger import inbox, recipients, seeds, suppressions
 from alongside.ledger.claims import Claim
 from alongside.ledger.recipients import Recipient, Standing
@@ -69,10 +70,16 @@ def recheck(
     settings: HospitalSettings,
     mode: DeliveryMode,
     patient_now: datetime,
+    topics: Collection[str] = (),
 ) -> Checked:
     """Read the batch's messages and sort out those that may not leave now.
 
-    Consent, suppression, the present address and quiet hours are looked at again; a pause stops the call itself.
+    Consent, suppression, the present address, quiet hours and what was wished since planning are looked at again; a
+    pause stops the call itself.
+
+    Parameters
+    ----------
+    topics : those that hold the batch's message back for who switched them off
 
     Raises
     ------
@@ -87,6 +94,7 @@ def recheck(
     relatives = Relatives.of(connection, waiting, vault)
     untold = relatives.untold(connection, held.purpose, patient_now)
     planned_at = recipients.planned_for(connection, held.batch_id) or patient_now
+    wished = fresh_wishes(connection, held, planned_at, patient_now, settings, topics)
     checked = Checked([], planned_at, abroad=abroad, relatives=relatives)
     ready, said = checked.ready, _answers(connection, held, waiting, vault)
     for one, contact, blind in zip(waiting, facts.contacts, facts.blinds, strict=True):
@@ -100,7 +108,9 @@ def recheck(
             checked.withheld[key] = gate
         elif key in untold:
             checked.withheld[key] = _NO_RELATIVE
-        elif later := hours.later(variables):
+        elif wished.said and said is None and (unwished := wished.gate(one.person_id, variables)):
+            checked.withheld[key] = gate_name(unwished)
+        elif later := hours.later(variables, wished.hours(one.person_id, variables.get("quiet"))):
             checked.postponed[key] = later
         else:
             address, refused = route(contact.address(kind), key)
@@ -218,11 +228,17 @@ class Hours:
         self._exempt = Purpose(held.purpose) in self._house.exempt or not held.channel.keeps_quiet_hours
         self._known: dict[tuple[Any, ...], datetime | None] = {}
 
-    def later(self, variables: Mapping[str, Any]) -> datetime | None:
-        """When the message may leave; None for now. `variables` may hold `zone`, `quiet` and `urgent`."""
+    def later(self, variables: Mapping[str, Any], quiet: Any) -> datetime | None:
+        """When the message may leave; None for now.
+
+        Parameters
+        ----------
+        variables : may hold `zone` and `urgent`
+        quiet : the recipient's own quiet hours as `[from, to]`; None for the hospital's
+        """
         if self._exempt or variables.get("urgent"):
             return None
-        start, end = variables.get("quiet") or (None, None)
+        start, end = quiet or (None, None)
         wish = (variables.get("zone") or self._zone, start, end)
         if wish not in self._known:
             begins, ends = _clock(start) or self._house.start, _clock(end) or self._house.end

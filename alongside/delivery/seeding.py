@@ -158,7 +158,7 @@ def recheck_copies(
     said = consent.decide(connection, {one.person_id for one in waiting}, held.purpose, channel, patient_now)
     left = {person for person, (decision, _) in said.items() if decision is Decision.DENY}
     route = destinations(mode, held.channel, settings.delivery.staging_allow)
-    later = Hours(settings, held, patient_now).later({})
+    later = Hours(settings, held, patient_now).later({}, None)
     checked = Checked([], recipients.planned_for(connection, held.batch_id) or patient_now)
     for one in waiting:
         address, refused = route(one.address, one.message_key)

@@ -231,6 +231,7 @@ class Worker:
                 settings=self.bench.settings,
                 mode=self.job.mode,
                 patient_now=self._patient_now(),
+                topics=self.bench.press.topics_of(held),
             )
             if self._warming is not None:
                 checked = self._warming.fit(connection, held, checked, self._patient_now())

@@ -239,6 +239,24 @@ relation_event = Table(
     Index(None, "person_id"),
 )
 
+# How people wish to be written to: `alongside.ledger.wishes`.
+wish_event = Table(
+    "wish_event",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("person_id", String(20), nullable=False),
+    Column("kind", String(16), nullable=False),  # WishKind
+    Column("value", String(1000), nullable=False),
+    Column("decided_at", Utc, nullable=False),  # patient time
+    Column("recorded_at", Utc, nullable=False),
+    Column("origin", String(80), nullable=False),
+    Column("evidence", String(200), nullable=False, default=""),
+    Column("fact", String(32), nullable=False),
+    UniqueConstraint("fact"),
+    Index(None, "person_id", "kind"),
+    Index(None, "decided_at"),
+)
+
 suppression = Table(
     "suppression",
     metadata,
@@ -384,6 +402,7 @@ thread = Table(
     Column("due_at", Utc, nullable=False),  # wall time by which a person should have answered
     Column("opened_at", Utc, nullable=False),
     Column("updated_at", Utc, nullable=False),
+    Column("kind", String(16), nullable=False, server_default="reply"),  # ThreadKind
     Index(None, "status", "due_at"),
     Index(None, "channel", "address_blind"),
 )
@@ -414,6 +433,53 @@ answer = Table(
     Column("written_at", Utc, nullable=False),
     Column("sealed", LargeBinary, nullable=False),
     Index(None, "thread_id", "written_at"),
+)
+
+# ------------------------------------------------------------------------------------------------- what patients ask
+# A request about a person's own data. It is open as long as its thread is.
+data_request = Table(
+    "data_request",
+    metadata,
+    Column("request_id", String(40), primary_key=True),
+    Column("person_id", String(20), nullable=False),
+    Column("kind", String(12), nullable=False),  # access | erasure
+    Column("message_key", String(32), nullable=False),  # whose link was used
+    Column("thread_id", String(40), nullable=False),
+    Column("asked_at", Utc, nullable=False),  # patient time
+    Column("recorded_at", Utc, nullable=False),
+    Column("due_at", Utc, nullable=False),  # wall time
+    Index(None, "person_id", "kind"),
+)
+
+survey_response = Table(
+    "survey_response",
+    metadata,
+    Column("message_key", String(32), primary_key=True),  # one answer a message
+    Column("person_id", String(20), nullable=False),
+    Column("survey", String(60), nullable=False),
+    Column("scores", Json, nullable=False),  # question -> number
+    Column("comment", LargeBinary),  # AES-GCM of the words, where there are any
+    Column("thread_id", String(40)),  # where the words reached a person
+    Column("answered_at", Utc, nullable=False),  # patient time
+    Column("recorded_at", Utc, nullable=False),
+    Index(None, "person_id"),
+    Index(None, "answered_at"),
+)
+
+appointment_answer = Table(
+    "appointment_answer",
+    metadata,
+    Column("seq", Serial, primary_key=True, autoincrement=True),
+    Column("message_key", String(32), nullable=False),
+    Column("person_id", String(20), nullable=False),
+    Column("source", String(60), nullable=False),  # the system that holds the booking
+    Column("appointment", String(80), nullable=False),  # its reference there
+    Column("start_at", Utc, nullable=False),  # as the patient saw it
+    Column("answer", String(12), nullable=False),  # confirm | cancel
+    Column("answered_at", Utc, nullable=False),  # patient time
+    Column("recorded_at", Utc, nullable=False),
+    Index(None, "source", "appointment"),
+    Index(None, "recorded_at"),
 )
 
 # ---------------------------------------------------------------------------------------------------------- calls

@@ -109,6 +109,16 @@ class ThreadStatus(StrEnum):
     CLOSED = "closed"
 
 
+class ThreadKind(StrEnum):
+    """What somebody has to do with a conversation."""
+
+    REPLY = "reply"  # a patient wrote
+    ACCESS = "access"  # a patient wants to see everything that is held
+    ERASURE = "erasure"  # a patient wants it deleted
+    SURVEY = "survey"  # a patient told us what went wrong
+    APPOINTMENT = "appointment"  # a patient cannot come
+
+
 class CallStatus(StrEnum):
     """Where a call that somebody has to make stands."""
 
@@ -146,6 +156,30 @@ class ReturnReason(StrEnum):
     REFUSED = "refused"
     UNCLAIMED = "unclaimed"  # nobody fetched it: says nothing about the address
     OTHER = "other"
+
+
+class WishKind(StrEnum):
+    """What a patient may say about the way in which messages reach them; the values are those of `ledger.wishes`."""
+
+    TOPICS_OFF = "topics_off"
+    LANGUAGE = "language"
+    QUIET = "quiet"
+    CHANNEL = "channel"
+    PACE = "pace"
+    GENERAL_ONLY = "general_only"
+
+
+class Pace(StrEnum):
+    """How often at most a patient wants to be written to, beyond what their care needs."""
+
+    NORMAL = "normal"
+    WEEKLY = "weekly"
+    MONTHLY = "monthly"
+
+    @property
+    def days(self) -> int | None:
+        """One message in any so many days; None: the hospital's own budget alone."""
+        return {Pace.WEEKLY: 7, Pace.MONTHLY: 30}.get(self)
 
 
 class Ruled(StrEnum):
@@ -207,6 +241,8 @@ class Gate(IntFlag):
     PAUSED = 131072
     NO_RELATIVE = 524288  # nobody is known who may be told about this patient
     NOT_CARRIED = 262144  # the provider does not deliver to the recipient's country, or may not carry this there
+    OWN_PACE = 1048576  # the patient wants to be written to less often
+    GENERAL_ONLY = 2097152  # the patient wants nothing that was chosen by health or conduct, care aside
 
 
 class Severity(StrEnum):

@@ -104,7 +104,16 @@ class Follower:
                 told = self._told(connection, portion)
             patients = sorted({living[row.subject_person_id] for row in portion})
             idle = self._not_any_more(duck, campaign, patients)
-            due = [row for row in portion if living[row.subject_person_id] not in idle and row.message_key in told]
+            selective = any(_variables(row).get("selective") for row in portion)
+            recipients = sorted({living[row.person_id] for row in portion})
+            unwilling = self._unwilling(duck, campaign, recipients, selective=selective)
+            due = [
+                row
+                for row in portion
+                if living[row.subject_person_id] not in idle
+                and living[row.person_id] not in unwilling
+                and row.message_key in told
+            ]
             with self.ledger.begin() as connection:
                 found += self._plan(connection, campaign, due, living, now)
             found += FollowUps(settled=len(portion) - len(due))
@@ -180,18 +189,28 @@ class Follower:
     def _not_any_more(self, duck: duckdb.DuckDBPyConnection, campaign: Campaign, people: Sequence[str]) -> set[str]:
         """Whom the message concerns no more, by the current picture: whoever is not in it, neither."""
         duck.execute("CREATE OR REPLACE TEMP TABLE followed AS SELECT unnest($people) AS person_id", {"people": people})
-        open_snapshot(duck, self.facts.tables)
+        open_snapshot(duck, self.facts)
         expressions = {"fulfilled": campaign.fulfilled_when} if campaign.fulfilled_when else {}
         evaluate(duck, self.catalogues, self.facts, "still_asked", expressions, "followed")
         fulfilled = "coalesce(a.fulfilled, FALSE)" if expressions else "FALSE"
-        topics = list(self.catalogues.content.message(campaign.message).definition.topics)
         rows = duck.execute(
             f"SELECT f.person_id FROM followed AS f LEFT JOIN person AS p USING (person_id)"
             f" LEFT JOIN still_asked AS a USING (person_id)"
             f" WHERE p.person_id IS NULL OR coalesce(p.deceased, FALSE) OR {fulfilled}"
-            " OR (coalesce(p.inpatient_now, FALSE) AND NOT $inpatients)"
-            " OR list_has_any(coalesce(p.topics_off, []), $topics)",
-            {"inpatients": campaign.inpatients, "topics": topics},
+            " OR (coalesce(p.inpatient_now, FALSE) AND NOT $inpatients)",
+            {"inpatients": campaign.inpatients},
+        ).fetchall()
+        return {str(person) for (person,) in rows}
+
+    def _unwilling(
+        self, duck: duckdb.DuckDBPyConnection, campaign: Campaign, people: Sequence[str], *, selective: bool
+    ) -> set[str]:
+        """Recipients who wish nothing of this kind, by the picture that `_not_any_more` has opened."""
+        topics = self.catalogues.content.message(campaign.message).definition.stopping_topics
+        rows = duck.execute(
+            "SELECT person_id FROM person WHERE list_contains($people, person_id)"
+            " AND (list_has_any(coalesce(topics_off, []), $topics) OR (general_only AND $selective))",
+            {"people": people, "topics": topics, "selective": selective},
         ).fetchall()
         return {str(person) for (person,) in rows}
 

@@ -34,6 +34,8 @@ SET_GATES = (
     Gate.DUPLICATE_ADDRESS,
     Gate.HOLDOUT,
     Gate.NOT_CARRIED,
+    Gate.OWN_PACE,
+    Gate.GENERAL_ONLY,
 )
 
 #: The order of the funnel: a candidate is counted at the first gate that stops them. Values of gates are stored and
@@ -42,6 +44,8 @@ _PLACE: dict[Gate, Gate] = {
     **{gate: gate for gate in Gate if gate},
     Gate.NO_RELATIVE: Gate.FULFILLED,
     Gate.NOT_CARRIED: Gate.INVALID_ADDRESS,
+    Gate.GENERAL_ONLY: Gate.TOPIC_OFF,
+    Gate.OWN_PACE: Gate.FREQUENCY_CAP,
 }
 ORDER: tuple[Gate, ...] = tuple(sorted(_PLACE, key=lambda gate: (_PLACE[gate], gate)))
 
@@ -66,7 +70,12 @@ ONE_PER_ADDRESS = frozenset({Purpose.MARKETING, Purpose.SURVEY, Purpose.RESEARCH
 
 @dataclass(frozen=True)
 class GateInput:
-    """What the gates of one campaign need to know besides the relations."""
+    """What the gates of one campaign need to know besides the relations.
+
+    Attributes
+    ----------
+    selective : it chooses people or words by health or conduct, and is no care (`wishes.is_selective`)
+    """
 
     campaign: Campaign
     routes: tuple[Route, ...]
@@ -74,6 +83,7 @@ class GateInput:
     topics: tuple[str, ...]
     as_of: datetime
     written: Written = Written.PATIENT
+    selective: bool = False
 
 
 def occurrence_of(campaign: Campaign, as_of: datetime, zone: str) -> str:
@@ -125,6 +135,7 @@ def _parameters(wanted: GateInput, settings: HospitalSettings) -> dict[str, Any]
         "zone": hospital.time_zone,
         "country": hospital.country,
         "topics": list(wanted.topics),
+        "selective": wanted.selective,
         "call_from_age": settings.channels.call and settings.channels.call.first_from_age,
         "guardian_below_age": settings.gates.guardian_below_age,
         "written": wanted.written.value,

@@ -8,9 +8,9 @@
 --   contact(person_id, subject_id, address_blind, campaign, occurrence, said_at, counts), heldout(person_id).
 CREATE OR REPLACE TEMP TABLE candidate AS
 WITH recent AS (
-    SELECT person_id, count(*) AS contacts
+    SELECT person_id, count_if(said_at > $cap_from) AS contacts, max(said_at) AS last_contact_at
     FROM contact
-    WHERE counts AND said_at > $cap_from AND said_at <= $as_of
+    WHERE counts AND said_at <= $as_of
     GROUP BY person_id
 ),
 same_campaign AS (
@@ -70,6 +70,9 @@ fact AS (
         b.permitted AS abroad,
         x.reason AS suppressed_because,
         coalesce(r.contacts, 0) AS recent_contacts,
+        r.last_contact_at,
+        p.pace_days,
+        p.general_only,
         m.last_at AS last_message_at,
         CASE
             WHEN m.subject_id IS NULL THEN FALSE
@@ -119,6 +122,8 @@ masked AS (
         | (CASE WHEN already_sent THEN $gate_already_sent ELSE 0 END)
         | (CASE WHEN $capped AND recent_contacts >= $cap_messages THEN $gate_frequency_cap ELSE 0 END)
         | (CASE WHEN held_out THEN $gate_holdout ELSE 0 END)
+        | (CASE WHEN $capped AND last_contact_at > $as_of - to_days(pace_days) THEN $gate_own_pace ELSE 0 END)
+        | (CASE WHEN $selective AND general_only THEN $gate_general_only ELSE 0 END)
         | (CASE WHEN not_carried THEN $gate_not_carried ELSE 0 END) AS mask
     FROM fact
 ),

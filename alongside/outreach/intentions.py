@@ -21,6 +21,7 @@ from alongside.outreach.catalogues import Catalogues
 from alongside.outreach.deciding import json_sql
 from alongside.outreach.experiments import ExperimentDefinition
 from alongside.outreach.relations import CHUNK
+from alongside.outreach.wishes import is_selective
 from alongside.settings import HospitalSettings
 from alongside.settings.hospital import EmailChannel
 from alongside.warehouse.duck import quoted
@@ -68,7 +69,8 @@ class Intentions:
                        o.variant, o.message_key, o.not_before, o.language,
                        o.time_zone, o.age, o.country, o.address_state, o.consented, o.consent_seq,
                        o.consent_decided_at, o.abroad, o.suppressed_because,
-                       o.recent_contacts, o.last_message_at, o.occurrence, o.topic_off, o.held_out
+                       o.recent_contacts, o.last_contact_at, o.pace_days, o.last_message_at, o.occurrence, o.topic_off,
+                       o.held_out
                 FROM outcome AS o
                 ORDER BY o.person_id
             ) TO {quoted(path)} (FORMAT parquet)"""
@@ -127,7 +129,9 @@ class Intentions:
     def _messages_sql(self) -> str:
         """Rows of `ledger.messages.PLAN_COLUMNS`."""
         content = self.catalogues.content
+        # What the last look before the call has to know of the campaign.
         marks = ", 'urgent', true" if self.campaign.urgent else ""
+        marks += ", 'selective', true" if is_selective(self.campaign, self.catalogues) else ""
         if Channel.LETTER in self.campaign.channels and (letters := self.settings.channels.letter):
             marks += f", 'large', coalesce(p.age >= {letters.large_type_from_age}, FALSE)"
         parts = []

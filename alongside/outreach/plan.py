@@ -30,6 +30,7 @@ from alongside.outreach.relations import Facts, choose_audience, load_relations,
 from alongside.outreach.routes import routes_of
 from alongside.outreach.screening import Screen
 from alongside.outreach.sensitivity import require_discreet
+from alongside.outreach.wishes import is_selective
 from alongside.segments import failed_fields
 from alongside.settings import HospitalSettings
 from alongside.warehouse import Snapshot, Warehouse
@@ -117,14 +118,15 @@ class Planner:
         self, duck: duckdb.DuckDBPyConnection, campaign: Campaign, plan: CampaignPlan, now: datetime, *, commit: bool
     ) -> CampaignPlan:
         definition = self.catalogues.content.message(campaign.message).definition
-        purpose, topics = definition.purpose, tuple(definition.topics)
-        open_snapshot(duck, self.facts.tables)
+        purpose, topics = definition.purpose, tuple(definition.stopping_topics)
+        open_snapshot(duck, self.facts)
         audience = choose_audience(duck, campaign.segment)
         load_relations(duck, self.facts, campaign, purpose, definition.to)
         self._answers(duck, campaign)
         routes = routes_of(campaign, self.catalogues.messages_of(campaign), self.catalogues.content, self.settings)
         self._require_discreet(campaign)
-        close_gates(duck, GateInput(campaign, routes, purpose, topics, self.run.as_of, definition.to), self.settings)
+        selective, as_of = is_selective(campaign, self.catalogues), self.run.as_of
+        close_gates(duck, GateInput(campaign, routes, purpose, topics, as_of, definition.to, selective), self.settings)
         arms = self._arms(campaign)
         screen = Screen(self.catalogues.content, self.settings)
         digest = PlanHash()

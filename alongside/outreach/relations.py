@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 from alongside.ledger import Ledger, consent, suppressions
 from alongside.ledger.contacts import contacts
 from alongside.ledger.relations import all_relations
-from alongside.model.enums import Purpose, Written
+from alongside.model.enums import Pace, Purpose, Written
 from alongside.model.ids import unit_interval
+from alongside.outreach import wishes
 from alongside.outreach.campaigns import Campaign
 from alongside.settings import HospitalSettings
 from alongside.warehouse.duck import quoted
@@ -42,11 +43,11 @@ class Facts:
     folder: Path
 
 
-def open_snapshot(connection: duckdb.DuckDBPyConnection, tables: Path) -> None:
-    """Views of the snapshot's person and membership tables."""
-    for name in ("person", "membership"):
-        source = quoted(tables / f"{name}.parquet")
-        connection.execute(f"CREATE OR REPLACE VIEW {name} AS SELECT * FROM read_parquet({source})")
+def open_snapshot(connection: duckdb.DuckDBPyConnection, facts: Facts) -> None:
+    """Views of the snapshot's person and membership tables; whoever has wished something since is as they wish."""
+    source = quoted(facts.tables / "membership.parquet")
+    connection.execute(f"CREATE OR REPLACE VIEW membership AS SELECT * FROM read_parquet({source})")
+    wishes.lay_over(connection, facts.tables, facts.ledger)
 
 
 def choose_audience(connection: duckdb.DuckDBPyConnection, segment: str) -> int:
@@ -126,8 +127,9 @@ def _load_suppressed(
 def _load_contacts(connection: duckdb.DuckDBPyConnection, facts: Facts, campaign: Campaign) -> None:
     cap = facts.settings.gates.frequency_cap
     since = facts.as_of - timedelta(days=cap.days)
+    paced_since = facts.as_of - timedelta(days=max(cap.days, *(pace.days or 0 for pace in Pace)))
     exempt = [purpose.value for purpose in cap.exempt]
-    with _registered(connection, "said", contacts(facts.ledger, campaign.name, since)):
+    with _registered(connection, "said", contacts(facts.ledger, campaign.name, since, paced_since)):
         connection.execute(
             "CREATE OR REPLACE TEMP TABLE contact AS"
             " SELECT person_id, subject_id, address_blind, campaign, occurrence, said_at,"

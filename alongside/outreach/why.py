@@ -38,6 +38,8 @@ _MEANING: dict[Gate, tuple[str, tuple[str, ...]]] = {
     Gate.SUPPRESSED: ("the address is on the suppression list", ("suppressed_because",)),
     Gate.ALREADY_SENT: ("the patient has had this message", ("last_message_at", "occurrence")),
     Gate.FREQUENCY_CAP: ("the contact budget is used up", ("recent_contacts",)),
+    Gate.OWN_PACE: ("the patient wants to be written to less often", ("pace_days", "last_contact_at")),
+    Gate.GENERAL_ONLY: ("the patient wants nothing that is chosen by health or conduct", ()),
     Gate.DUPLICATE_ADDRESS: ("another person with this address gets it", ()),
     Gate.HOLDOUT: ("the patient is in the hold-out that gets no marketing", ()),
     Gate.RENDER_FAILED: ("a message could not be rendered from the patient's data", ()),

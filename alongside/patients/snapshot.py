@@ -12,7 +12,7 @@ from alongside.ledger.vault import Vault
 from alongside.model.canonical import TABLES, Table
 from alongside.model.clock import require_utc
 from alongside.model.errors import StoreUnavailable
-from alongside.patients import details, keyed, scripts
+from alongside.patients import details, keyed, own, scripts
 from alongside.patients.prepare import prepare
 from alongside.patients.reports import BuildReport
 from alongside.patients.resolution import PERSON_MAP
@@ -51,7 +51,8 @@ def build_snapshot(
             _begin(duck, clean, ledger, vault, as_of, settings)
             written = {table.name: _history(duck, clean, draft, table) for table in HISTORIES}
             left_out = {table.name: _rows(duck, clean / f"{table.name}.parquet") for table in HISTORIES}
-            left_out = {name: rows - written[name] for name, rows in left_out.items() if rows > written[name]}
+            left_out = {name: rows + own.rows(duck, name) - written[name] for name, rows in left_out.items()}
+            left_out = {name: rows for name, rows in left_out.items() if rows > 0}
             persons = _persons(duck, draft)
     except (duckdb.OutOfMemoryException, duckdb.IOException) as error:
         raise StoreUnavailable(
@@ -84,6 +85,7 @@ def _begin(
         duck.execute(f"SET VARIABLE {name} = ?", [value])
     person_map = quoted(clean.parent / PERSON_MAP)
     duck.execute(f"CREATE OR REPLACE TEMP VIEW mapped AS SELECT * FROM read_parquet({person_map})")
+    own.load(duck, ledger, as_of)
     if not details.load_kept(duck, clean.parent, as_of, hospital.time_zone):
         duck.execute(
             "CREATE OR REPLACE TEMP VIEW known AS "
@@ -95,7 +97,7 @@ def _begin(
 
 
 def _history(duck: duckdb.DuckDBPyConnection, clean: Path, draft: Draft, table: Table) -> int:
-    """Write one history table up to `as_of` and open it as a view of its name; returns its rows."""
+    """Write one history table up to `as_of`, with what patients told us, as a view of its name; returns its rows."""
     columns = ", ".join(f't."{column.name}"' for column in table.columns if not column.identifying)
     happened = (
         f"WHERE t.{table.event_time} IS NULL OR t.{table.event_time} <= getvariable('as_of')"
@@ -105,8 +107,8 @@ def _history(duck: duckdb.DuckDBPyConnection, clean: Path, draft: Draft, table: 
     source, target = clean / f"{table.name}.parquet", draft.table(table.name)
     duck.execute(
         f"COPY (SELECT m.person_id, {columns} FROM read_parquet({quoted(source)}) AS t "
-        f"JOIN mapped AS m ON m.source = t.source AND m.patient_source_id = t.patient_source_id {happened}) "
-        f"TO {quoted(target)} (FORMAT parquet, COMPRESSION zstd)"
+        f"JOIN mapped AS m ON m.source = t.source AND m.patient_source_id = t.patient_source_id {happened} "
+        f"{own.union_sql(table.name)}) TO {quoted(target)} (FORMAT parquet, COMPRESSION zstd)"
     )
     duck.execute(f'CREATE OR REPLACE TEMP VIEW "{table.name}" AS FROM read_parquet({quoted(target)})')
     return _rows(duck, target)
@@ -114,6 +116,7 @@ def _history(duck: duckdb.DuckDBPyConnection, clean: Path, draft: Draft, table: 
 
 def _persons(duck: duckdb.DuckDBPyConnection, draft: Draft) -> int:
     scripts.run(duck, "snapshot_facts")
+    scripts.run(duck, "preference_fact")
     scripts.run(duck, "snapshot_person")
     target = draft.table("person")
     duck.execute(f"COPY snapshot_person TO {quoted(target)} (FORMAT parquet, COMPRESSION zstd)")

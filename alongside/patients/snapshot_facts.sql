@@ -72,26 +72,3 @@ SELECT person_id, arg_max(score, (answered_at, source_id)) AS last_nps
 FROM questionnaire_response
 WHERE regexp_matches(lower(questionnaire), '(^|[^a-z])nps([^a-z]|$)') AND score IS NOT NULL
 GROUP BY person_id;
-
--- each wish is the newest one that was expressed
-CREATE OR REPLACE TEMP TABLE preference_fact AS
-WITH ranked AS (
-    SELECT
-        *,
-        row_number() OVER (PARTITION BY person_id ORDER BY updated_at DESC NULLS LAST, source, source_id) AS newest
-    FROM preference
-)
-SELECT
-    person_id,
-    arg_min(channel, newest) FILTER (WHERE channel IS NOT NULL) AS preferred_channel,
-    arg_min(language, newest) FILTER (WHERE language IN ('zh_CN', 'en')) AS language,
-    arg_min(quiet_from, newest) FILTER (WHERE newest_quiet) AS quiet_from,
-    arg_min(quiet_to, newest) FILTER (WHERE newest_quiet) AS quiet_to,
-    arg_min(topics_off, newest) FILTER (WHERE topics_off IS NOT NULL) AS topics_off
-FROM (
-    SELECT
-        *,
-        regexp_full_match(quiet_from, '([01][0-9]|2[0-3]):[0-5][0-9]')
-        AND regexp_full_match(quiet_to, '([01][0-9]|2[0-3]):[0-5][0-9]') AS newest_quiet
-    FROM ranked
-) GROUP BY person_id;

@@ -96,6 +96,15 @@ class Catalogue:
         """Canonical fields, `table.column`, that the tag or segment depends on, through others too."""
         return self._reads[(kind, name)]
 
+    def chooses_by(self, tree: exp.Expr) -> frozenset[str]:
+        """Canonical fields by which an expression tells people apart, through others too.
+
+        What tags of level `basic` read is left out: they say who somebody is, and whether they can be written to.
+        """
+        others = [self.definition(node) for node in references(tree)]
+        telling = (self.chooses_by(other.tree) for other in others if other.level is not Level.BASIC)
+        return expression_reads(tree, self.time_zone).union(*telling)
+
     @cached_property
     def _reads(self) -> dict[Node, frozenset[str]]:
         found: dict[Node, frozenset[str]] = {}

@@ -85,6 +85,20 @@ class VocabularyFile(Strict):
     services: list[str] = Field(default_factory=list)
     topics: list[str] = Field(default_factory=list)
     surveys: list[str] = Field(default_factory=list)
+    topic_words: dict[str, dict[Locale, str]] = Field(
+        default_factory=dict, description="topics in the words of patients, who may switch them off on their page"
+    )
+
+    @field_validator("topic_words")
+    @classmethod
+    def _languages(cls, words: dict[str, dict[Locale, str]]) -> dict[str, dict[Locale, str]]:
+        return {name: _both_languages(texts) for name, texts in words.items()}
+
+    @model_validator(mode="after")
+    def _known_topics(self) -> VocabularyFile:
+        if strange := sorted(set(self.topic_words) - set(self.topics)):
+            raise ValueError(f"topic_words names {strange[0]!r}, which is not among the topics")
+        return self
 
     @property
     def names(self) -> dict[str, frozenset[str]]:

@@ -16,6 +16,7 @@ from alongside.sandbox.common.clock import simulated_now
 from alongside.sandbox.sendgrid.events import PUBLIC_KEY_FILE
 from alongside.web.aliyun_callbacks import AliyunCallbacks
 from alongside.web.callbacks import Callbacks, Intake
+from alongside.web.knowledge import Knowledge
 from alongside.web.twilio_callbacks import TwilioCallbacks
 
 #: A slow client may not hold a connection open for ever.
@@ -91,6 +92,14 @@ def callbacks_of_texts(services: Services, patient: Callable[[], datetime]) -> C
     return TwilioCallbacks(intake, environment.twilio_auth_token, services.public_url)
 
 
+def knowledge(services: Services) -> Knowledge:
+    """What the pages may show beside the ledger."""
+    from alongside.web.picture import Picture
+
+    topics = services.catalogues.content.topics_for_patients()
+    return Knowledge(topics, Picture(services.warehouse), services.vault)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     import uvicorn
 
@@ -107,6 +116,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             clock=lambda: datetime.now(UTC),
             patient_clock=patient,
             texts=callbacks_of_texts(services, patient),
+            known=knowledge(services),
             metrics_token=services.environment.metrics_token,
         )
     except AlongsideError as error:

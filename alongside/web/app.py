@@ -22,6 +22,7 @@ from alongside.model.errors import AlongsideError
 from alongside.settings import HospitalSettings
 from alongside.web import preferences, unsubscribe
 from alongside.web.callbacks import Callbacks
+from alongside.web.knowledge import Knowledge
 from alongside.web.limits import PerMinute
 from alongside.web.links import Links
 from alongside.web.metrics import Metrics
@@ -45,6 +46,7 @@ def create_app(
     clock: Callable[[], datetime],
     patient_clock: Callable[[], datetime] | None = None,
     texts: Callbacks | None = None,
+    known: Knowledge | None = None,
     metrics_token: str = "",
     ingest: Ingest | None = None,
     verify: Verify = verify_signature,
@@ -60,6 +62,7 @@ def create_app(
     clock : wall time, for the freshness of signatures and for what is recorded
     patient_clock : when a patient's decision counts as taken; the simulated day in a replay, else the wall
     texts : callbacks of the provider of text messages, where the hospital sends any
+    known : what patients' pages may show beside the ledger
     metrics_token : what Prometheus has to show at `/metrics`; empty: there is no such page
     failures_per_minute : links that lead nowhere, of one client
     changes_per_minute : choices that one preference link may change; leaving is never refused
@@ -77,7 +80,8 @@ def create_app(
         limit=PerMinute(failures_per_minute),
     )
     choosing = replace(leaving, use=preferences.USE, valid_for=preferences.VALID_FOR)
-    centre = Preferences(choosing, ledger, pages, settings, clock, patient, PerMinute(changes_per_minute))
+    often, known = PerMinute(changes_per_minute), known or Knowledge()
+    centre = Preferences(choosing, ledger, pages, settings, clock, patient, often, known)
     routes = ((UNSUBSCRIBE_PATH, Unsubscribe(leaving, ledger, pages, clock, patient)), (PREFERENCES_PATH, centre))
     app.add_api_route(WEBHOOK_PATH, webhook.__call__, methods=["POST"], response_model=None)
     for path, of_path in routes:

@@ -129,6 +129,61 @@ def open_channels(ledger: Ledger, sent: Sent, channels: Sequence[str]) -> tuple[
     )
 
 
+def read_others(ledger: Ledger, sent: Sent, channel: str, blind: str) -> tuple[Choice, ...]:
+    """What stands on another channel than the message's, of the purposes that the patient ever agreed to there.
+
+    A page in an e-mail does not prove a phone: only what was agreed to for it once can be switched on again.
+
+    Parameters
+    ----------
+    blind : blind index of the patient's address there; empty where none is known
+    """
+    with ledger.begin() as connection:
+        events = events_of(connection, sent.person_id)
+        return tuple(
+            Choice(
+                purpose.value,
+                _standing(events, purpose, channel) is Decision.PERMIT,
+                not blind or bool(is_suppressed(connection, [blind], channel, purpose)),
+            )
+            for purpose in Purpose
+            if any(
+                event.purpose == purpose
+                and event.channel in (channel, ANY_CHANNEL)
+                and event.decision is Decision.PERMIT
+                for event in events
+            )
+        )
+
+
+def change_others(
+    connection: Connection,
+    sent: Sent,
+    choices: Sequence[Choice],
+    channel: str,
+    *,
+    grant: Collection[str],
+    withdraw: Collection[str],
+    evidence: str,
+    now: datetime,
+    wall: datetime,
+) -> int:
+    """Record what differs from what stands on another channel; returns how many decisions were news.
+
+    Parameters
+    ----------
+    choices : what the page offers there (`read_others`)
+    now : patient time
+    wall : wall time
+    """
+    there, events = replace(sent, channel=channel), events_of(connection, sent.person_id)
+    no = [one.purpose for one in choices if one.permitted and one.purpose in withdraw]
+    yes = [one.purpose for one in choices if not one.permitted and one.offered and one.purpose in grant]
+    said = [_decision(events, there, purpose, Decision.DENY, now, f"message {sent.key}") for purpose in no]
+    said += [_decision(events, there, purpose, Decision.PERMIT, now, evidence) for purpose in yes]
+    return record(connection, said, wall)
+
+
 def leave_channel(ledger: Ledger, sent: Sent, channel: str, *, now: datetime, wall: datetime) -> bool:
     """Withdraw every purpose on another channel than the message's; returns whether that was news.
 

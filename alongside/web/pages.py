@@ -16,6 +16,8 @@ from alongside.ledger.consent import CROSS_BORDER
 from alongside.model.enums import Locale, Purpose
 from alongside.settings import HospitalSettings
 from alongside.web.choices import Change, Choice
+from alongside.web.manner import Manner
+from alongside.web.manner_words import MANNER_WORDS
 from alongside.web.preference_words import PREFERENCE_WORDS
 from alongside.web.words import WORDS
 
@@ -45,6 +47,7 @@ class Pages:
     """The pages of one hospital."""
 
     def __init__(self, settings: HospitalSettings) -> None:
+        self._settings = settings
         self._hospital = settings.hospital
         self._environment = Environment(
             loader=FileSystemLoader(FOLDER),
@@ -79,6 +82,7 @@ class Pages:
             200,
             locale,
             say=PREFERENCE_WORDS[locale],
+            more=MANNER_WORDS[locale],
             other_say=PREFERENCE_WORDS[other],
             other_lang=LANGUAGE_TAGS[other],
             offered=[one for one in choices if one.offered],
@@ -105,6 +109,32 @@ class Pages:
             granted=change.granted,
             refused=change.refused,
             permitted=[one for one in change.choices if one.permitted],
+        )
+
+    def manner(self, locale: Locale, manner: Manner, *, changed: bool | None = None) -> HTMLResponse:
+        """How the hospital writes to a patient: the form, or what came of one (`changed`: whether anything did)."""
+        say, names = MANNER_WORDS, PREFERENCE_WORDS
+        (other,) = set(Locale) - {locale}
+        return self._page(
+            "manner.html.j2" if changed is None else "manner_saved.html.j2",
+            200,
+            locale,
+            say=say[locale],
+            names=names[locale].names,
+            nothing_yet=names[locale].nothing_yet,
+            manner=manner,
+            shown=manner.shown,
+            changed=bool(changed),
+            cap=self._settings.gates.frequency_cap,
+            unwanted=manner.unwanted(locale),
+            topics=[(topic, topic.words[locale]) for topic in manner.topics],
+            languages=[(one, LANGUAGE_TAGS[one], names[one].language) for one in Locale],
+            language_tag=LANGUAGE_TAGS[manner.language],
+            language_name=names[manner.language].language,
+            other_lang=LANGUAGE_TAGS[other],
+            other_language=names[other].language,
+            colon="：" if locale is Locale.ZH_CN else ": ",
+            comma="、" if locale is Locale.ZH_CN else ", ",
         )
 
     def too_often(self, locale: Locale) -> HTMLResponse:

@@ -7,7 +7,7 @@ that is sent again does not revive what was withdrawn elsewhere, and a body that
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from urllib.parse import parse_qs
@@ -20,9 +20,12 @@ from alongside.channels.capabilities import provider_of
 from alongside.ledger import Ledger
 from alongside.model.enums import Channel, Locale, Purpose
 from alongside.settings import HospitalSettings
+from alongside.web import manner_page
 from alongside.web.choices import Change, change, leave_channel, offered_purposes, open_channels, read_choices
+from alongside.web.knowledge import Knowledge
 from alongside.web.limits import PerMinute
 from alongside.web.links import Links
+from alongside.web.manner_page import MannerPage
 from alongside.web.pages import LANGUAGE_TAGS, Pages
 from alongside.web.preference_words import PREFERENCE_WORDS
 from alongside.web.webhook import read_limited
@@ -32,6 +35,7 @@ USE = "preferences"
 #: A link in an old message may be in many hands. Unsubscribing by the same message works for ever.
 VALID_FOR = timedelta(days=180)
 MAX_FORM_BYTES = 16 * 1024
+_MOST_FIELDS = 80
 _LOCALES = {tag: locale for locale, tag in LANGUAGE_TAGS.items()}
 
 
@@ -56,6 +60,7 @@ class Preferences:
     clock: Callable[[], datetime]
     patient_clock: Callable[[], datetime]
     changes: PerMinute = field(default_factory=PerMinute)
+    known: Knowledge = field(default_factory=Knowledge)
 
     async def show(self, request: Request) -> Response:
         """GET and HEAD."""
@@ -63,12 +68,14 @@ class Preferences:
         if isinstance(sent, Response):
             return sent
         sent = in_language(sent, request)
+        if request.query_params.get("view") == manner_page.VIEW:
+            return await self._manner.show(sent)
         choices = await run_in_threadpool(read_choices, self.ledger, sent, self._purposes(sent))
         others = await run_in_threadpool(open_channels, self.ledger, sent, self._others(sent))
         return self.pages.preferences(sent.locale, choices, others)
 
     async def submit(self, request: Request) -> Response:
-        """POST of one of the page's two forms."""
+        """POST of one of the page's forms."""
         sent = await self.links.open(request)
         if isinstance(sent, Response):
             return sent
@@ -76,7 +83,10 @@ class Preferences:
         body = await read_limited(request, MAX_FORM_BYTES)
         if body is None:
             return self.pages.lost(413)
-        wish = read_wish(body)
+        fields = read_fields(body)
+        if fields.get("form") == [manner_page.VIEW]:
+            return await self._manner.submit(sent, fields)
+        wish = read_wish(fields)
         wall = self.clock()
         if wish.channel:
             return await self._leave_other(sent, wish.channel, wall)
@@ -96,6 +106,12 @@ class Preferences:
         if changed.withdrawn or changed.granted or changed.refused:
             self.changes.count(sent.key, wall.timestamp())
         return self.pages.preferences_saved(sent.locale, changed, left=wish.leave)
+
+    @property
+    def _manner(self) -> MannerPage:
+        return MannerPage(
+            self.ledger, self.pages, self.settings, self.known, self.clock, self.patient_clock, self.changes
+        )
 
     async def _leave_other(self, sent: Sent, channel: str, wall: datetime) -> Response:
         if channel not in self._others(sent):
@@ -128,12 +144,16 @@ def in_language(sent: Sent, request: Request) -> Sent:
     return replace(sent, locale=_LOCALES.get(request.query_params.get("lang", ""), sent.locale))
 
 
-def read_wish(body: bytes) -> Wish:
-    """What the form asks for; what no form of ours could have sent asks for nothing."""
+def read_fields(body: bytes) -> dict[str, list[str]]:
+    """The fields of a form; none where no form of ours could have sent this."""
     try:
-        fields = parse_qs(body.decode("ascii"), max_num_fields=20)
+        return parse_qs(body.decode("ascii"), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
     except (UnicodeDecodeError, ValueError):
-        return Wish()
+        return {}
+
+
+def read_wish(fields: Mapping[str, list[str]]) -> Wish:
+    """What the form asks for; what no form of ours could have sent asks for nothing."""
     match fields.get("form"):
         case ["leave"]:
             return Wish(leave=True, channel=" ".join(fields.get("channel", [])))

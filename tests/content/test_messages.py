@@ -161,3 +161,13 @@ def test_a_delivery_worker_can_afford_to_import_it() -> None:
     heavy, megabytes = done.stdout.rsplit(" ", 1)
     assert heavy == "[]"
     assert int(megabytes) < 100
+
+
+def test_topics_stop_no_care_for_oneself_and_are_told_in_patients_words(catalogue: ContentCatalogue) -> None:
+    stopping = {name: catalogue.message(name).definition.stopping_topics for name in catalogue}
+    assert stopping["treatment/pre_op_checklist"] == []
+    assert stopping["treatment/pre_op_family"] == ["surgery"]  # it is not the reader's own operation
+    assert stopping["prevention/flu_vaccine"] == ["vaccination"]
+    offered = catalogue.topics_for_patients()
+    assert set(offered) == {topic for topics in stopping.values() for topic in topics}
+    assert offered["cancer_screening"] == {Locale.ZH_CN: "癌症早筛", Locale.EN: "Finding cancer early"}

@@ -280,7 +280,7 @@ class Clinic:
         options.setdefault("workers", 0)
         return dispatch(self.ledger, self.project, self.settings, self.environment, **{"clock": self.clock, **options})
 
-    def recheck(self, held: Claim) -> Checked:
+    def recheck(self, held: Claim, topics: Sequence[str] = ()) -> Checked:
         """The last look at a batch that a worker holds."""
         with self.ledger.reading() as connection:
             return recheck(
@@ -290,6 +290,7 @@ class Clinic:
                 settings=self.settings,
                 mode=DeliveryMode.SANDBOX,
                 patient_now=self.as_of,
+                topics=topics,
             )
 
     def reconcile(self, **options: Any) -> ReconcileReport:

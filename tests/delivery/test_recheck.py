@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
+import sqlalchemy as sa
 
 from alongside.delivery.recheck import Checked, still_stands
-from alongside.ledger import calls, suppressions
+from alongside.ledger import calls, suppressions, wishes
 from alongside.ledger.calls import Settlement
 from alongside.ledger.claims import Claim, Scope, claim
 from alongside.ledger.schema import message
 from alongside.ledger.suppressions import Suppression
 from alongside.ledger.vault import Identity
-from alongside.model.enums import Channel
+from alongside.ledger.wishes import WishEvent
+from alongside.model.enums import Channel, WishKind
 from tests.delivery.clinic import Clinic
 from tests.fakes import NOON, key_of
 
@@ -108,3 +111,59 @@ def test_what_was_withheld_is_not_accepted_with_the_rest_of_its_batch(clinic: Cl
     assert calls.begin_call(clinic.ledger, three, now=now, lease_seconds=60, withheld=checked.withheld)
     calls.settle(clinic.ledger, three, Settlement(accepted=tuple(keys(checked))), now=now, patient_now=clinic.as_of)
     assert clinic.states_of(range(3)) == [("accepted", None), ("accepted", None), ("withheld", "suppressed")]
+
+
+# ------------------------------------------------------------------------------------------------------------- wishes
+def wish(clinic: Clinic, number: int, kind: WishKind, value: str, hours: float = 1) -> None:
+    event = WishEvent(f"p{number:016x}", kind, value, clinic.as_of + timedelta(hours=hours), "preferences")
+    with clinic.ledger.begin() as connection:
+        wishes.record(connection, [event], NOON)
+
+
+def mark(clinic: Clinic, number: int, **variables: object) -> None:
+    with clinic.ledger.begin() as connection:
+        at = message.c.message_key == key_of(number)
+        written = connection.execute(sa.select(message.c.variables).where(at)).scalar_one()
+        connection.execute(message.update().where(at).values(variables={**written, **variables}))
+
+
+def test_a_topic_that_was_switched_off_since_planning_stops_the_message(clinic: Clinic, three: Claim) -> None:
+    wish(clinic, 0, WishKind.TOPICS_OFF, "sleep|heart_health")
+    wish(clinic, 1, WishKind.TOPICS_OFF, "sleep")
+    wish(clinic, 2, WishKind.TOPICS_OFF, "heart_health", hours=-1)  # planning knew it
+    assert clinic.recheck(three, topics=("heart_health",)).withheld == {key_of(0): "topic_off"}
+
+
+def test_who_wants_general_information_since_planning_is_not_sent_what_was_chosen_for_them(
+    clinic: Clinic, three: Claim
+) -> None:
+    for number in (0, 1):
+        wish(clinic, number, WishKind.GENERAL_ONLY, "yes")
+    mark(clinic, 0, selective=True)
+    assert clinic.recheck(three).withheld == {key_of(0): "general_only"}
+
+
+def test_quiet_hours_of_the_same_day_count(clinic: Clinic, three: Claim) -> None:
+    local = clinic.as_of.astimezone(ZoneInfo("Asia/Shanghai"))
+    begins, ends = (f"{(local + timedelta(hours=hours)):%H}:00" for hours in (-1, 2))
+    wish(clinic, 0, WishKind.QUIET, f"{begins}/{ends}")
+    mark(clinic, 1, quiet=[begins, ends])
+    wish(clinic, 1, WishKind.QUIET, "-")
+    checked = clinic.recheck(three)
+    assert list(checked.postponed) == [key_of(0)]
+    assert f"{checked.postponed[key_of(0)].astimezone(local.tzinfo):%H:%M}" == ends
+
+
+def test_a_slower_pace_since_planning_stops_what_would_come_too_soon(clinic: Clinic, three: Claim) -> None:
+    wish(clinic, 0, WishKind.PACE, "monthly")
+    wish(clinic, 1, WishKind.PACE, "weekly")
+    clinic.admit([8, 9])
+    with clinic.ledger.begin() as connection:
+        for number, recipient in ((8, 0), (9, 1)):  # both had another message ten days ago
+            row = connection.execute(sa.select(message).where(message.c.message_key == key_of(recipient))).one()
+            earlier = clinic.as_of - timedelta(days=10)
+            values = {"message_key": key_of(number), "batch_id": "earlier", "state": "delivered", "planned_at": earlier}
+            connection.execute(message.insert().values({**row._mapping, **values, "occurrence": "earlier"}))
+    assert clinic.recheck(three).withheld == {key_of(0): "own_pace"}
+    mark(clinic, 0, urgent=True)
+    assert clinic.recheck(three).withheld == {}

@@ -47,15 +47,21 @@ def clinic(ledger_url: str, tmp_path: Path) -> Iterator[Clinic]:
 def snapshot(clinic: Clinic, **of_all: Any) -> None:
     """The current picture of the patients, as far as following up looks at it."""
     facts = {"deceased": False, "inpatient_now": False, "topics_off": []} | of_all
+    wishes = "language VARCHAR, preferred_channel VARCHAR, quiet_from VARCHAR, quiet_to VARCHAR"
     tables = clinic.project.var / "tables"
     tables.mkdir(parents=True, exist_ok=True)
     with duckdb.connect() as duck:
         duck.execute(
             "CREATE TABLE person (person_id VARCHAR, deceased BOOLEAN, inpatient_now BOOLEAN, topics_off VARCHAR[],"
-            " is_patient BOOLEAN DEFAULT TRUE)"
+            f" {wishes}, is_patient BOOLEAN DEFAULT TRUE)"
         )
         for number in EVERYBODY:
-            duck.execute("INSERT INTO person VALUES (?, ?, ?, ?, TRUE)", [f"p{number:016x}", *facts.values()])
+            row = [f"p{number:016x}", *facts.values()]
+            duck.execute("INSERT INTO person VALUES (?, ?, ?, ?, NULL, NULL, NULL, NULL, TRUE)", row)
+        duck.execute(
+            f"COPY (SELECT NULL::VARCHAR AS person_id, NULL::VARCHAR AS source WHERE FALSE)"
+            f" TO '{tables / 'preference.parquet'}' (FORMAT parquet)"
+        )
         duck.execute(f"COPY person TO '{tables / 'person.parquet'}' (FORMAT parquet)")
         duck.execute(
             f"COPY (SELECT 'p' AS person_id, 's' AS segment) TO '{tables / 'membership.parquet'}' (FORMAT parquet)"
@@ -184,7 +190,8 @@ def test_one_contact_on_however_many_channels(clinic: Clinic) -> None:
     stand(clinic, 1, MessageState.ACCEPTED)  # silent: it counted
     stand(clinic, 2, MessageState.REJECTED)  # it did not: the next one counts
     follow(clinic)
-    rows = contacts(clinic.ledger, "hello", clinic.as_of - timedelta(days=1)).to_pylist()
+    since = clinic.as_of - timedelta(days=1)
+    rows = contacts(clinic.ledger, "hello", since, since).to_pylist()
     for person in ("p0000000000000001", "p0000000000000002"):
         own = [row for row in rows if row["person_id"] == person]
         assert len(own) == 2

@@ -46,13 +46,15 @@ OPEN: dict[str, Any] = {
     "deceased": False,
     "inpatient_now": False,
     "topics_off": [],
+    "pace_days": None,
+    "general_only": False,
 }
 PERSON_TYPES = (
     "person_id VARCHAR, language VARCHAR, time_zone VARCHAR, quiet_from VARCHAR, quiet_to VARCHAR, age INTEGER,"
     " email_state VARCHAR, email_blind VARCHAR, phone_state VARCHAR, text_state VARCHAR, phone_blind VARCHAR,"
     " postal_state VARCHAR, postal_blind VARCHAR,"
     " preferred_channel VARCHAR, interactions_30d INTEGER, country VARCHAR, deceased BOOLEAN, inpatient_now BOOLEAN,"
-    " topics_off VARCHAR[]"
+    " topics_off VARCHAR[], pace_days INTEGER, general_only BOOLEAN"
 )
 
 
@@ -73,7 +75,12 @@ class World:
     fulfilled: set[str] = field(default_factory=set)
 
     def masks(
-        self, campaign: Campaign, purpose: Purpose = Purpose.EDUCATION, written: Written = Written.PATIENT
+        self,
+        campaign: Campaign,
+        purpose: Purpose = Purpose.EDUCATION,
+        written: Written = Written.PATIENT,
+        *,
+        selective: bool = True,
     ) -> dict[str, Gate]:
         duck = duckdb.connect()
         duck.execute(f"CREATE TABLE person ({PERSON_TYPES})")
@@ -116,7 +123,8 @@ class World:
         for contact in self.contacts:
             duck.execute("INSERT INTO contact VALUES (?, ?, ?, ?, ?, ?, ?)", [*contact, contact[0]])
         routes = tuple(ROUTES[channel] for channel in campaign.channels)
-        close_gates(duck, GateInput(campaign, routes, purpose, ("hypertension",), AS_OF, written), SETTINGS)
+        wanted = GateInput(campaign, routes, purpose, ("hypertension",), AS_OF, written, selective)
+        close_gates(duck, wanted, SETTINGS)
         self.told = dict(duck.execute("SELECT person_id, recipient_id FROM candidate").fetchall())
         self.decided = {
             row[0]: (row[2], Gate(row[1]), {one["channel"]: Gate(one["gates"]) for one in row[3]})
@@ -211,6 +219,29 @@ def test_a_repeat_per_value_asks_for_that_value_only() -> None:
 def test_the_contact_budget_is_shared_by_all_campaigns(contacts: int, gate: Gate) -> None:
     said = [("p1", "b1", f"other{n}", "x", "2026-02-27", True) for n in range(contacts)]
     assert World([person()], contacts=said).masks(campaign()) == {"p1": gate}
+
+
+@pytest.mark.parametrize(("selective", "gate"), [(True, Gate.GENERAL_ONLY), (False, Gate.NONE)])
+def test_who_wants_general_information_gets_only_what_was_not_chosen_for_them(selective: bool, gate: Gate) -> None:
+    assert World([person(general_only=True)]).masks(campaign(), selective=selective) == {"p1": gate}
+
+
+@pytest.mark.parametrize(
+    ("days", "at", "gate"),
+    [
+        (7, "2026-02-22 00:00:01", Gate.OWN_PACE),
+        (7, "2026-02-22", Gate.NONE),
+        (30, "2026-01-31", Gate.OWN_PACE),
+        (30, "2026-01-30", Gate.NONE),
+        (None, "2026-02-28", Gate.NONE),
+    ],
+)
+def test_a_patients_own_pace_is_kept(days: int | None, at: str, gate: Gate) -> None:
+    said = [("p1", "b1", "other", "x", at, True), ("p1", "b1", "reminder", "x", "2026-02-28 23:00", False)]
+    world = World([person(pace_days=days)], contacts=said)
+    assert world.masks(campaign()) == {"p1": gate}
+    assert world.masks(campaign(), Purpose.CARE) == {"p1": Gate.NONE}
+    assert world.masks(campaign(urgent=True)) == {"p1": Gate.NONE}
 
 
 def test_care_and_old_contacts_do_not_count_against_the_budget() -> None:

@@ -10,8 +10,10 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from alongside.ledger import consent, people
+from alongside.ledger import consent, people, wishes
+from alongside.ledger.wishes import WishEvent
 from alongside.model.canonical import TABLES
+from alongside.model.enums import WishKind
 from alongside.model.errors import StoreUnavailable
 from alongside.patients import fictional_contacts, snapshot
 from tests.conftest import ROOT
@@ -363,3 +365,25 @@ def _invented(world: World) -> bool:
     """Whether the ledger says of itself that it holds invented consents, and may not leave the sandbox."""
     with world.ledger.reading() as connection:
         return consent.holds_invented(connection)
+
+
+def test_what_patients_wished_on_their_own_page_is_in_the_picture(small_world: World) -> None:
+    crm = {"source": "crm", "channel": "sms", "quiet_from": "20:00", "quiet_to": "09:00", "topics_off": "sleep"}
+    wish = _of("c", **crm, updated_at=_days(-3))
+    known = (patient("c", "crm", **WANG), patient("a", **WANG))
+    before = _one(small_world, *known, preference=[wish])
+    said = [
+        WishEvent(before["person_id"], WishKind.TOPICS_OFF, "diabetes", AS_OF - timedelta(days=1), "preferences"),
+        WishEvent(before["person_id"], WishKind.QUIET, "-", AS_OF - timedelta(days=4), "preferences"),
+        WishEvent(before["person_id"], WishKind.LANGUAGE, "en", AS_OF + timedelta(days=1), "preferences"),
+        WishEvent("p0000000000000000", WishKind.LANGUAGE, "en", AS_OF - timedelta(days=1), "preferences"),
+    ]
+    with small_world.ledger.begin() as connection:
+        wishes.record(connection, said, AS_OF)
+    (after,) = small_world.persons(AS_OF)
+    assert after == {**before, "topics_off": ["diabetes"]}
+    draft, report = small_world.snapshot(AS_OF)
+    rows = pq.read_table(draft.table("preference")).to_pylist()
+    ours = [("alongside", before["person_id"])] * 2
+    assert sorted((row["source"], row["person_id"]) for row in rows) == [*ours, ("crm", before["person_id"])]
+    assert "preference" not in report.left_out

@@ -36,10 +36,10 @@ def say(
         record(connection, events, NOW)
 
 
-def standing(ledger: Ledger, person: str = PERSON) -> set[str]:
-    """What may be sent by e-mail now."""
+def standing(ledger: Ledger, person: str = PERSON, channel: str = "email") -> set[str]:
+    """What may be sent now."""
     with ledger.begin() as connection:
-        found = {purpose: decide(connection, [person], purpose, "email") for purpose in (*Purpose, CROSS_BORDER)}
+        found = {purpose: decide(connection, [person], purpose, channel) for purpose in (*Purpose, CROSS_BORDER)}
     return {str(purpose) for purpose, one in found.items() if one and one[person][0] is Decision.PERMIT}
 
 

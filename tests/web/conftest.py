@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
+from alongside.content import load
 from alongside.ledger import Ledger
 from alongside.ledger.schema import message, person, run
-from alongside.model.enums import DeliveryMode, MessageState, Purpose
+from alongside.ledger.vault import Identity, Vault
+from alongside.model.enums import DeliveryMode, Locale, MessageState, Purpose
 from alongside.model.tokens import sign_token
 from alongside.sandbox.sendgrid.events import Signer
-from alongside.settings import HospitalSettings, read_model
+from alongside.settings import Environment, HospitalSettings, Project, read_model
 from alongside.web import create_app
+from alongside.web.knowledge import Knowledge
+from alongside.web.picture import Seen
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -45,6 +51,7 @@ class House:
     wall: Wall
     client: TestClient
     settings: HospitalSettings
+    known: Knowledge
     keys: list[str] = field(default_factory=list)
 
     def plan(
@@ -59,6 +66,14 @@ class House:
         self.keys.append(key)
         plan_message(self.ledger, key, purpose, locale, person_id, mode)
         return key
+
+    def admit(self, person_id: str, **seen: Any) -> None:
+        """Let the hospital know this person, who has an address and a phone."""
+        reached = {"email_state": "valid", "phone_state": "valid", "text_state": "valid"}
+        self.known.picture.people[person_id] = Seen(**{**reached, **seen})
+        identity = Identity(name="Anna Novak", email="anna.novak@example.com", phone="+8613912345678")
+        with self.ledger.begin() as connection:
+            self.known.vault.store(connection, {person_id: identity}, NOW)
 
     def link(self, key: str, use: str = "unsubscribe") -> str:
         return f"/u/{sign_token(self.ledger.info.secret, use, key)}"
@@ -115,8 +130,29 @@ def settings() -> HospitalSettings:
     return read_model(HospitalSettings, ROOT / "config" / "alongside.yaml")
 
 
+class Pictured:
+    """The hospital's picture of people, by hand; `tests/web/test_picture.py` looks into real snapshots."""
+
+    def __init__(self) -> None:
+        self.people: dict[str, Seen] = {}
+
+    def of(self, person_id: str) -> Seen | None:
+        return self.people.get(person_id)
+
+
 @pytest.fixture
-def house(ledger: Ledger, settings: HospitalSettings, tmp_path: Path) -> Iterator[House]:
+def known(ledger: Ledger) -> Knowledge:
+    """Topics of the shipped messages, a vault, and a picture in which a test puts people."""
+    return Knowledge(topics(), Pictured(), Vault.open(ledger, Environment(vault_key=bytes(32))))
+
+
+@cache
+def topics() -> dict[str, dict[Locale, str]]:
+    return load(Project.at(ROOT)).topics_for_patients()
+
+
+@pytest.fixture
+def house(ledger: Ledger, settings: HospitalSettings, known: Knowledge, tmp_path: Path) -> Iterator[House]:
     wall = Wall()
     signer = Signer.load(tmp_path)
     app = create_app(
@@ -125,8 +161,9 @@ def house(ledger: Ledger, settings: HospitalSettings, tmp_path: Path) -> Iterato
         webhook_key=signer.public_key,
         clock=wall,
         patient_clock=lambda: PATIENT_NOW,
+        known=known,
         max_webhook_bytes=100_000,
         failures_per_minute=5,
     )
     with TestClient(app) as client:
-        yield House(ledger, signer, wall, client, settings)
+        yield House(ledger, signer, wall, client, settings, known)

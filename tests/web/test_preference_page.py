@@ -11,7 +11,7 @@ import pytest
 from alongside.ledger.consent import CROSS_BORDER
 from alongside.model.enums import Locale, Purpose
 from alongside.web.preference_words import PREFERENCE_WORDS, PreferenceWords
-from alongside.web.preferences import Wish, read_wish
+from alongside.web.preferences import Wish, read_fields, read_wish
 from alongside.web.words import WORDS
 from tests.ledgers import SqliteLedgers
 from tests.web.browser import chromium, serving
@@ -94,7 +94,7 @@ def test_both_languages_say_everything() -> None:
     ],
 )
 def test_only_differences_are_decisions(body: bytes, wish: Wish) -> None:
-    assert read_wish(body) == wish
+    assert read_wish(read_fields(body)) == wish
 
 
 def test_forged_cut_off_and_foreign_links_lead_to_a_friendly_page(house: House) -> None:

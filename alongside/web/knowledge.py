@@ -1,0 +1,29 @@
+"""What patients' pages know beside the ledger: the hospital's topics, its picture of one patient, the vault."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from alongside.model.enums import Locale
+
+if TYPE_CHECKING:
+    from alongside.ledger.vault import Vault
+    from alongside.web.picture import Picture
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """Each part may be missing; a page then shows what it can say without it.
+
+    Attributes
+    ----------
+    topics : those that patients can switch off, in their words
+    picture : what the hospital's systems say
+    vault : names and addresses; never shown in full
+    """
+
+    topics: Mapping[str, Mapping[Locale, str]] = field(default_factory=dict)
+    picture: Picture | None = None
+    vault: Vault | None = None

@@ -1,0 +1,59 @@
+"""What the hospital's systems know of one patient, as the current snapshot has it: for pages that show it to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from alongside.ledger.wishes import SOURCE, Expressed
+from alongside.warehouse.duck import quoted
+
+if TYPE_CHECKING:
+    from alongside.warehouse import Warehouse
+
+_PERSON = "SELECT language, email_state, phone_state, text_state FROM read_parquet({file}) WHERE person_id = ?"
+_EXPRESSED = """
+SELECT updated_at, source, source_id, channel, language, quiet_from, quiet_to, topics_off
+FROM read_parquet({file}) WHERE person_id = ? AND source <> ?"""
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One person of the snapshot.
+
+    Attributes
+    ----------
+    expressed : what extracts say of the person's wishes
+    email_state, phone_state, text_state : valid, invalid or missing
+    """
+
+    expressed: tuple[Expressed, ...] = ()
+    language: str | None = None
+    email_state: str | None = None
+    phone_state: str | None = None
+    text_state: str | None = None
+
+
+@dataclass(frozen=True)
+class Picture:
+    """The snapshots of a warehouse, looked into for one person at a time: the rows of one id lie together."""
+
+    warehouse: Warehouse
+
+    def of(self, person_id: str) -> Seen | None:
+        """What is known of a living person; None where there is no snapshot yet, or they are not in it."""
+        snapshot = self.warehouse.current()
+        if snapshot is None:
+            return None
+        with self.warehouse.connect() as duck:
+            person = duck.execute(_PERSON.format(file=quoted(snapshot.table("person"))), [person_id]).fetchall()
+            if not person:
+                return None
+            sql = _EXPRESSED.format(file=quoted(snapshot.table("preference")))
+            rows = duck.execute(sql, [person_id, SOURCE]).fetchall()
+        return Seen(tuple(Expressed(_aware(row[0]), *row[1:]) for row in rows), *person[0])
+
+
+def _aware(moment: Any) -> datetime | None:
+    return moment.replace(tzinfo=UTC) if isinstance(moment, datetime) else None
