@@ -20,6 +20,7 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -222,7 +223,8 @@ class Worker:
         self.say(Word("progress", Progress(postponed=held.size)))
 
     def _prepare(self, held: Claim, clock: _Stopwatch) -> tuple[Checked, list[Letter]]:
-        look = recheck_copies if seeds.is_copy(held.campaign) else recheck
+        is_copy = seeds.is_copy(held.campaign)
+        look = recheck_copies if is_copy else partial(recheck, topics=self.bench.press.topics_of(held))
         with clock("recheck"), self.bench.ledger.reading() as connection:
             checked = look(
                 connection,
@@ -231,7 +233,6 @@ class Worker:
                 settings=self.bench.settings,
                 mode=self.job.mode,
                 patient_now=self._patient_now(),
-                topics=self.bench.press.topics_of(held),
             )
             if self._warming is not None:
                 checked = self._warming.fit(connection, held, checked, self._patient_now())
