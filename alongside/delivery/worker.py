@@ -30,7 +30,7 @@ from alongside.content import load as load_content
 from alongside.delivery.clocks import patient_now
 from alongside.delivery.job import Job, Progress, Word
 from alongside.delivery.letters import Press
-from alongside.delivery.pacing import Breaker, Pace
+from alongside.delivery.pacing import Breaker, Pace, Window
 from alongside.delivery.recheck import Checked, recheck, still_stands
 from alongside.delivery.seeding import recheck_copies
 from alongside.delivery.vendors import Books, open_vendor, public_url, require_usable
@@ -78,7 +78,7 @@ class Worker:
     def __post_init__(self) -> None:
         self._limits = self.bench.settings.channels.of(self.job.scope.channel)
         self._pace = Pace(self._limits.rate_per_second * self.job.share)
-        self._calls = asyncio.Semaphore(self._limits.connections)
+        self._window = Window(self._limits.connections)
         self._lease = self.bench.settings.delivery.lease_seconds
         self._warming = Warming.of(self.bench.settings, self.job.scope.channel)
         self._let_go = asyncio.Event()
@@ -275,8 +275,7 @@ class Worker:
 
         async def sender() -> None:
             for letter in waiting:
-                async with self._calls:
-                    answers.append(await self._send_one(letter, deadline))
+                answers.append(await self._send_one(letter, deadline))
                 failpoint("send.first_answer")
 
         lanes = min(len(parts), self._limits.connections)
@@ -284,11 +283,17 @@ class Worker:
         return combine(answers)
 
     async def _send_one(self, letter: Letter, deadline: float) -> Answer:
-        if self.breaker.is_open or self.breaker.resting > 0:
-            return Answer(retry=tuple(one.key for one in letter.addressees), retry_after=self.breaker.resting)
-        answer = await self.bench.channel.send(letter, deadline=deadline, gate=self._pace.take)
-        self.breaker.learn(answer)
-        return answer
+        answer, mark = None, await self._window.enter()
+        try:
+            if self.breaker.is_open or self.breaker.resting > 0:
+                return _untouched(letter, self.breaker.resting)
+            if time.monotonic() >= deadline:  # the window was narrow for long: no trouble of the vendor's
+                return _untouched(letter, 0.0)
+            answer = await self.bench.channel.send(letter, deadline=deadline, gate=self._pace.take)
+            self.breaker.learn(answer)
+            return answer
+        finally:
+            self._window.leave(mark, answer)
 
     async def _settle(self, held: Claim, answer: Answer, taken: Take | None) -> None:
         """Record the answer; a ledger that is busy for a moment must not turn what is known into `unknown`."""
@@ -318,6 +323,11 @@ class Worker:
 
     def _patient_now(self) -> datetime:
         return patient_now(self.job.clock, datetime.now(UTC))
+
+
+def _untouched(letter: Letter, seconds: float) -> Answer:
+    """Nothing of the letter has left; it may be tried again in so many seconds."""
+    return Answer(retry=tuple(one.key for one in letter.addressees), retry_after=seconds)
 
 
 def combine(answers: Iterable[Answer]) -> Answer:
