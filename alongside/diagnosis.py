@@ -21,6 +21,7 @@ from alongside.delivery.vendors import TWILIO_INBOUND_PATH, Books, open_vendor
 from alongside.ledger import consent
 from alongside.model.enums import Channel, DeliveryMode
 from alongside.model.errors import AlongsideError
+from alongside.settings.references import resolve
 
 #: Free space below which a run is likely to fail half-way.
 LEAST_FREE_BYTES = 2_000_000_000
@@ -202,6 +203,15 @@ def _seeds(house: Services) -> tuple[str, str]:
     return "ok", f"{len(found.seeds)} seeds, in {', '.join(found.modes)}" if found.seeds else "no seeds"
 
 
+def _staff(house: Services) -> tuple[str, str]:
+    receivers = house.settings.staff.receivers
+    missing = [one.url.removeprefix("env:") for one in receivers if not resolve(one.url)]
+    if missing:
+        return "warning", f"{', '.join(missing)} not set: these are told of nothing"
+    names = ", ".join(one.name for one in receivers)
+    return "ok", f"told by the engine: {names}" if names else "nobody is told of anything by the engine"
+
+
 def _clock(house: Services) -> tuple[str, str]:
     year = house.clock().year
     return ("ok", "plausible") if 2025 <= year < 2100 else ("failed", f"the machine's clock says {year}")
@@ -222,4 +232,5 @@ _CHECKS: dict[str, Callable[[Services], tuple[str, str]]] = {
     "text webhook": _text_webhook,
     "registered texts": _registered,
     "seeds": _seeds,
+    "staff": _staff,
 }

@@ -16,6 +16,7 @@ from tasks.context import services
 from tasks.delivery import close_dispatch, dispatch_partition, open_channels
 from tasks.outreach import follow_up, plan_campaign
 from tasks.runs import finish, funnels, hold_late_run, is_held
+from tasks.staff import tell_staff
 
 
 @flow(name="campaign", flow_run_name="campaigns", log_prints=False)
@@ -36,6 +37,7 @@ def campaign(parameters: StepParameters | None = None) -> dict[str, Any]:
     held = is_held(run.run_id, root)
     if wanted.run_id is None:
         finish(run.run_id, held, root)
+        tell_staff(root)
     return {"plans": plans, "funnels": funnels(run.run_id, root), "held": held}
 
 

@@ -12,6 +12,7 @@ from flows.identity import begin, moment_name
 from flows.parameters import DailyParameters, StepParameters
 from flows.refresh import refresh
 from tasks import runs
+from tasks.staff import tell_staff
 
 
 @flow(name="daily", flow_run_name=moment_name, log_prints=False)
@@ -24,6 +25,7 @@ def daily(parameters: DailyParameters | None = None) -> dict[str, Any]:
     sent = campaign(step)
     results = evaluate(step)
     summary = runs.finish(run.run_id, sent["held"], wanted.project)
+    tell_staff(wanted.project)
     return {
         "run_id": run.run_id,
         "as_of": run.as_of.isoformat(),

@@ -10,6 +10,7 @@ import sys
 import typer
 
 from alongside.cli import (
+    alerts,
     calls,
     deliveries,
     demo,
@@ -65,6 +66,7 @@ app.add_typer(inbox.app, name="inbox")
 app.add_typer(calls.app, name="calls")
 app.add_typer(relatives.app, name="relatives")
 app.add_typer(letters.app, name="letters")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(servers.hospital, name="hospital")
 
 

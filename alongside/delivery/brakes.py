@@ -13,13 +13,12 @@ from alongside.delivery.clocks import patient_now
 from alongside.ledger import Ledger, claims
 from alongside.ledger.claims import Scope
 from alongside.ledger.harm import answered, harm, resumed_at
-from alongside.ledger.pauses import set_pause
+from alongside.ledger.pauses import ITSELF, set_pause
 from alongside.ledger.runs import write_audit
 from alongside.model.clock import RunClock
 from alongside.model.errors import StoreUnavailable
 from alongside.settings.hospital import StopCampaign
 
-BY = "alongside"
 #: Events take seconds to arrive, and a look costs a few statements for each campaign.
 SECONDS_BETWEEN_LOOKS = 10.0
 
@@ -72,8 +71,8 @@ class Brakes:
         with self.ledger.begin() as connection:
             for name, reason in found.items():
                 scope = f"campaign:{name}"
-                if set_pause(connection, scope, by=BY, reason=reason, now=now):
-                    write_audit(connection, now, BY, "pause", scope, {"reason": reason})
+                if set_pause(connection, scope, by=ITSELF, reason=reason, now=now):
+                    write_audit(connection, now, ITSELF, "pause", scope, {"reason": reason})
                     self.stopped.append(f"{scope} paused itself: {reason}")
 
     def _reason(self, connection: Connection, limits: StopCampaign, campaign: str, now: datetime) -> str | None:

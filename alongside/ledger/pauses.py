@@ -11,6 +11,8 @@ from alongside.ledger.schema import batch, pause
 from alongside.model.errors import Refused
 
 ALL = "all"
+#: Who paused what paused itself.
+ITSELF = "alongside"
 _FORMS = "all, channel:<name>, campaign:<name> or run:<id>"
 
 

@@ -245,6 +245,18 @@ class Gate(IntFlag):
     GENERAL_ONLY = 2097152  # the patient wants nothing that was chosen by health or conduct, care aside
 
 
+class StaffEvent(StrEnum):
+    """What the engine tells staff of by itself; see `alongside.alerts`."""
+
+    CAMPAIGN_PAUSED = "campaign_paused"  # a campaign paused itself
+    CAMPAIGN_HELD = "campaign_held"  # the last run held or blocked it
+    RUN_HELD = "run_held"  # a run began too late, and waits for a person
+    INBOX_OVERDUE = "inbox_overdue"
+    CALLS_OVERDUE = "calls_overdue"
+    UNKNOWN_OVERDUE = "unknown_overdue"  # longer unknown than the grace period and an hour
+    DEAD_LETTERS = "dead_letters"  # many messages given up within a day
+
+
 class Severity(StrEnum):
     """Great Expectations' own words."""
 

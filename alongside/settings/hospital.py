@@ -7,10 +7,11 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from alongside.model.enums import Channel, DeliveryMode, Locale, Purpose
+from alongside.model.enums import Channel, DeliveryMode, Locale, Purpose, StaffEvent
 from alongside.model.errors import Refused
 from alongside.model.findings import nearest
 from alongside.model.warm_up import Ramp
+from alongside.settings.references import Reference
 
 
 class Strict(BaseModel):
@@ -259,6 +260,42 @@ class InboxSettings(Strict):
     sender: str = Field("care", description="name under channels.*.senders that answers come from")
 
 
+class QuietNights(Strict):
+    """Hours of the hospital's zone in which staff are told only what is urgent; `from` may be later than `to`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    start: time = Field(alias="from")
+    end: time = Field(alias="to")
+
+
+class StaffReceiver(Strict):
+    """Somebody who is told."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{1,59}$")
+    url: Reference = Field(description="env:NAME of the variable with the address of a WeCom robot, or an Apprise URL")
+    events: list[StaffEvent] = Field(default_factory=lambda: list(StaffEvent), min_length=1)
+    locale: Locale | None = Field(None, description="by default the hospital's language")
+    quiet_hours: QuietNights | None = None
+    urgent: list[StaffEvent] = Field(
+        default_factory=lambda: [StaffEvent.CAMPAIGN_PAUSED, StaffEvent.RUN_HELD], description="told at night, too"
+    )
+    repeat_hours: float = Field(24, gt=0, description="what still lasts is told again after so long")
+
+
+class StaffSettings(Strict):
+    """Whom the engine tells of what has to be looked at."""
+
+    receivers: list[StaffReceiver] = Field(default_factory=list)
+    dead_letters_from: int = Field(50, ge=1, description="messages of a channel given up within a day")
+
+    @model_validator(mode="after")
+    def _named_once(self) -> StaffSettings:
+        names = [one.name for one in self.receivers]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"receiver '{twice[0]}' stands twice")
+        return self
+
+
 class HospitalSettings(Strict):
     hospital: Hospital
     sources: list[str] = Field(description="names of files in config/sources that the daily run reads")
@@ -266,6 +303,7 @@ class HospitalSettings(Strict):
     channels: Channels
     gates: Gates = Field(default_factory=Gates)
     inbox: InboxSettings = Field(default_factory=InboxSettings)
+    staff: StaffSettings = Field(default_factory=StaffSettings)
     warehouse: WarehouseSettings = Field(default_factory=WarehouseSettings)
 
     def channel_stores_in(self, channel: Channel) -> str:
