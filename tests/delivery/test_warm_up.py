@@ -94,7 +94,8 @@ def test_several_workers_at_once_send_exactly_what_each_day_allows(
             reports = list(pool.map(lambda _: today.dispatch(), range(3)))  # noqa: B023 - the pool ends with its day
         assert sum(report.progress.accepted for report in reports) == today_sends
         assert len(sent(accepted)) == len(set(sent(accepted))) == in_all
-        assert all(report.complete for report in reports)
+        last = today.dispatch()  # of the three, one may have ended while another held a batch
+        assert (last.complete, last.progress.accepted) == (True, 0)
     assert taken(clinic) == {"2026-03-02": 20, "2026-03-03": 30, "2026-03-04": 20}
 
 
