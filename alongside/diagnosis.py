@@ -11,13 +11,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from alongside.bootstrap import Services
+from alongside.channels.acceptance import registered_templates
 from alongside.channels.aliyun import Aliyun
 from alongside.channels.capabilities import provider_of
 from alongside.channels.registered import registered_texts
 from alongside.channels.sender_domain import NoAnswer, faults_of, resolver_at
+from alongside.channels.wechat import WeChat
 from alongside.checking import check_project
 from alongside.delivery.seeding import unreachable
-from alongside.delivery.vendors import TWILIO_INBOUND_PATH, Books, open_vendor
+from alongside.delivery.vendors import TWILIO_INBOUND_PATH, WECHAT_PATH, Books, open_vendor
 from alongside.ledger import consent
 from alongside.model.enums import Channel, DeliveryMode
 from alongside.model.errors import AlongsideError
@@ -112,6 +114,34 @@ def _text_vendor(house: Services) -> tuple[str, str]:
     if Channel.SMS not in house.settings.channels.set_up:
         return "ok", "the hospital sends no text messages"
     return _reachable(house, Channel.SMS)
+
+
+def _wechat(house: Services) -> tuple[str, str]:
+    """Whether the account answers, has the templates that we think it has, and can tell us what happens."""
+    if Channel.WECHAT not in house.settings.channels.set_up:
+        return "ok", "the hospital has no WeChat account"
+    state, found = _reachable(house, Channel.WECHAT)
+    if state != "ok":
+        return state, found
+    books = Books(house.ledger, house.environment)
+    vendor = open_vendor(house.settings, house.environment, Channel.WECHAT, books=books)
+    assert isinstance(vendor, WeChat)  # noqa: S101 - the channel's only provider
+    theirs, known = asyncio.run(_templates(vendor)), registered_templates(house.settings)
+    missing = [one.template_id for one in known if one.template_id not in theirs]
+    other = [one.template_id for one in known if not one.same_as(theirs.get(one.template_id, one.content))]
+    faults = [f"{', '.join(ids)} {what}" for ids, what in ((missing, "not registered"), (other, "differ")) if ids]
+    if faults:
+        return "failed", "; ".join(faults)
+    if not house.environment.wechat_token:
+        return "warning", "WECHAT_TOKEN is not set: events and patients' messages would be refused"
+    return "ok", f"{len(known)} templates as the account has them; events arrive at {house.public_url}{WECHAT_PATH}"
+
+
+async def _templates(vendor: WeChat) -> dict[str, str]:
+    try:
+        return await vendor.contents()
+    finally:
+        await vendor.close()
 
 
 def _reachable(house: Services, channel: Channel) -> tuple[str, str]:
@@ -231,6 +261,7 @@ _CHECKS: dict[str, Callable[[Services], tuple[str, str]]] = {
     "text vendor": _text_vendor,
     "text webhook": _text_webhook,
     "registered texts": _registered,
+    "WeChat account": _wechat,
     "seeds": _seeds,
     "staff": _staff,
 }

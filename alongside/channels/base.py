@@ -6,6 +6,8 @@ follows from an error is decided here, once.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -41,6 +43,7 @@ class Letter:
     ----------
     batch_id : opaque; the vendor's activity feed can be asked for it
     list_id : identifies the kind of mail to the recipient's provider (RFC 2919)
+    answering : what a person answers to what the recipient wrote; some vendors carry that by another way
     """
 
     batch_id: str
@@ -52,6 +55,7 @@ class Letter:
     html: str = field(repr=False)
     list_id: str
     addressees: tuple[Addressee, ...] = field(repr=False)
+    answering: bool = False
 
 
 @dataclass(slots=True)
@@ -65,6 +69,8 @@ class Answer:
     trouble : the error behind `retry` and `unknown`; what the channel's breaker counts
     burn : whether the vendor looked at the letter and it counts as a try
     rest : seconds for which nothing more may be sent, although this was accepted: the allowance is used up
+    closes : of those rejected, whose address gets nothing more by this channel -> the reason of the suppression
+    receipts : of those accepted, the vendor's own id, where its events name no other
     """
 
     accepted: tuple[str, ...] = ()
@@ -77,6 +83,8 @@ class Answer:
     requests: int = 0
     http_status: int | None = None
     rest: float = 0.0
+    closes: Mapping[str, str] = field(default_factory=dict)
+    receipts: Mapping[str, str] = field(default_factory=dict)
 
     def __add__(self, other: Answer) -> Answer:
         waits = [wait for wait in (self.retry_after, other.retry_after) if wait is not None]
@@ -91,18 +99,34 @@ class Answer:
             self.requests + other.requests,
             self.http_status if other.http_status is None else other.http_status,
             max(self.rest, other.rest),
+            {**self.closes, **other.closes},
+            {**self.receipts, **other.receipts},
         )
 
 
 class Posted(NamedTuple):
-    """A request that was accepted: its status, and `Answer.rest`."""
+    """A request that was accepted: its status, `Answer.rest`, and the vendor's own id of its one message."""
 
     status: int
     rest: float = 0.0
+    receipt: str = ""
 
 
 class LetterRefused(Permanent):
     """The vendor refused the letter itself: no recipient is to blame, none is given up."""
+
+
+class AddressClosed(Permanent):
+    """The vendor refused the recipient for good: nothing can reach this address by this channel any more.
+
+    Parameters
+    ----------
+    closes : the reason of the suppression
+    """
+
+    def __init__(self, what: str, *, closes: str, where: str | None = None) -> None:
+        super().__init__(what, where=where)
+        self.closes = closes
 
 
 class RecipientLater(Throttled):
@@ -118,6 +142,8 @@ class RecipientsRefused(Permanent):
 
 
 Gate = Callable[[int], Awaitable[None]]
+#: Seconds before a request of unknown outcome is repeated, for the first time and for the last.
+_REPEAT_AFTER = (0.1, 1.0)
 
 
 async def _open_gate(_messages: int) -> None:
@@ -155,6 +181,10 @@ class Channel(ABC):
         OutcomeUnknown : bytes left and no clear answer came
         Refused : the account or the configuration: no request of this channel can succeed
         """
+
+    def recognises(self, letter: Letter) -> bool:
+        """Whether the vendor takes this very letter once, however often it is sent within the next minutes."""
+        return False
 
     @abstractmethod
     async def lookup(self, argument: str, value: str) -> list[MessageState]:
@@ -223,7 +253,7 @@ class Channel(ABC):
             late = Retryable("the lease ended before the request could begin", where=self.name)
             return Answer(retry=keys, trouble=late)
         try:
-            posted = await self.post(self.build(letter))
+            posted = await self._insist(letter, deadline)
         except RecipientsRefused as error:
             return await self._without(letter, error, deadline, gate)
         except RecipientLater as error:  # no trouble of the channel's
@@ -232,7 +262,28 @@ class Channel(ABC):
             if isinstance(error, Permanent) and not isinstance(error, LetterRefused):
                 return await self._halve(letter, error, deadline, gate)
             return _meaning(error, keys)
-        return Answer(accepted=keys, requests=1, http_status=posted.status, rest=posted.rest)
+        receipts = dict.fromkeys(keys, posted.receipt) if posted.receipt else {}
+        return Answer(accepted=keys, requests=1, http_status=posted.status, rest=posted.rest, receipts=receipts)
+
+    async def _insist(self, letter: Letter, deadline: float) -> Posted:
+        """Post; and again while nobody knows what became of it, where the vendor recognises a repetition.
+
+        Only an acceptance settles it: what a vendor says of a repetition may be another thing than became of the first.
+        """
+        body = self.build(letter)
+        try:
+            return await self.post(body)
+        except OutcomeUnknown as error:
+            unknown = error
+            if not self.recognises(letter):
+                raise
+        for pause in _REPEAT_AFTER:
+            await asyncio.sleep(pause)
+            if time.monotonic() >= deadline:
+                break
+            with contextlib.suppress(DeliveryError, Refused):
+                return await self.post(body)
+        raise unknown
 
     async def _without(self, letter: Letter, error: RecipientsRefused, deadline: float, gate: Gate) -> Answer:
         """A refused request accepted nothing, so the others may be sent at once."""
@@ -244,7 +295,9 @@ class Channel(ABC):
     async def _halve(self, letter: Letter, error: Permanent, deadline: float, gate: Gate) -> Answer:
         """Find the recipients that a request was refused for, when the vendor does not name them."""
         if len(letter.addressees) == 1:
-            return Answer(rejected={letter.addressees[0].key: error.what}, requests=1)
+            key = letter.addressees[0].key
+            closes = {key: error.closes} if isinstance(error, AddressClosed) else {}
+            return Answer(rejected={key: error.what}, requests=1, closes=closes)
         middle = len(letter.addressees) // 2
         answer = Answer(requests=1)
         for half in (letter.addressees[:middle], letter.addressees[middle:]):

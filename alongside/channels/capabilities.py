@@ -56,7 +56,7 @@ class Capabilities:
     ceiling : the highest sensitivity of what the recipient reads
     countries : of recipients (ISO 3166-1 alpha-2); None for all
     exceptions : country -> what may travel there, where that is not `carriage`
-    idempotency : the provider sends a request with the same key once
+    recognises_seconds : for so long the provider sends a request with the same key once; None for ever
     receipts : it tells what became of a message
     reads : it tells that the recipient has read it
     shares_texts : one request carries many recipients of one text
@@ -71,7 +71,7 @@ class Capabilities:
     carriage: Carriage = Carriage()
     countries: frozenset[str] | None = None
     exceptions: Mapping[str, Carriage] = field(default_factory=lambda: MappingProxyType({}))
-    idempotency: bool = False
+    recognises_seconds: float | None = 0
     lookup: Lookup = Lookup.NONE
     receipts: bool = True
     reads: bool = False
@@ -127,6 +127,15 @@ ALIYUN = Capabilities(
     registered_only=True,
     max_length=500,
 )
+WECHAT = Capabilities(
+    provider="wechat",
+    channel=Channel.WECHAT,
+    ceiling=Sensitivity.PERSONAL,  # a phone shows it on its lock screen, and the vendor keeps it
+    # Rules of template messages: notices about a service that was asked for, no marketing of any kind.
+    carriage=Carriage(marketing=False),
+    recognises_seconds=600,  # client_msg_id; nothing can be looked up afterwards
+    registered_only=True,
+)
 SMTP = Capabilities(
     provider="smtp",
     channel=Channel.EMAIL,
@@ -140,7 +149,7 @@ CALL_LIST = Capabilities(
     channel=Channel.CALL,
     ceiling=Sensitivity.CLINICAL,  # said to the patient, once the caller knows who is on the line
     carriage=Carriage(links=False),
-    idempotency=True,
+    recognises_seconds=None,
     lookup=Lookup.BY_KEY,
     internal=True,
 )
@@ -148,12 +157,12 @@ LETTER_LIST = Capabilities(
     provider="letter_list",
     channel=Channel.LETTER,
     ceiling=Sensitivity.CLINICAL,  # in a closed envelope; what shows in its window is the layout's alone
-    idempotency=True,
+    recognises_seconds=None,
     lookup=Lookup.BY_KEY,
     receipts=False,  # of its arrival nobody hears, only of its return
     internal=True,
 )
-_ALL = (SENDGRID, SMTP, TWILIO, ALIYUN, CALL_LIST, LETTER_LIST)
+_ALL = (SENDGRID, SMTP, TWILIO, ALIYUN, WECHAT, CALL_LIST, LETTER_LIST)
 PROVIDERS: Mapping[str, Capabilities] = MappingProxyType({one.provider: one for one in _ALL})
 
 

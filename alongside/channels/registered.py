@@ -11,8 +11,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from alongside.channels.capabilities import provider_of
-from alongside.model.enums import Channel
 from alongside.settings import HospitalSettings
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z][A-Za-z0-9_]{0,29})\}")
@@ -80,22 +78,3 @@ def registered_texts(settings: HospitalSettings) -> list[Registered]:
     """Texts that the hospital's provider of text messages has approved."""
     sms = settings.channels.sms
     return [] if sms is None else [Registered(one.code, one.content) for one in sms.registered]
-
-
-class Registry:
-    """Whether a channel's provider would take a text; everything goes where it does not approve texts beforehand."""
-
-    def __init__(self, settings: HospitalSettings, channel: Channel) -> None:
-        self.applies = provider_of(settings, channel).registered_only
-        self._signatures = {name: one.address for name, one in settings.channels.of(channel).senders.items()}
-        self._known = registered_texts(settings) if self.applies else []
-
-    def fault(self, sender: str, text: str) -> str | None:
-        """Why the text cannot leave, with the registered one that it probably should be; None when it can."""
-        if not self.applies:
-            return None
-        plain = without_signature(text, self._signatures.get(sender, ""))
-        if match(self._known, plain) is not None:
-            return None
-        close = nearest(self._known, plain)
-        return "no text is registered for it" + (f"; the nearest is {close.code}" if close else "")

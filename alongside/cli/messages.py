@@ -122,7 +122,7 @@ def send_test(
     to: Annotated[
         str,
         typer.Option(
-            "--to", parser=options.address, metavar="ADDRESS", help="Address or number that gets the message."
+            "--to", parser=options.address, metavar="ADDRESS", help="Address, number, openid or device token."
         ),
     ],
     patient: Patient = None,
@@ -133,13 +133,14 @@ def send_test(
     """Send one message to an address of yours, marked as a test. The ledger's patients are not touched."""
     from alongside.bootstrap import build
     from alongside.cli.stage import stand_in_if_needed
+    from alongside.model.addresses import normalise
     from alongside.preview import send_test as send
 
     if channel is Channel.LETTER:
         raise fail(
             "A letter is tried by looking at it: 'alongside preview NAME --channel letter' writes its PDF.", code=2
         )
-    if ("@" in to) != (channel.address == "email"):
+    if normalise(channel.address, to) is None:
         raise fail(f"{to} is no {channel.address} address, which {channel} needs.", code=2)
     with stand_in_if_needed(build(), None):
         key = send(build(), name, patient, locale, to, channel)

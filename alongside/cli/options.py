@@ -70,13 +70,15 @@ def person(text: str) -> str:
 
 
 def address(text: str) -> str:
-    """A mail address as it was written, or a number in E.164 form."""
-    from alongside.model.addresses import normalise_email, normalise_phone
+    """A mail address as it was written, a number in E.164 form, or what a machine made: an openid, a device's token."""
+    from alongside.model.addresses import normalise, normalise_email, normalise_phone
 
     if "@" in text:
         if normalise_email(text) is None:
             raise typer.BadParameter(f"'{text}' is no e-mail address.")
         return text.strip()
+    if made := normalise("openid", text) or normalise("device_token", text):
+        return made
     number = normalise_phone(text) if text.strip().startswith("+") else None
     if number is None:
         raise typer.BadParameter(f"'{text}' is neither an e-mail address nor a number with its country code (+86 ...).")

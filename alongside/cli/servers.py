@@ -51,6 +51,11 @@ def sandbox(
         given.append(f"--responses={project.config / 'sandbox' / 'responses.yaml'}")
     if provider == "aliyun" and settings.channels.sms is not None:
         given += [f"--template={one.code}={one.content}" for one in settings.channels.sms.registered]
+    if provider == "wechat" and settings.channels.wechat is not None:
+        from alongside.sandbox.wechat import Registered
+
+        known = settings.channels.wechat.registered
+        given += [f"--template={Registered(one.template_id, one.title, one.labels).to_text()}" for one in known]
     if webhook:
         given.append(f"--{'inbound' if provider == 'twilio' else 'webhook'}={webhook}")
     if provider == "smtp":

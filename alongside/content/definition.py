@@ -13,6 +13,7 @@ from alongside.model.enums import Channel, Locale, Purpose, Stage, Written
 BODIES: dict[Channel, tuple[str, ...]] = {
     Channel.EMAIL: ("mjml", "txt"),
     Channel.SMS: ("txt",),
+    Channel.WECHAT: ("txt",),
     Channel.CALL: ("txt",),
     Channel.LETTER: ("html",),
 }

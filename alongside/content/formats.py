@@ -63,10 +63,14 @@ class Formats:
         }
 
     def as_date(self, value: Any, style: str = "long") -> str:
-        """A date. `long` 2026年3月10日 / 10 March 2026; `short` without the year; `weekday` short and its weekday."""
+        """A date. `long` 2026年3月10日 / 10 March 2026; `short` without the year; `weekday` short and its weekday;
+        `iso` 2026-03-10 in every language.
+        """
         day = self._moment(value)
-        if style not in {"long", "short", "weekday"}:
-            raise FormatError(f"date style {style!r} is not long, short or weekday")
+        if style not in {"long", "short", "weekday", "iso"}:
+            raise FormatError(f"date style {style!r} is not long, short, weekday or iso")
+        if style == "iso":
+            return f"{day:%Y-%m-%d}"
         return self._zh_date(day, style) if self.locale is Locale.ZH_CN else self._en_date(day, style)
 
     def as_time(self, value: Any) -> str:

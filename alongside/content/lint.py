@@ -39,6 +39,8 @@ _SMS_OPT_OUT = re.compile(r"拒收请回复R\s*$|\bSTOP\b")
 #: Mark-up that reaches beyond its paragraph, and mark-up at all.
 _STRUCTURE = re.compile(r"<(?:!--|/?(?:a|style|script|title)\b)", re.IGNORECASE)
 _MARKUP = re.compile(r"[<>\"']")
+#: Here the account's own name stands above every message.
+_NAMED_ABOVE = frozenset({Channel.WECHAT})
 _MEMO = 20_000
 _ROWS = 2_000
 _TEXTS = 64
@@ -308,7 +310,7 @@ class PreparedLint:
         severity = Severity.CRITICAL.value if marketing else Severity.WARNING.value
         if "opt_out" not in facts and (marketing or self._channel in _IN_FULL):
             yield LintFinding("missing_opt_out", "unsubscribe", where, severity)
-        if self._identity and "name" not in facts:
+        if self._identity and "name" not in facts and self._channel not in _NAMED_ABOVE:
             yield LintFinding("missing_sender_identity", "hospital name", where, Severity.CRITICAL.value)
         if self._identity and marketing and self._channel in _IN_FULL and "address" not in facts:
             yield LintFinding("missing_postal_address", "postal address", where, Severity.CRITICAL.value)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -83,7 +83,7 @@ class Press:
     def _answer(self, held: Claim, locale: Locale, one: Ready) -> Letter:
         """What a person wrote to one patient, with the hospital's name in front of it."""
         text = answer_text(self.settings, one.variables["answer"], locale)
-        return self._letter(held, locale, "", text, "", (Addressee(one.key, one.address),))
+        return replace(self._letter(held, locale, "", text, "", (Addressee(one.key, one.address),)), answering=True)
 
     def _may_not_be_said(self, compiled: CompiledMessage, group: BatchGroup) -> bool:
         """Lint the text that a group shares, as its first recipient reads it; a text of one's own always.

@@ -8,7 +8,7 @@ from typing import Any
 
 from sqlalchemy.engine import Connection
 
-from alongside.channels.registered import Registry
+from alongside.channels.acceptance import acceptance_of
 from alongside.content.standard import HospitalWords
 from alongside.delivery.keywords import is_stop
 from alongside.ledger import Ledger, consent, inbox, suppressions
@@ -19,7 +19,7 @@ from alongside.ledger.inbox import Said, Sender
 from alongside.ledger.messages import plan_batches
 from alongside.ledger.suppressions import Suppression
 from alongside.ledger.vault import Vault
-from alongside.model.addresses import normalise_phone
+from alongside.model.addresses import normalise
 from alongside.model.enums import Channel, Decision, EventKind, Locale, Purpose
 from alongside.model.errors import Refused
 from alongside.model.ids import message_key
@@ -56,7 +56,7 @@ def take_in(
     ------
     StoreUnavailable : answer the provider with an error, it may come again
     """
-    address = (normalise_phone(said.address) or said.address) if said.channel.address == "phone" else said.address
+    address = normalise(said.channel.address, said.address) or said.address
     blind = vault.blind_index(said.channel.address, address)
     stop = said.stop or is_stop(said.words)
     with ledger.begin() as connection:
@@ -81,6 +81,28 @@ def take_in(
 def _read(said: Inbound, key: str, patient_now: datetime) -> DeliveryEvent:
     """Who answers has read what was sent last."""
     return DeliveryEvent(f"answer:{said.inbound_id}"[:120], key, EventKind.READ, patient_now)
+
+
+# ---------------------------------------------------------------------------------------------------------- following
+def unfollow(ledger: Ledger, vault: Vault, channel: Channel, address: str, at: datetime) -> None:
+    """Somebody stopped following the hospital's account: nothing can reach this address, until they follow again.
+
+    No consent is withdrawn: they did not say anything about what we may tell them by other ways.
+
+    Raises
+    ------
+    StoreUnavailable : answer the provider with an error, it may come again
+    """
+    blind = vault.blind_index(channel.address, address)
+    with ledger.begin() as connection:
+        gone = Suppression(blind, channel.value, "all", "unfollowed", at, f"{channel.value} event")
+        suppressions.add(connection, [gone])
+
+
+def follow(ledger: Ledger, vault: Vault, channel: Channel, address: str, at: datetime) -> None:
+    """Somebody follows the account again; a wish to get nothing that they had written stands."""
+    with ledger.begin() as connection:
+        suppressions.reopen(connection, vault.blind_index(channel.address, address), channel.value, at)
 
 
 def _leave(
@@ -129,7 +151,8 @@ def answer(
     secret = ledger.info.secret
     with ledger.begin() as connection:
         found = inbox.find(connection, thread_id)
-        _require_registered(settings, found.channel, answer_text(settings, words.strip(), locale), sender)
+        heard_at = inbox.last_heard(connection, thread_id) or now
+        _require_carried(settings, found.channel, answer_text(settings, words.strip(), locale), sender, heard_at, now)
         if found.person_id is None:
             raise Refused(
                 "nobody, or more than one person, is known by this number",
@@ -150,14 +173,12 @@ def answer_text(settings: HospitalSettings, words: str, locale: Locale) -> str:
     return f"【{name}】{words}" if locale is Locale.ZH_CN else f"{name}: {words}"
 
 
-def _require_registered(settings: HospitalSettings, channel: Channel, text: str, sender: str) -> None:
-    """Refuse what a provider that sends registered texts only would refuse."""
-    if Registry(settings, channel).fault(sender, text) is not None:
-        raise Refused(
-            "the provider sends registered texts only, and no registered text fits this answer",
-            where="inbox",
-            remedy="Shorten it (a variable has 35 characters), register a text for it, or call the patient and close.",
-        )
+def _require_carried(
+    settings: HospitalSettings, channel: Channel, text: str, sender: str, heard_at: datetime, now: datetime
+) -> None:
+    """Refuse what the provider would refuse."""
+    if fault := acceptance_of(settings, channel).answer_fault(sender, text, heard_at, now):
+        raise Refused(fault.what, where="inbox", remedy=fault.remedy)
 
 
 def _plan(

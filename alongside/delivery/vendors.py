@@ -10,6 +10,7 @@ from types import MappingProxyType
 from zoneinfo import ZoneInfo
 
 from alongside.channels import base
+from alongside.channels.acceptance import registered_templates
 from alongside.channels.aliyun import Aliyun
 from alongside.channels.call_list import CallList
 from alongside.channels.capabilities import provider_of
@@ -18,6 +19,7 @@ from alongside.channels.registered import registered_texts
 from alongside.channels.sendgrid import SendGrid
 from alongside.channels.smtp import Smtp
 from alongside.channels.twilio import Twilio
+from alongside.channels.wechat import WeChat
 from alongside.delivery.modes import INTERNAL, require_mode
 from alongside.ledger import Ledger
 from alongside.ledger.vault import Vault
@@ -28,6 +30,8 @@ from alongside.settings.hospital import CallChannel, EmailChannel, SmsChannel
 #: Where a provider of text messages reports, below the public address of the web application.
 TWILIO_STATUS_PATH = "/webhooks/twilio/status"
 TWILIO_INBOUND_PATH = "/webhooks/twilio/inbound"
+
+WECHAT_PATH = "/webhooks/wechat"
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,18 @@ def _sms(settings: HospitalSettings) -> SmsChannel:
     return found
 
 
+def _wechat(of: Opening) -> base.Channel:
+    settings, environment = of.settings, of.environment
+    return WeChat(
+        environment.wechat_app_id,
+        environment.wechat_app_secret,
+        environment.wechat_url,
+        templates=registered_templates(settings),
+        timeout=settings.channels.of(Channel.WECHAT).timeout_seconds,
+        at_once=of.connections,
+    )
+
+
 def _call_list(of: Opening) -> base.Channel:
     calls = of.settings.channels.of(Channel.CALL)
     assert isinstance(calls, CallChannel)  # noqa: S101 - the field's type
@@ -155,6 +171,7 @@ _OPEN: Mapping[str, Callable[[Opening], base.Channel]] = MappingProxyType(
         "smtp": _smtp,
         "twilio": _twilio,
         "aliyun": _aliyun,
+        "wechat": _wechat,
         "call_list": _call_list,
         "letter_list": _letter_list,
     }

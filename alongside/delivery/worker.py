@@ -41,6 +41,7 @@ from alongside.ledger.claims import Claim
 from alongside.ledger.failpoints import failpoint
 from alongside.ledger.vault import Vault
 from alongside.ledger.warm_up import WARM_UP, Take
+from alongside.model.enums import DeliveryMode
 from alongside.model.errors import AlongsideError, Refused, StoreLocked, StoreUnavailable
 from alongside.settings import Environment, HospitalSettings, Project, read_model
 
@@ -309,6 +310,9 @@ class Worker:
             http_status=answer.http_status,
             detail=str(answer.trouble or ""),
             taken=taken,
+            # Staging writes to addresses of our own: what a vendor says of one is not about the patient.
+            closes={} if self.job.mode is DeliveryMode.STAGING else answer.closes,
+            receipts=answer.receipts,
         )
         for number in range(_SETTLE_TRIES):
             try:
@@ -344,6 +348,8 @@ def combine(answers: Iterable[Answer]) -> Answer:
         burn=any(one.burn for one in found),
         requests=sum(one.requests for one in found),
         http_status=next((one.http_status for one in reversed(found) if one.http_status is not None), None),
+        closes={key: reason for one in found for key, reason in one.closes.items()},
+        receipts={key: receipt for one in found for key, receipt in one.receipts.items()},
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from alongside.ledger import warm_up
+from alongside.ledger import receipts, suppressions, warm_up
 from alongside.ledger.claims import Claim
 from alongside.ledger.engine import Ledger
 from alongside.ledger.failpoints import failpoint
@@ -25,6 +25,7 @@ from alongside.ledger.groups import in_bound_keys, in_keys, key_list
 from alongside.ledger.pauses import not_paused
 from alongside.ledger.protocol import BEGIN_CALL, EXPIRE, RELEASE, SETTLE, SETTLE_UNCALLED, states_before
 from alongside.ledger.schema import attempt, batch, message
+from alongside.ledger.suppressions import Suppression
 from alongside.ledger.warm_up import WARM_UP, Take
 from alongside.model.enums import BatchState, MessageState
 
@@ -40,6 +41,8 @@ class Settlement:
     retry : keys of which nothing was accepted; sent again from `not_before` on
     burn : whether the try counts against `max_attempts`; an outage does not
     taken : of a new sender's allowance, when the call was begun; what is in `retry` is given back
+    closes : of those rejected, whose address gets nothing more by this channel -> the reason
+    receipts : of those accepted -> the vendor's own id, by which its events will name them
     """
 
     accepted: Sequence[str] = ()
@@ -51,6 +54,8 @@ class Settlement:
     http_status: int | None = None
     detail: str = ""
     taken: Take | None = None
+    closes: Mapping[str, str] = field(default_factory=dict)
+    receipts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def outcome(self) -> str:
@@ -205,6 +210,8 @@ def settle(ledger: Ledger, held: Claim, result: Settlement, *, now: datetime, pa
     """
     with ledger.begin() as connection:
         _accept(connection, held, result, now, patient_now)
+        receipts.keep(connection, result.receipts)
+        _close_addresses(connection, held, result.closes, patient_now)
         if _close(connection, held, result, now):
             for reason, keys in _by_value(result.rejected).items():
                 _move(connection, keys, MessageState.REJECTED, now, reason=reason, attempt_id=held.attempt_id)
@@ -301,6 +308,19 @@ def _accepting(postgresql: bool) -> sa.Update:
         .where(in_bound_keys(postgresql, message.c.message_key, "b_keys"), message.c.accepted_at.is_(None) | behind)
         .values(state=sa.case((behind, MessageState.ACCEPTED.value), else_=message.c.state), **_ACCEPTED_NOW)
     )
+
+
+def _close_addresses(connection: Connection, held: Claim, closes: Mapping[str, str], patient_now: datetime) -> None:
+    """What the vendor says of an address holds, whatever became of the batch meanwhile."""
+    if not closes:
+        return
+    query = sa.select(message.c.message_key, message.c.address_blind)
+    rows = connection.execute(query.where(in_keys(connection, message.c.message_key, sorted(closes))))
+    channel, origin = held.channel.value, f"attempt:{held.attempt_id}"
+    found = [
+        Suppression(row.address_blind, channel, "all", closes[row.message_key], patient_now, origin) for row in rows
+    ]
+    suppressions.add(connection, found)
 
 
 def _plan_again(connection: Connection, held: Claim, result: Settlement, now: datetime) -> int:

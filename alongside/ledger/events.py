@@ -43,7 +43,7 @@ class DeliveryEvent:
     occurred_at : when it happened, as the provider says
     machine : a proxy or a scanner did it, not a person
     detail : the provider's reason, without addresses
-    closes : what the event says about the address, where its kind does not tell: hard_bounce, complaint or unsubscribe
+    closes : what the event says about the address, where its kind does not tell: a reason of suppressions
     """
 
     event_id: str

@@ -213,6 +213,13 @@ def locale_of(connection: Connection, thread_id: str) -> Locale | None:
     return Locale(found) if found in set(Locale) else None
 
 
+def last_heard(connection: Connection, thread_id: str) -> datetime | None:
+    """When the patient last wrote in this conversation, by the wall."""
+    query = sa.select(sa.func.max(inbound.c.recorded_at)).where(inbound.c.thread_id == thread_id)
+    found: datetime | None = connection.execute(query).scalar()
+    return found
+
+
 def entries(connection: Connection, vault: Vault, thread_id: str) -> list[Entry]:
     """The conversation in the order in which it took place."""
     heard = connection.execute(sa.select(inbound).where(inbound.c.thread_id == thread_id))

@@ -197,7 +197,7 @@ vault_person = Table(
 vault_index = Table(
     "vault_index",
     metadata,
-    Column("kind", String(80), primary_key=True),  # email | phone | national_id | mrn | source:<name>
+    Column("kind", String(80), primary_key=True),  # Channel.address | national_id | mrn | source:<name>
     Column("blind", String(32), primary_key=True),  # keyed hash of the normalised value
     Column("person_id", String(20), primary_key=True),
     Index(None, "person_id"),
@@ -263,7 +263,7 @@ suppression = Table(
     Column("blind", String(32), primary_key=True),  # keyed hash of the address: survives the person's erasure
     Column("channel", String(12), primary_key=True),
     Column("scope", String(12), primary_key=True),  # all | marketing
-    Column("reason", String(24), nullable=False),  # hard_bounce | complaint | unsubscribe | import | erasure | staff
+    Column("reason", String(24), nullable=False),  # suppressions.REASONS
     Column("since", Utc, nullable=False),
     Column("origin", String(120), nullable=False),
 )
@@ -367,6 +367,14 @@ seed_copy = Table(
     Column("seed", String(60), nullable=False),
     Column("sealed", LargeBinary, nullable=False),  # AES-GCM of the address of a member of staff
     Column("written_at", Utc, nullable=False),
+)
+
+#: The vendor's own id of a message, where its events name no other.
+receipt = Table(
+    "receipt",
+    metadata,
+    Column("receipt_id", String(80), primary_key=True),  # <vendor>:<its id>
+    Column("message_key", String(32), nullable=False),
 )
 
 delivery_event = Table(

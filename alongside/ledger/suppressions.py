@@ -1,13 +1,14 @@
 """Addresses that may not be written to. Known by their blind index only, so that a row outlives the person's erasure.
 
-Scope `all` stops every message to the address, `marketing` only marketing. Nothing here ever lifts a suppression.
+Scope `all` stops every message to the address, `marketing` only marketing. Only one
+kind is ever lifted: an address that `unfollowed` is open again once its owner follows again.
 """
 
 from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -20,7 +21,7 @@ from sqlalchemy.engine import Connection
 
 from alongside.ledger import schema
 from alongside.ledger.groups import in_bound_keys, key_list, portions
-from alongside.model.addresses import normalise_email, normalise_phone
+from alongside.model.addresses import normalise
 from alongside.model.enums import Channel, Purpose
 from alongside.model.errors import DataInvalid
 from alongside.model.findings import Finding
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from alongside.ledger.vault import Vault
 
 Scope = Literal["all", "marketing"]
-REASONS = ("hard_bounce", "complaint", "unsubscribe", "import", "erasure", "staff")
+REASONS = ("hard_bounce", "complaint", "unsubscribe", "unfollowed", "refused", "import", "erasure", "staff")
 _SCOPES = ("all", "marketing")
 _COLUMNS = ("address", "scope", "reason", "date")
 _LONGEST_LINE = 10_000
@@ -57,7 +58,7 @@ _REASON_WORDS = {
 
 @dataclass(frozen=True)
 class Suppression:
-    """One address on one channel; `blind` is `Vault.blind_index("email" | "phone", normalised address)`."""
+    """One address on one channel; `blind` is `Vault.blind_index(Channel.address, normalised address)`."""
 
     blind: str
     channel: str
@@ -91,6 +92,18 @@ def add(connection: Connection, suppressions: Collection[Suppression]) -> int:
         fresh = insert.values(list(rows.values())).on_conflict_do_nothing().returning(table.c.blind)
         added += len(connection.execute(fresh).all())
     return added
+
+
+def reopen(connection: Connection, blind: str, channel: str, since: datetime) -> bool:
+    """Somebody follows again who had stopped to; whether something changed. Whatever else they had asked for stands."""
+    table = schema.suppression
+    here = (
+        table.c.blind == blind,
+        table.c.channel == channel,
+        table.c.reason == "unfollowed",
+        table.c.since <= since,
+    )
+    return connection.execute(table.delete().where(*here)).rowcount > 0
 
 
 def suppressed(connection: Connection, blinds: Collection[str], channel: str, purpose: str) -> dict[str, str]:
@@ -241,15 +254,12 @@ def _parsed(
     def fault(number: int, field: str, what: str, severity: str) -> None:
         faults.append(Finding(str(path), number, field, what, severity=severity))
 
-    normalise: Callable[[str], str | None] = (
-        normalise_email if channel.address == "email" else lambda text: normalise_phone(text, region)
-    )
     for number, cells in lines:
         if cells is None:
             fault(number, "", f"cannot be parsed, or is longer than {_LONGEST_LINE:,} characters", "error")
             continue
         written = cells.get("address", "")
-        address = normalise(written)
+        address = normalise(channel.address, written, region)
         if address is None:
             fault(number, "address", "is not a valid address" if written else "is empty", "error")
             continue

@@ -53,6 +53,8 @@ class Identity:
     address_line: str | None = field(default=None, repr=False)
     gender: str | None = field(default=None, repr=False)
     postal: str | None = field(default=None, repr=False)  # `PostalAddress.kept` of where letters arrive
+    openid: str | None = field(default=None, repr=False)
+    device_token: str | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True)
@@ -63,13 +65,18 @@ class Contact:
     email: str | None = field(default=None, repr=False)
     phone: str | None = field(default=None, repr=False)
     gender: str | None = field(default=None, repr=False)
+    openid: str | None = field(default=None, repr=False)
+    device_token: str | None = field(default=None, repr=False)
     postal: str | None = field(default=None, repr=False)
 
     def address(self, kind: str) -> str:
         """The identifier of this kind (`Channel.address`); empty when none is known."""
-        return (self.email if kind == "email" else self.postal if kind == "postal" else self.phone) or ""
+        found: str | None = getattr(self, kind)
+        return found or ""
 
 
+#: Kinds of addresses that a channel may need (`Channel.address`).
+ADDRESSES = ("email", "phone", "openid", "device_token", "postal")
 _FIELDS = tuple(entry.name for entry in fields(Identity))
 
 
@@ -80,7 +87,7 @@ class Vault:
         self._seals = {KEY_VERSION: AESGCM(_derive(master, ledger_id, f"seal v{KEY_VERSION}"))}
         #: key of the blind index: `keyed_hash(blind_key, kind, normalised value)`
         self.blind_key = _derive(master, ledger_id, "blind index")
-        self._blinds = {kind: KeyedHash(self.blind_key, kind) for kind in ("email", "phone", "postal")}
+        self._blinds = {kind: KeyedHash(self.blind_key, kind) for kind in ADDRESSES}
         self.check = keyed_hash(_derive(master, ledger_id, "check"), ledger_id)
 
     @classmethod
@@ -142,7 +149,15 @@ class Vault:
     def unseal_contact(self, person_id: str, sealed: bytes) -> Contact:
         """Of the same, only what rendering and sending need: one of these is made for every message."""
         known = self._opened(person_id, sealed).get
-        return Contact(known("name"), known("email"), known("phone"), known("gender"), known("postal"))
+        return Contact(
+            known("name"),
+            known("email"),
+            known("phone"),
+            known("gender"),
+            known("openid"),
+            known("device_token"),
+            known("postal"),
+        )
 
     def seal_words(self, place: str, words: str) -> bytes:
         """What somebody wrote, sealed for one place (the id of the row that holds it)."""
@@ -194,7 +209,15 @@ class Vault:
     def address_book(self, connection: Connection, person_ids: Collection[str]) -> dict[str, Contact]:
         """Names and addresses for rendering and sending, by the person_id that was asked for."""
         return {
-            person_id: Contact(entry.name, entry.email, entry.phone, entry.gender, entry.postal)
+            person_id: Contact(
+                entry.name,
+                entry.email,
+                entry.phone,
+                entry.gender,
+                entry.openid,
+                entry.device_token,
+                entry.postal,
+            )
             for person_id, entry in self.open_many(connection, person_ids).items()
         }
 

@@ -15,6 +15,10 @@ FICTIONAL_DOMAIN = "fictional.example"
 
 #: Lower-case addresses that are their own normal form (where the domain is not special, see `special_domains`).
 PLAIN_EMAIL = r"[a-z0-9]+(?:[._+-][a-z0-9]+)*@(?:[a-z0-9](?:-?[a-z0-9])*\.)+[a-z]{2,24}"
+#: A follower's id at one WeChat official account, and the address of one installation of an app (FCM registration
+#: token): made by machines, told apart by case, never spelt in two ways. Patterns of Python and of RE2.
+OPENID = r"[A-Za-z0-9_-]{20,64}"
+DEVICE_TOKEN = r"[A-Za-z0-9_:-]{32,512}"  # noqa: S105
 _EXTENSION = re.compile(r"(?:转|轉|分机|分機)\D{0,3}(\d{1,7})\s*$")
 _LONGEST = 254
 
@@ -68,6 +72,16 @@ def normalise_phone(text: str, region: str = "CN") -> str | None:
         return None
     plain = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
     return f"{plain};ext={number.extension}" if number.extension else plain
+
+
+def normalise(kind: str, text: str, region: str = "CN") -> str | None:
+    """The one form of an address of this kind (`Channel.address`), or None when nothing could be sent to it."""
+    match kind:
+        case "email":
+            return normalise_email(text)
+        case "phone":
+            return normalise_phone(text, region)
+    return text.strip() if re.fullmatch({"openid": OPENID, "device_token": DEVICE_TOKEN}[kind], text.strip()) else None
 
 
 @cache

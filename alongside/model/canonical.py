@@ -87,6 +87,8 @@ PATIENT = _table(
     Column("deceased_at", "TIMESTAMP", "moment of death, UTC; null while alive"),
     Column("phone", "VARCHAR", "telephone as written in the source", True),
     Column("email", "VARCHAR", "e-mail address as written in the source", True),
+    Column("openid", "VARCHAR", "follower's id at the hospital's WeChat official account", True),
+    Column("device_token", "VARCHAR", "address of the hospital's app on the patient's device, for push", True),
     Column("address_line", "VARCHAR", "street and house number", True),
     Column("district", "VARCHAR", "district or county"),
     Column("city", "VARCHAR", "city"),

@@ -27,12 +27,16 @@ class Channel(StrEnum):
     @property
     def address(self) -> str:
         """Which of a person's identifiers the channel needs: the prefix of its columns and the kind of its index."""
-        return {Channel.EMAIL: "email", Channel.LETTER: "postal"}.get(self, "phone")
+        return _ADDRESSES.get(self.value, "phone")
 
     @property
     def keeps_quiet_hours(self) -> bool:
         """Whether it could wake somebody. A letter lies in its box until morning."""
         return self is not Channel.LETTER
+
+
+#: Channel -> kind of address, where that is not the telephone number.
+_ADDRESSES = {"email": "email", "wechat": "openid", "push": "device_token", "letter": "postal"}
 
 
 class Relationship(StrEnum):

@@ -47,12 +47,14 @@ fact AS (
         p.quiet_to,
         s.age,
         CASE w.channel
-            WHEN 'email' THEN p.email_state WHEN 'sms' THEN p.text_state WHEN 'letter' THEN p.postal_state
+            WHEN 'email' THEN p.email_state
+            WHEN 'sms' THEN p.text_state
+            WHEN 'wechat' THEN p.openid_state
+            WHEN 'push' THEN p.device_token_state
+            WHEN 'letter' THEN p.postal_state
             ELSE p.phone_state
         END AS address_state,
-        CASE w.address
-            WHEN 'email' THEN p.email_blind WHEN 'postal' THEN p.postal_blind ELSE p.phone_blind
-        END AS address_blind,
+        reached.blind AS address_blind,
         w.stores_in,
         coalesce(p.country, $country) AS country,
         list_contains(w.barred, coalesce(p.country, $country))
@@ -86,21 +88,25 @@ fact AS (
     LEFT JOIN addressee AS t ON t.person_id = u.person_id
     LEFT JOIN person AS p ON p.person_id = t.recipient_id
     CROSS JOIN route AS w
+    CROSS JOIN LATERAL (
+        SELECT
+            CASE w.address
+                WHEN 'email' THEN p.email_blind
+                WHEN 'openid' THEN p.openid_blind
+                WHEN 'device_token' THEN p.device_token_blind
+                WHEN 'postal' THEN p.postal_blind
+                ELSE p.phone_blind
+            END AS blind
+    ) AS reached
     LEFT JOIN ward AS d ON d.person_id = u.person_id
     LEFT JOIN refusing AS f ON f.person_id = u.person_id
     LEFT JOIN answers AS a ON a.person_id = u.person_id
     LEFT JOIN consent AS c ON c.person_id = p.person_id AND c.channel = w.channel
     LEFT JOIN cross_border AS b ON b.person_id = p.person_id AND b.channel = w.channel
-    LEFT JOIN suppressed AS x
-        ON x.channel = w.channel AND x.blind = CASE w.address
-            WHEN 'email' THEN p.email_blind WHEN 'postal' THEN p.postal_blind ELSE p.phone_blind
-        END
+    LEFT JOIN suppressed AS x ON x.channel = w.channel AND x.blind = reached.blind
     LEFT JOIN recent AS r ON r.person_id = p.person_id
     LEFT JOIN same_campaign AS m ON m.subject_id = u.person_id
-    LEFT JOIN addressed AS e
-        ON e.address_blind = CASE w.address
-            WHEN 'email' THEN p.email_blind WHEN 'postal' THEN p.postal_blind ELSE p.phone_blind
-        END
+    LEFT JOIN addressed AS e ON e.address_blind = reached.blind
     LEFT JOIN heldout AS h ON h.person_id = p.person_id
 ),
 masked AS (

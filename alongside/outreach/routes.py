@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from alongside.channels.acceptance import acceptance_of
 from alongside.channels.capabilities import Capabilities, Cargo, obstacles, provider_of, require_carried
-from alongside.channels.registered import Registry
 from alongside.content import ContentCatalogue, RenderFailed
 from alongside.content.definition import BODIES
 from alongside.model.enums import Channel, Locale
@@ -166,11 +166,8 @@ def _obstacles(
         return
     for what in obstacles(provider, cargo, settings.hospital.country):
         yield what, "choose another channel or provider, or change the message"
-    registry = Registry(settings, channel)
+    accepted = acceptance_of(settings, channel)
     for locale in Locale:
         rendered = content.compiled(name, channel, locale).render(content.preview_values(name, locale))
-        if fault := registry.fault(definition.sender, rendered.text):
-            yield (
-                f"{fault} ({locale.value})",
-                "register the text at the provider and note it under channels.sms.registered",
-            )
+        if fault := accepted.fault(definition.sender, rendered.text):
+            yield f"{fault.what} ({locale.value})", fault.remedy

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from alongside.channels.registered import Registry
+from alongside.channels.acceptance import Acceptance, acceptance_of
 from alongside.content import ContentCatalogue, RenderFailed
 from alongside.content.batches import BatchGroup, substitute
 from alongside.content.message import CompiledMessage
@@ -54,10 +54,10 @@ class Screen:
         for index, failure in failures.items():
             closed[index] = Gate.RENDER_FAILED
             self._note(f"{compiled.where}: {failure.what}")
-        registry = Registry(self.settings, channel)
+        accepted = acceptance_of(self.settings, channel)
         for group in groups:
-            if registry.applies:
-                self._hold_against(registry, compiled, group, closed)
+            if accepted.applies:
+                self._hold_against(accepted, compiled, group, closed)
             found = self.content.linter.lint_group(group, compiled.purpose, locale, channel)
             for index, findings in found.items():
                 if any(finding.critical for finding in findings):
@@ -68,13 +68,13 @@ class Screen:
         return closed
 
     def _hold_against(
-        self, registry: Registry, compiled: CompiledMessage, group: BatchGroup, closed: list[Gate]
+        self, accepted: Acceptance, compiled: CompiledMessage, group: BatchGroup, closed: list[Gate]
     ) -> None:
-        """A text that the provider has not approved does not leave; the reader of the plan is told which."""
+        """A text that the provider would not take does not leave; the reader of the plan is told which, and why."""
         for index, row in group.rows:
-            if fault := registry.fault(compiled.sender, substitute(group.skeleton, row).text):
-                closed[index] = Gate.NOT_CARRIED
-                self._note(f"{compiled.where}: {fault}")
+            if fault := accepted.fault(compiled.sender, substitute(group.skeleton, row).text):
+                closed[index] = Gate.RENDER_FAILED if fault.of_value else Gate.NOT_CARRIED
+                self._note(f"{compiled.where}: {fault.what}")
 
     def _note(self, text: str) -> None:
         self.findings[text] = self.findings.get(text, 0) + 1

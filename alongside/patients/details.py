@@ -36,6 +36,8 @@ def prepare(duck: duckdb.DuckDBPyConnection, region: str, now: datetime, zone: s
         "phone_pattern": pattern if pattern != "(?!)" else "[^0-9]",
         "email_pattern": addresses.PLAIN_EMAIL,
         "email_special": rf"[@.](?:{special})$",
+        "openid_pattern": addresses.OPENID,
+        "device_token_pattern": addresses.DEVICE_TOKEN,
         "fictional_domain": addresses.FICTIONAL_DOMAIN,
         "today": now.astimezone(ZoneInfo(zone)).date(),
     }

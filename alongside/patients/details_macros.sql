@@ -31,6 +31,10 @@ CREATE OR REPLACE TEMP MACRO plain_phone(digits) AS
         WHEN regexp_full_match(digits, getvariable('phone_pattern')) THEN '+' || getvariable('phone_code') || digits
     END;
 
+-- An address that no person ever typed is itself or nothing.
+CREATE OR REPLACE TEMP MACRO written_by_machine(value, pattern) AS
+    CASE WHEN regexp_full_match(trim(value), pattern) THEN trim(value) END;
+
 -- What two records compare: letters only, Latin words in one order, courtesy titles left out.
 CREATE OR REPLACE TEMP MACRO is_ideographic(value) AS regexp_matches(value, '[\x{3400}-\x{9fff}]');
 

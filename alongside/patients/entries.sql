@@ -5,6 +5,8 @@ FROM (
     SELECT person_id, unnest([
         {'kind': 'email', 'value': email},
         {'kind': 'phone', 'value': phone},
+        {'kind': 'openid', 'value': openid},
+        {'kind': 'device_token', 'value': device_token},
         {'kind': 'national_id', 'value': national_id},
         {'kind': 'mrn', 'value': mrn},
         {'kind': 'source:' || source, 'value': source_id}

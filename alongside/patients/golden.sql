@@ -21,6 +21,8 @@ SELECT
     arg_min(gender, changed_last) FILTER (WHERE gender IS NOT NULL) AS gender,
     arg_min(phone, changed_last) FILTER (WHERE phone IS NOT NULL) AS phone,
     arg_min(email, changed_last) FILTER (WHERE email IS NOT NULL) AS email,
+    arg_min(openid, changed_last) FILTER (WHERE openid IS NOT NULL) AS openid,
+    arg_min(device_token, changed_last) FILTER (WHERE device_token IS NOT NULL) AS device_token,
     arg_min(address_line, changed_last) FILTER (WHERE address_line IS NOT NULL) AS address_line,
     -- all lines of an address come from one record
     arg_min(postal, changed_last) FILTER (WHERE postal IS NOT NULL) AS postal,
@@ -31,6 +33,13 @@ SELECT
     arg_min(takes_texts, changed_last) FILTER (WHERE phone IS NOT NULL) AS takes_texts,
     CASE WHEN bool_or(email IS NOT NULL) THEN 'valid' WHEN bool_or(email_written) THEN 'invalid' ELSE 'missing'
     END AS email_state,
+    CASE WHEN bool_or(openid IS NOT NULL) THEN 'valid' WHEN bool_or(openid_written) THEN 'invalid' ELSE 'missing'
+    END AS openid_state,
+    CASE
+        WHEN bool_or(device_token IS NOT NULL) THEN 'valid'
+        WHEN bool_or(device_token_written) THEN 'invalid'
+        ELSE 'missing'
+    END AS device_token_state,
     arg_min(district, delivered_last) FILTER (WHERE district IS NOT NULL) AS district,
     arg_min(city, delivered_last) FILTER (WHERE city IS NOT NULL) AS city,
     arg_min(country, delivered_last) FILTER (WHERE country IS NOT NULL) AS country,

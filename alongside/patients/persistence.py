@@ -21,7 +21,7 @@ from alongside.ledger.vault import Identity, Vault
 _ROWS = 10_000
 _IDENTITY = (
     "person_id, name, email, phone, national_id, mrn, CAST(birth_date AS VARCHAR) AS birth_date, address_line, gender, "
-    "postal"
+    "openid, device_token, postal"
 )
 
 

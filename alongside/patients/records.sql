@@ -18,7 +18,10 @@ WITH keyed AS (
                 WHEN coalesce(trim(address_line), '') = '' THEN ''::BLOB
                 ELSE hash_part(coalesce(district, '')) || hash_part(coalesce(city, '')) || hash_part(coalesce(state, ''))
                     || hash_part(coalesce(postal_code, '')) || hash_part(coalesce(country, ''))
-            END,
+            END
+            -- Only where there is one: records from before these columns existed are the same as they were.
+            || CASE WHEN openid IS NULL THEN ''::BLOB ELSE hash_part('openid') || hash_part(openid) END
+            || CASE WHEN device_token IS NULL THEN ''::BLOB ELSE hash_part('device') || hash_part(device_token) END,
             32
         ) AS fingerprint
     FROM patient_row

@@ -47,6 +47,12 @@ SELECT
     CASE WHEN g.phone IS NOT NULL THEN blind_hash(hash_part('phone') || hash_part(g.phone), 32) END AS phone_blind,
     CASE WHEN g.postal IS NOT NULL THEN blind_hash(hash_part('postal') || hash_part(postal_key(g.postal)), 32)
     END AS postal_blind,
+    g.openid_state,
+    CASE WHEN g.openid IS NOT NULL THEN blind_hash(hash_part('openid') || hash_part(g.openid), 32) END AS openid_blind,
+    g.device_token_state,
+    CASE
+        WHEN g.device_token IS NOT NULL THEN blind_hash(hash_part('device_token') || hash_part(g.device_token), 32)
+    END AS device_token_blind,
     w.preferred_channel,
     w.quiet_from,
     w.quiet_to,

@@ -12,15 +12,15 @@ from types import MappingProxyType
 from typing import Any
 
 from alongside.channels.capabilities import provider_of
-from alongside.delivery.vendors import TWILIO_INBOUND_PATH
+from alongside.delivery.vendors import TWILIO_INBOUND_PATH, WECHAT_PATH
 from alongside.model.enums import Channel
-from alongside.sandbox import aliyun, smtp, twilio
+from alongside.sandbox import aliyun, smtp, twilio, wechat
 from alongside.sandbox.common.control import Control
 from alongside.sandbox.common.log import read_ndjson
 from alongside.sandbox.sendgrid.launch import start as start_sendgrid
 from alongside.sandbox.sendgrid.options import Options as SendGridOptions
 from alongside.settings import HospitalSettings
-from alongside.settings.hospital import SmsChannel
+from alongside.settings.hospital import SmsChannel, WeChatChannel
 
 #: Shares of events that come twice, and of messages whose events come in reverse: as untidy as in life.
 DUPLICATES, REORDER = 0.02, 0.05
@@ -177,6 +177,29 @@ def _aliyun(scene: Scene) -> Iterator[StandIn]:
         yield StandIn(Channel.SMS, running.control, environment, options.folder)
 
 
+@contextlib.contextmanager
+def _wechat(scene: Scene) -> Iterator[StandIn]:
+    account = scene.settings.channels.of(Channel.WECHAT)
+    assert isinstance(account, WeChatChannel)  # noqa: S101 - the field's type
+    options = wechat.Options(
+        folder=scene.folder / "wechat",
+        port=scene.ports.get(Channel.WECHAT, 0),
+        templates=tuple(wechat.Registered(one.template_id, one.title, one.labels) for one in account.registered),
+        seed=scene.seed,
+        webhook_url=f"{scene.public_url}{WECHAT_PATH}",
+        duplicates=DUPLICATES,
+        patients=scene.patients,
+    )
+    with wechat.start(options) as running:
+        environment = {
+            "WECHAT_URL": running.url,
+            "WECHAT_APP_ID": running.app_id,
+            "WECHAT_APP_SECRET": running.secret,
+            "WECHAT_TOKEN": running.token,
+        }
+        yield StandIn(Channel.WECHAT, running.control, environment, options.folder)
+
+
 _STARTS: Mapping[str, Callable[[Scene], contextlib.AbstractContextManager[StandIn]]] = MappingProxyType(
-    {"sendgrid": _sendgrid, "smtp": _smtp, "twilio": _twilio, "aliyun": _aliyun}
+    {"sendgrid": _sendgrid, "smtp": _smtp, "twilio": _twilio, "aliyun": _aliyun, "wechat": _wechat}
 )

@@ -107,6 +107,10 @@ _COLUMNS = (
     _hidden("email_blind", "keyed hash of the e-mail address", fields("patient", "email")),
     _hidden("phone_blind", "keyed hash of the telephone number", fields("patient", "phone")),
     _hidden("postal_blind", "keyed hash of the postal address", _HOME),
+    _text("openid_state", "whether the person follows on WeChat", fields("patient", "openid"), _ADDRESS_STATES),
+    _hidden("openid_blind", "keyed hash of the follower's id", fields("patient", "openid")),
+    _text("device_token_state", "whether the app can be reached", fields("patient", "device_token"), _ADDRESS_STATES),
+    _hidden("device_token_blind", "keyed hash of the app's address", fields("patient", "device_token")),
     _text(
         "preferred_channel", "channel the person asked for", fields("preference", "channel", "updated_at"), _CHANNELS
     ),

@@ -39,6 +39,8 @@ class Environment:
     twilio_api_key, twilio_api_secret : used for requests instead of the token, where they are given
     aliyun_access_key_id, aliyun_access_key_secret, aliyun_sms_url : the same of the Chinese one
     aliyun_webhook_token : secret part of the addresses that it reports to; it signs nothing
+    wechat_app_id, wechat_app_secret, wechat_url : the same of the official account
+    wechat_token : shared with WeChat; verifies its callbacks
     smtp_url : server of e-mail, with login, for the provider `smtp`
     metrics_token : what Prometheus has to show at `/metrics` of the web application; empty: no such page
     resolver : DNS resolver that `doctor` asks; empty means the machine's
@@ -62,6 +64,10 @@ class Environment:
     aliyun_access_key_secret: str = field(default="", repr=False)
     aliyun_sms_url: str = "https://dysmsapi.aliyuncs.com"
     aliyun_webhook_token: str = field(default="", repr=False)
+    wechat_app_id: str = ""
+    wechat_app_secret: str = field(default="", repr=False)
+    wechat_url: str = "https://api.weixin.qq.com"
+    wechat_token: str = field(default="", repr=False)
     smtp_url: str = field(default="", repr=False)
     metrics_token: str = field(default="", repr=False)
     resolver: str = ""
@@ -89,6 +95,10 @@ class Environment:
             aliyun_access_key_secret=env.get("ALIYUN_ACCESS_KEY_SECRET", ""),
             aliyun_sms_url=env.get("ALIYUN_SMS_URL", "https://dysmsapi.aliyuncs.com").rstrip("/"),
             aliyun_webhook_token=env.get("ALIYUN_WEBHOOK_TOKEN", ""),
+            wechat_app_id=env.get("WECHAT_APP_ID", ""),
+            wechat_app_secret=env.get("WECHAT_APP_SECRET", ""),
+            wechat_url=env.get("WECHAT_URL", "https://api.weixin.qq.com").rstrip("/"),
+            wechat_token=env.get("WECHAT_TOKEN", ""),
             smtp_url=env.get("SMTP_URL", ""),
             metrics_token=env.get("ALONGSIDE_METRICS_TOKEN", ""),
             resolver=env.get("ALONGSIDE_RESOLVER", ""),
@@ -106,6 +116,8 @@ class Environment:
         if provider == "aliyun":
             named = ("ALIYUN_SMS_URL", "ALIYUN_ACCESS_KEY_SECRET")
             return Account(self.aliyun_sms_url, self.aliyun_access_key_secret, *named)
+        if provider == "wechat":
+            return Account(self.wechat_url, self.wechat_app_secret, "WECHAT_URL", "WECHAT_APP_SECRET")
         return Account(self.sendgrid_url, self.sendgrid_api_key, "SENDGRID_URL", "SENDGRID_API_KEY")
 
     @property
@@ -124,6 +136,10 @@ class Environment:
             "ALIYUN_ACCESS_KEY_SECRET": self.aliyun_access_key_secret,
             "ALIYUN_SMS_URL": self.aliyun_sms_url,
             "ALIYUN_WEBHOOK_TOKEN": self.aliyun_webhook_token,
+            "WECHAT_APP_ID": self.wechat_app_id,
+            "WECHAT_APP_SECRET": self.wechat_app_secret,
+            "WECHAT_URL": self.wechat_url,
+            "WECHAT_TOKEN": self.wechat_token,
         }
 
 

@@ -159,6 +159,53 @@ class SmsChannel(ChannelSettings):
     )
 
 
+_FIELD = "^(thing|phrase|character_string|name|number|amount|phone_number|time|date)[0-9]{1,3}$"
+
+
+class WeChatField(Strict):
+    """One field of a template: its name tells the form of its values."""
+
+    name: str = Field(pattern=_FIELD, description="as registered, for example thing1 or time2")
+    label: str = Field(pattern="^[^:：\n]{1,30}$", description="what the patient reads before the value")
+
+
+class WeChatTemplate(Strict):
+    """A template as it is registered with the account."""
+
+    template_id: str = Field(pattern="^[A-Za-z0-9_-]{10,64}$", description="the account's id of the template")
+    title: str = Field(min_length=2, max_length=40, description="what the patient reads above the fields")
+    fields: list[WeChatField] = Field(min_length=1, description="in the order in which the patient reads them")
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """Label by name, in their order."""
+        return {one.name: one.label for one in self.fields}
+
+    @field_validator("fields")
+    @classmethod
+    def _each_once(cls, fields: list[WeChatField]) -> list[WeChatField]:
+        if len({one.name for one in fields}) < len(fields) or len({one.label for one in fields}) < len(fields):
+            raise ValueError("two fields have the same name or the same label")
+        return fields
+
+
+class WeChatChannel(ChannelSettings):
+    """Template messages of the hospital's official account (a verified service account)."""
+
+    provider: str = "wechat"
+    stores_data_in: str = Field("CN", pattern="^[A-Z]{2}$", description="country of the vendor's servers")
+    senders: dict[str, Sender] = Field(
+        default_factory=lambda: {"care": Sender(address="official account", name={})},
+        description="names that messages may use; all are the one account",
+    )
+    registered: list[WeChatTemplate] = Field(default_factory=list, description="the account's templates")
+    chunk_size: int = Field(100, ge=1, le=1000, description="messages of one claim; each is its own request")
+    rate_per_second: float = Field(50, gt=0, description="messages a second, over all workers")
+    connections: int = Field(16, ge=1, le=100, description="requests of one worker that are under way together")
+    #: Who unfollows is noticed at the next message: more comes back in good order than of e-mail.
+    stop_campaign: StopCampaign | None = StopCampaign(bounce_rate=0.15)
+
+
 class CallChannel(ChannelSettings):
     """Calls that people make, from the list that `alongside calls` shows."""
 
@@ -197,6 +244,7 @@ class LetterChannel(ChannelSettings):
 class Channels(Strict):
     email: EmailChannel
     sms: SmsChannel | None = None
+    wechat: WeChatChannel | None = None
     call: CallChannel | None = None
     letter: LetterChannel | None = None
 

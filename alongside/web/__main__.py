@@ -18,6 +18,7 @@ from alongside.web.aliyun_callbacks import AliyunCallbacks
 from alongside.web.callbacks import Callbacks, Intake
 from alongside.web.knowledge import Knowledge
 from alongside.web.twilio_callbacks import TwilioCallbacks
+from alongside.web.wechat_callbacks import WeChatCallbacks
 
 #: A slow client may not hold a connection open for ever.
 KEEP_ALIVE_SECONDS = 20
@@ -66,7 +67,32 @@ def patient_clock(services: Services, stand_in: Path | None) -> Callable[[], dat
     return lambda: simulated_now(path) or services.clock()
 
 
-def callbacks_of_texts(services: Services, patient: Callable[[], datetime]) -> Callbacks | None:
+def callbacks_of(services: Services, patient: Callable[[], datetime]) -> dict[str, Callbacks]:
+    """The callbacks of every channel besides e-mail that is set up, by name.
+
+    Raises
+    ------
+    Refused : nothing proves that a callback is the provider's
+    """
+    within = timedelta(hours=services.settings.inbox.answer_within_hours)
+    intake = Intake(services.ledger, services.vault, within, lambda: datetime.now(UTC), patient)
+    found = {"texts": _of_texts(services, intake), "wechat": _of_wechat(services, intake)}
+    return {name: one for name, one in found.items() if one is not None}
+
+
+def _of_wechat(services: Services, intake: Intake) -> Callbacks | None:
+    if Channel.WECHAT not in services.settings.channels.set_up:
+        return None
+    token = services.environment.wechat_token
+    if not token and services.mode is DeliveryMode.SANDBOX:  # nobody calls where no stand-in runs
+        return None
+    if not token:
+        remedy = "Choose a long random word of letters and digits, and enter it with the address in the account."
+        raise Refused("no token verifies WeChat's callbacks", where="WECHAT_TOKEN", remedy=remedy)
+    return WeChatCallbacks(intake, token)
+
+
+def _of_texts(services: Services, intake: Intake) -> Callbacks | None:
     """The callbacks of text messages, where the hospital sends any.
 
     Raises
@@ -79,8 +105,6 @@ def callbacks_of_texts(services: Services, patient: Callable[[], datetime]) -> C
     told = environment.aliyun_webhook_token or environment.twilio_auth_token
     if services.mode is DeliveryMode.SANDBOX and not told:  # nobody texts where no stand-in runs
         return None
-    within = timedelta(hours=settings.inbox.answer_within_hours)
-    intake = Intake(services.ledger, services.vault, within, lambda: datetime.now(UTC), patient)
     if provider_of(settings, Channel.SMS).provider == "aliyun":
         if not environment.aliyun_webhook_token:
             remedy = "Choose a long random word, and register the addresses that docs/operator.md gives."
@@ -115,7 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             webhook_key=webhook_key(services, arguments.stand_in),
             clock=lambda: datetime.now(UTC),
             patient_clock=patient,
-            texts=callbacks_of_texts(services, patient),
+            callbacks=callbacks_of(services, patient),
             known=knowledge(services),
             metrics_token=services.environment.metrics_token,
         )

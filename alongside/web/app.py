@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 import sqlalchemy as sa
@@ -45,7 +46,7 @@ def create_app(
     webhook_key: str,
     clock: Callable[[], datetime],
     patient_clock: Callable[[], datetime] | None = None,
-    texts: Callbacks | None = None,
+    callbacks: Mapping[str, Callbacks] = MappingProxyType({}),
     known: Knowledge | None = None,
     metrics_token: str = "",
     ingest: Ingest | None = None,
@@ -61,7 +62,7 @@ def create_app(
     webhook_key : base64 SPKI of the vendor's event webhook
     clock : wall time, for the freshness of signatures and for what is recorded
     patient_clock : when a patient's decision counts as taken; the simulated day in a replay, else the wall
-    texts : callbacks of the provider of text messages, where the hospital sends any
+    callbacks : by name, of the providers of other channels that the hospital has set up
     known : what patients' pages may show beside the ledger
     metrics_token : what Prometheus has to show at `/metrics`; empty: there is no such page
     failures_per_minute : links that lead nowhere, of one client
@@ -87,13 +88,16 @@ def create_app(
     for path, of_path in routes:
         app.add_api_route(path, of_path.show, methods=["GET", "HEAD"], response_model=None)
         app.add_api_route(path, of_path.submit, methods=["POST"], response_model=None)
-    for path, endpoint in texts.routes if texts is not None else ():
-        app.add_api_route(path, endpoint, methods=["POST"], response_model=None)
+    for one in callbacks.values():
+        for path, endpoint in one.routes:
+            app.add_api_route(path, endpoint, methods=["POST"], response_model=None)
+        for path, endpoint in one.shows:
+            app.add_api_route(path, endpoint, methods=["GET"], response_model=None)
     if metrics_token:
-        counts = {"e-mail": webhook.counts} | ({} if texts is None else {"texts": texts.counts})
+        counts = {"e-mail": webhook.counts, **{name: one.counts for name, one in callbacks.items()}}
         metrics = Metrics(ledger, metrics_token, settings.delivery.max_attempts, clock, counts)
         app.add_api_route(METRICS_PATH, metrics.__call__, methods=["GET"], response_model=None)
-    app.add_api_route("/healthz", _health(ledger, webhook, texts), methods=["GET", "HEAD"], response_model=None)
+    app.add_api_route("/healthz", _health(ledger, webhook, callbacks), methods=["GET", "HEAD"], response_model=None)
     return app
 
 
@@ -104,7 +108,7 @@ def _ingest_into(ledger: Ledger) -> Ingest:
     return ingest
 
 
-def _health(ledger: Ledger, webhook: Webhook, texts: Callbacks | None) -> Callable[[Request], Response]:
+def _health(ledger: Ledger, webhook: Webhook, callbacks: Mapping[str, Callbacks]) -> Callable[[Request], Response]:
     """Whether the ledger answers, and how the webhooks fare."""
 
     def health(_request: Request) -> Response:
@@ -114,6 +118,6 @@ def _health(ledger: Ledger, webhook: Webhook, texts: Callbacks | None) -> Callab
         except (AlongsideError, sa.exc.SQLAlchemyError):
             return JSONResponse({"status": "ledger unavailable"}, 503)
         told = {"status": "ok", "webhook": dict(webhook.counts)}
-        return JSONResponse(told if texts is None else told | {"texts": dict(texts.counts)})
+        return JSONResponse(told | {name: dict(one.counts) for name, one in callbacks.items()})
 
     return health

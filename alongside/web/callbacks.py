@@ -1,4 +1,4 @@
-"""What the callbacks of every provider of text messages share: taking in what they tell, and counting it."""
+"""What the callbacks of all providers share: taking in what they tell, and counting it."""
 
 from __future__ import annotations
 
@@ -51,6 +51,11 @@ class Callbacks(ABC):
     @abstractmethod
     def routes(self) -> Sequence[tuple[str, Endpoint]]:
         """Path and endpoint of every callback; all are POST."""
+
+    @property
+    def shows(self) -> Sequence[tuple[str, Endpoint]]:
+        """Path and endpoint of what a provider asks by GET, for example whether the address is right."""
+        return ()
 
     async def _take_statuses(self, events: Sequence[DeliveryEvent | None]) -> None:
         """Raises `StoreUnavailable`: answer the provider with an error, it may come again."""

@@ -107,7 +107,21 @@ PREFERENCE_WORDS: dict[Locale, PreferenceWords] = {
                 "e-mails.",
                 saved="You will get no more text messages from us.",
                 late="A text message that is already on its way may still reach you.",
-            )
+            ),
+            Channel.WECHAT: OtherWords(
+                title="Stop all WeChat messages",
+                lead="You will get no more messages from us in WeChat, not even appointment reminders. There is no "
+                "need to unfollow us. Nothing changes for e-mails.",
+                saved="You will get no more messages from us in WeChat.",
+                late="A message that is already on its way may still reach you.",
+            ),
+            Channel.PUSH: OtherWords(
+                title="Stop all notifications of our app",
+                lead="Our app will show you no more notifications, not even appointment reminders. Nothing changes for "
+                "e-mails.",
+                saved="Our app will show you no more notifications.",
+                late="A notification that is already on its way may still reach you.",
+            ),
         },
         saved_title="Your choices are saved",
         saved_nothing="Nothing has changed.",
@@ -166,7 +180,19 @@ PREFERENCE_WORDS: dict[Locale, PreferenceWords] = {
                 lead="您将不再收到本院的短信，包括预约提醒。邮件不受影响。",
                 saved="您不会再收到本院的短信。",
                 late="已经发出的短信可能还会送达。",
-            )
+            ),
+            Channel.WECHAT: OtherWords(
+                title="停止所有微信通知",
+                lead="您将不再收到本院的微信通知，包括预约提醒。不必取消关注，邮件也不受影响。",
+                saved="您不会再收到本院的微信通知。",
+                late="已经发出的微信通知可能还会送达。",
+            ),
+            Channel.PUSH: OtherWords(
+                title="停止App的所有通知",
+                lead="本院App将不再向您弹出任何通知，包括预约提醒。邮件不受影响。",
+                saved="本院App不会再向您弹出通知。",
+                late="已经发出的通知可能还会弹出。",
+            ),
         },
         saved_title="已保存您的选择",
         saved_nothing="没有任何更改。",

@@ -22,6 +22,7 @@ from alongside.channels.capabilities import (
 from alongside.channels.letter_list import LetterList
 from alongside.channels.sendgrid import SendGrid
 from alongside.channels.twilio import MAX_BODY, Twilio
+from alongside.channels.wechat import WeChat
 from alongside.model.enums import Channel, Purpose
 from alongside.model.errors import Refused
 
@@ -71,14 +72,21 @@ def test_all_reasons_are_told_at_once() -> None:
 
 def test_an_unknown_provider_is_refused_with_the_known_ones() -> None:
     assert capabilities_of("twilio") is TWILIO
-    with pytest.raises(Refused, match=r"Known providers: aliyun, call_list, letter_list, sendgrid, smtp, twilio"):
+    with pytest.raises(
+        Refused, match=r"Known providers: aliyun, call_list, letter_list, sendgrid, smtp, twilio, wechat"
+    ):
         capabilities_of("twillio")
 
 
 def test_what_is_declared_is_what_the_adapters_do() -> None:
     assert TWILIO.max_length == MAX_BODY
-    adapters = (SendGrid, Twilio, Aliyun, CallList, LetterList)
-    assert {one.channel.value for one in PROVIDERS.values()} == {adapter.name for adapter in adapters}
+    adapters = (SendGrid, Twilio, Aliyun, WeChat, CallList, LetterList)
+    assert {one.channel.value for one in PROVIDERS.values()} == {one.name for one in adapters}
+    assert {one.provider for one in PROVIDERS.values() if one.recognises_seconds == 0} >= {
+        "sendgrid",
+        "twilio",
+        "aliyun",
+    }
     assert SENDGRID.lookup is Lookup.BY_KEY
     assert TWILIO.lookup is Lookup.BY_TEXT
     assert hasattr(Twilio, "trace")

@@ -29,6 +29,8 @@ from alongside.model.enums import Channel, Decision, DeliveryMode, Locale
 from alongside.model.postal import PostalAddress
 from alongside.sandbox.aliyun.options import DEFAULT_KEY_ID, DEFAULT_SECRET
 from alongside.sandbox.twilio.options import DEFAULT_ACCOUNT_SID, DEFAULT_AUTH_TOKEN, DEFAULT_NUMBER
+from alongside.sandbox.wechat import options as wechat
+from alongside.sandbox.wechat.options import DEFAULT_APP_ID
 from alongside.settings import Environment, HospitalSettings, Project, read_model
 from tests.fakes import NOON, key_of, plan_rows
 
@@ -46,7 +48,7 @@ _DEFINITION = """
 purpose: education
 stage: prevention
 audience: Everybody who takes part in this test
-channels: [email, sms, call, letter]
+channels: [email, sms, wechat, call, letter]
 subject: {zh_CN: 心脏健康一分钟, en: A minute for your heart}
 variables:
   steps: {value: "1", example: [walk, rest], description: what to do, optional: true}
@@ -73,6 +75,7 @@ _LETTER = """{{% extends "_layout/letter.{locale}.html.j2" %}}
 <p>{body}</p>
 {{% endblock %}}
 """
+_WECHAT = "{title}\nWhat to do: A short walk today"
 _TITLE = {"zh_CN": "心脏健康一分钟", "en": "A minute for your heart"}
 #: How the clinic is set up to send text messages, through the stand-in of Twilio.
 TEXT_MESSAGES: dict[str, Any] = {
@@ -93,6 +96,9 @@ def write_project(root: Path, **changes: Mapping[str, Any]) -> Project:
     settings["channels"]["email"].update(changes.get("email", {}))
     settings["channels"]["sms"] = {**TEXT_MESSAGES, **changes.get("sms", {})}
     settings["channels"]["letter"].update(changes.get("letter", {}))
+    for channel in ("wechat",):  # only where a test is about it
+        settings["channels"].pop(channel, None)
+        settings["channels"] |= {channel: changes[channel]} if channel in changes else {}
     settings["gates"].update(changes.get("gates", {}))
     (root / "config" / "alongside.yaml").write_text(yaml.safe_dump(settings, allow_unicode=True), "utf-8")
     (root / "templates" / "prevention").mkdir(parents=True)
@@ -110,8 +116,8 @@ def _write_message(folder: Path, body: str) -> None:
         (folder / f"email.{locale}.mjml.j2").write_text(_MJML.format(**words), "utf-8")
         (folder / f"email.{locale}.txt.j2").write_text(_TEXT.format(**words), "utf-8")
         (folder / f"letter.{locale}.html.j2").write_text(_LETTER.format(**words), "utf-8")
-        for channel in ("sms", "call"):
-            (folder / f"{channel}.{locale}.txt.j2").write_text(_SMS.format(**words), "utf-8")
+        for channel, text in {"sms": _SMS, "call": _SMS, "wechat": _WECHAT}.items():
+            (folder / f"{channel}.{locale}.txt.j2").write_text(text.format(**words), "utf-8")
 
 
 def name_of(number: int) -> str:
@@ -127,6 +133,17 @@ def phone_of(number: int) -> str:
 def home_of(number: int) -> PostalAddress:
     """An address in the demo hospital's city, which is on no map."""
     return PostalAddress("CN", "999001", "", "青禾市", "东湖区", f"示范路{number + 1}号")
+
+
+def openid_of(number: int) -> str:
+    """A follower's id."""
+    return f"oQh_{number:024d}"
+
+
+def registered(template: Mapping[str, Any]) -> wechat.Registered:
+    """A template of the configuration, as the account has it."""
+    fields = {one["name"]: one["label"] for one in template["fields"]}
+    return wechat.Registered(template["template_id"], template["title"], fields)
 
 
 @dataclass
@@ -162,6 +179,9 @@ class Clinic:
             aliyun_access_key_id=DEFAULT_KEY_ID,
             aliyun_access_key_secret=DEFAULT_SECRET,
             aliyun_sms_url=vendor_url,
+            wechat_app_id=DEFAULT_APP_ID,
+            wechat_app_secret=wechat.DEFAULT_SECRET,
+            wechat_url=vendor_url,
         )
         ledger = Ledger.open(url)
         settings = read_model(HospitalSettings, project.config / "alongside.yaml")
@@ -192,6 +212,7 @@ class Clinic:
                 phone=phone_of(number),
                 gender="female",
                 postal=home_of(number).kept,
+                openid=openid_of(number),
             )
             for number in numbers
         }
@@ -272,8 +293,13 @@ class Clinic:
             )
 
     def blind(self, number: int, domain: str = "example.com", channel: Channel = Channel.EMAIL) -> str:
-        addresses = {"email": f"patient{number}@{domain}", "phone": phone_of(number), "postal": home_of(number).kept}
-        return self.vault.blind_index(channel.address, addresses[channel.address])
+        mine = {
+            "email": f"patient{number}@{domain}",
+            "phone": phone_of(number),
+            "openid": openid_of(number),
+            "postal": home_of(number).kept,
+        }
+        return self.vault.blind_index(channel.address, mine[channel.address])
 
     def dispatch(self, **options: Any) -> DispatchReport:
         options.setdefault("mode", DeliveryMode.SANDBOX)
@@ -297,7 +323,7 @@ class Clinic:
         return reconcile(self.ledger, self.project, self.settings, self.environment, clock=self.clock, **options)
 
     def towards(self, vendor_url: str) -> Clinic:
-        urls = {f"{vendor}_url": vendor_url for vendor in ("sendgrid", "twilio", "aliyun_sms", "smtp")}
+        urls = {f"{vendor}_url": vendor_url for vendor in ("sendgrid", "twilio", "aliyun_sms", "smtp", "wechat")}
         return replace(self, environment=replace(self.environment, **urls))
 
     @property

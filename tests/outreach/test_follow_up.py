@@ -278,3 +278,44 @@ def test_without_a_link_of_its_own_nobody_counts_as_a_non_reader(clinic: Clinic)
     stand(clinic, 1, MessageState.DELIVERED)
     rule = {"after_hours": 24, "unread_after_hours": 12, "within_days": 7}
     assert follow(clinic, fallback=rule).planned == {}
+
+
+# ---------------------------------------------------------------------------------------------------- where WeChat is
+TEMPLATE = {
+    "template_id": "a_minute_for_your_heart",
+    "title": "A minute for your heart",
+    "fields": [{"name": "thing1", "label": "What to do"}],
+}
+
+
+def test_wechat_then_a_text_then_a_call(ledger_url: str, tmp_path: Path) -> None:
+    """The vendor tells that nothing arrived, or nothing for a day; the text stays silent, too; somebody calls."""
+    order = ["wechat", "sms", "call"]
+    sections = {"sms": {"stores_data_in": "CN"}, "wechat": {"registered": [TEMPLATE]}}
+    clinic = Clinic.open(ledger_url, tmp_path / "project", "http://127.0.0.1:9", **sections)
+    clinic.admit(EVERYBODY, channels=order)
+    clinic.plan(EVERYBODY, channel=Channel.WECHAT)
+    snapshot(clinic)
+    stand(clinic, 1, MessageState.DROPPED)  # refused there
+    stand(clinic, 2, MessageState.ACCEPTED)  # not a word for a day
+    stand(clinic, 3, MessageState.DELIVERED)
+    stand(clinic, 4, MessageState.REJECTED, "43004 the patient does not follow the account")
+    assert follow(clinic, channels=order).planned == {"sms": 3}
+    with clinic.ledger.begin() as connection:
+        later = message.c.follows.is_not(None)
+        connection.execute(message.update().where(later).values(state="bounced", accepted_at=clinic.as_of))
+    assert follow(clinic, channels=order).planned == {"call": 3}
+    assert follow(clinic, channels=order).planned == {}
+    assert sorted(channel for _, channel in followers(clinic)) == ["call"] * 3 + ["sms"] * 3
+    clinic.ledger.engine.dispose()
+
+
+def test_the_shipped_checklist_goes_this_way() -> None:
+    """Tested above for the order that the shipped campaign has."""
+    import yaml
+
+    from tests.delivery.clinic import ROOT
+
+    shipped = yaml.safe_load((ROOT / "config" / "campaigns" / "pre_op_checklist.yaml").read_text("utf-8"))
+    assert [one for one in shipped["channels"] if one != "email"] == ["wechat", "sms", "call"]
+    assert shipped["fallback"]["after_hours"] == 12

@@ -40,6 +40,10 @@ OPEN: dict[str, Any] = {
     "phone_blind": "f1",
     "postal_state": "valid",
     "postal_blind": "h1",
+    "openid_state": "valid",
+    "openid_blind": "o1",
+    "device_token_state": "valid",
+    "device_token_blind": "d1",
     "preferred_channel": None,
     "interactions_30d": 3,
     "country": None,
@@ -53,6 +57,7 @@ PERSON_TYPES = (
     "person_id VARCHAR, language VARCHAR, time_zone VARCHAR, quiet_from VARCHAR, quiet_to VARCHAR, age INTEGER,"
     " email_state VARCHAR, email_blind VARCHAR, phone_state VARCHAR, text_state VARCHAR, phone_blind VARCHAR,"
     " postal_state VARCHAR, postal_blind VARCHAR,"
+    " openid_state VARCHAR, openid_blind VARCHAR, device_token_state VARCHAR, device_token_blind VARCHAR,"
     " preferred_channel VARCHAR, interactions_30d INTEGER, country VARCHAR, deceased BOOLEAN, inpatient_now BOOLEAN,"
     " topics_off VARCHAR[], pace_days INTEGER, general_only BOOLEAN"
 )

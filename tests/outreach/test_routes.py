@@ -103,7 +103,7 @@ def test_a_hospital_elsewhere_may_use_it_but_not_for_patients_in_china(project: 
         to_twilio(written)
         written["hospital"]["country"] = "US"
 
-    sms, *_ = routes(project, change(project, abroad))
+    sms = next(one for one in routes(project, change(project, abroad)) if one.channel is Channel.SMS)
     assert (sms.countries, sms.barred) == (None, ("CN",))
     assert "brings none back" not in told(project)
 
@@ -151,3 +151,65 @@ def test_a_rule_on_what_nobody_read_needs_something_that_tells_of_readers(projec
         link = "{{ hospital.website }}/checklist"
         text.write_text(text.read_text("utf-8").replace("{{ hospital.phone }}", f"{{{{ hospital.phone }}}} {link}"))
     assert "unread_after_hours" not in told(project)
+
+
+# ------------------------------------------------------------------------------------------------- registered templates
+def _rename(written: dict[str, Any], title: str, fields: dict[str, str]) -> None:
+    template = next(one for one in written["channels"]["wechat"]["registered"] if one["title"] == title)
+    template["fields"] = [{"name": name, "label": label} for name, label in fields.items()]
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        (
+            {"thing1": "医院", "time2": "时间", "thing3": "禁食和用药", "phone_number4": "咨询电话"},
+            "registered is '时间'",
+        ),
+        ({"thing1": "医院", "time2": "到院时间", "phone_number4": "咨询电话"}, "line 4 begins with '禁食和用药'"),
+        (
+            {"phrase1": "医院", "time2": "到院时间", "thing3": "禁食和用药", "phone_number4": "咨询电话"},
+            "phrase1 (医院) takes",
+        ),
+        (
+            {"thing1": "医院", "date2": "到院时间", "thing3": "禁食和用药", "number4": "咨询电话"},
+            "number4 (咨询电话) takes",
+        ),
+    ],
+)
+def test_a_template_that_is_registered_otherwise_is_told(project: Project, fields: dict[str, str], words: str) -> None:
+    change(project, lambda written: _rename(written, "到院提醒", fields))
+    [found] = [item for item in check_project(project) if "by wechat" in item.what]
+    assert words in found.what
+    assert found.what.endswith("(zh_CN)")
+    assert Path(found.path).name == "pre_op_checklist.yaml"
+
+
+def test_a_value_that_is_too_long_for_one_patient_fails_for_that_patient(project: Project) -> None:
+    body = project.templates / "treatment" / "pre_op_checklist" / "wechat.zh_CN.txt.j2"
+    body.write_text(
+        body.read_text("utf-8").replace("以医生通知为准", "还有{{ days_to_go }}天，以医生通知为准"), "utf-8"
+    )
+    settings = read_model(HospitalSettings, project.config / "alongside.yaml")
+    screen = Screen(load_content(project), settings)
+    rows = [{"procedure_at": "2026-03-10T00:00:00", "days_to_go": days} for days in (8, 123456789012)]
+    gates = screen.gates("treatment/pre_op_checklist", Channel.WECHAT, Locale.ZH_CN, rows)
+    assert gates == [Gate.NONE, Gate.RENDER_FAILED]
+    [note] = screen.findings
+    assert note.endswith("thing3 (禁食和用药) takes at most 20 characters")
+
+
+def test_marketing_does_not_travel_by_template_message(project: Project) -> None:
+    path = project.config / "campaigns" / "heart_health_talk.yaml"
+    path.write_text(path.read_text("utf-8").replace("channels: [email]", "channels: [email, wechat]"), "utf-8")
+    message = project.templates / "prevention" / "heart_health_talk"
+    written = message / "message.yaml"
+    written.write_text(written.read_text("utf-8") + "channels: [email, wechat]\n", "utf-8")
+    for locale in Locale:
+        (message / f"wechat.{locale}.txt.j2").write_text("到院提醒\n医院：{{ hospital.name }}\n", "utf-8")
+
+    def marketing(found: dict[str, Any]) -> None:
+        found["channels"]["wechat"]["senders"] = {"marketing": {"address": "official account", "name": {}}}
+
+    change(project, marketing)
+    assert "prevention/heart_health_talk by wechat: it carries no marketing" in told(project)

@@ -44,11 +44,11 @@ COLUMNS = {
         "relation_id,contact_id,relation,relative_id,name,gender,phone,email,language,guardian,may_be_told,since"
     ),
     "crm.relative_consents": "consent_id,relative_id,purpose,channel,decision,decided_at,evidence",
-    "crm.contacts": "contact_id,mrn,name,gender,birth_date,phone,email,city,language,created_at",
+    "crm.contacts": "contact_id,mrn,name,gender,birth_date,phone,email,city,language,wechat_openid,created_at",
     "crm.consents": "consent_id,contact_id,purpose,channel,decision,decided_at,evidence",
     "crm.preferences": "pref_id,contact_id,channel,language,quiet_from,quiet_to,topics_off,updated_at",
     "crm.surveys": "response_id,contact_id,survey,score,answered_at",
-    "app_events.users": "user_id,mrn,phone,email,name,birth_date,created_at",
+    "app_events.users": "user_id,mrn,phone,email,name,birth_date,push_token,created_at",
     "app_events.events": "event_id,user_id,kind,topic,occurred_at,duration_seconds",
     "app_events.readings": "reading_id,user_id,item,value,unit,measured_at",
 }

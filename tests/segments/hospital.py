@@ -25,6 +25,8 @@ _DEFAULTS: dict[str, Any] = {
     "email_state": "valid",
     "phone_state": "valid",
     "text_state": "valid",
+    "openid_state": "missing",
+    "device_token_state": "missing",
     "inpatient_now": False,
     "encounters_12m": 0,
     "emergency_visits_12m": 0,

@@ -67,7 +67,9 @@ LIS = {
     ),
 }
 APP = {
-    "users": "user_id,mrn,phone,email,name,birth_date,created_at\nU1,,,,王芳,1960-01-02,2025-01-01 00:00:00\n",
+    "users": (
+        "user_id,mrn,phone,email,name,birth_date,push_token,created_at\nU1,,,,王芳,1960-01-02,,2025-01-01 00:00:00\n"
+    ),
     "events": (
         "event_id,user_id,kind,topic,occurred_at,duration_seconds\n"
         "E1,U1,article_read,hypertension,2026-02-27 21:00:00,95\nE2,U1,login,,2026-02-27 20:59:00,\n"
@@ -77,7 +79,8 @@ APP = {
 CRM = {
     "contacts": [
         {"contact_id": "C1", "mrn": None, "name": "王芳", "gender": "F", "birth_date": "1960-01-02", "phone": None,
-         "email": "wang@example.com", "city": None, "language": "zh", "created_at": "2024-01-01 00:00:00"},
+         "email": "wang@example.com", "city": None, "language": "zh",
+         "wechat_openid": "oQh_000000000000000000000001", "created_at": "2024-01-01 00:00:00"},
     ],
     "relatives": [
         {"relation_id": "R1", "contact_id": "C1", "relation": "子女", "relative_id": "C9", "name": "李明",

@@ -190,7 +190,7 @@ def test_text_messages_are_stopped_as_a_whole_and_mail_goes_on(house: House) -> 
     assert texts(house) == set(), "an extract's older yes revives nothing"
 
 
-@pytest.mark.parametrize("channel", ["call", "email", "wechat", "sms sms", "*", "<b>"])
+@pytest.mark.parametrize("channel", ["call", "email", "letter", "sms sms", "*", "<b>"])
 def test_what_is_no_other_channel_is_not_stopped(house: House, channel: str) -> None:
     consented(house, *Purpose)
     link = house.preference_link(house.plan(locale="en"))
@@ -213,3 +213,12 @@ def test_stopping_texts_in_staging_says_nothing_about_the_patient(house: House) 
     before = everything(house.ledger)
     assert house.client.post(link, data=STOP_TEXTS).status_code == 200
     assert everything(house.ledger) == before
+
+
+def test_every_channel_that_can_be_stopped_has_its_words() -> None:
+    """A hospital that sets one up must not break the page."""
+    from alongside.channels.capabilities import PROVIDERS
+
+    wanted = {one.channel.value for one in PROVIDERS.values() if not one.internal} - {"email"}
+    for words in PREFERENCE_WORDS.values():
+        assert wanted <= words.others.keys()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,21 +15,25 @@ import sqlalchemy as sa
 from fastapi.testclient import TestClient
 
 from alongside.channels.twilio_signature import SIGNATURE_HEADER, sign
-from alongside.ledger import Ledger, consent, inbox, suppressions
+from alongside.channels.wechat_signature import digest
+from alongside.ledger import Ledger, consent, inbox, receipts, suppressions
 from alongside.ledger.schema import inbound, message, thread
 from alongside.ledger.vault import Identity, Vault
 from alongside.model.enums import Channel, Decision, DeliveryMode, Purpose, ThreadStatus
+from alongside.sandbox.wechat.postman import document
 from alongside.settings import Environment, HospitalSettings
 from alongside.web import create_app
 from alongside.web.aliyun_callbacks import AliyunCallbacks
 from alongside.web.callbacks import Callbacks, Intake
 from alongside.web.twilio_callbacks import TwilioCallbacks
+from alongside.web.wechat_callbacks import WeChatCallbacks
 from tests.web.conftest import NOW, PATIENT_NOW, Wall, plan_message
 
 PUBLIC = "https://hospital.example"
 TOKEN = "12345"
 NUMBER = "+8613812345678"
 PERSON = "p0000000000000001"
+OPENID = "oQh_000000000000000000000001"
 KEY = f"{1:032x}"
 SID = "SM" + "a" * 32
 VAULT_KEY = bytes(range(32))
@@ -42,9 +47,15 @@ class Line:
     ledger: Ledger
     vault: Vault
     provider: str
+    wall: Wall
 
     def status(self, arrived: bool = True, key: str = KEY, **changes: Any) -> int:
         """The provider says what became of a message; the answer's status."""
+        if self.provider == "wechat":
+            status = "success" if arrived else "failed:user block"
+            number = 200163836 if key == KEY else 200163837
+            event = {"Event": "TEMPLATESENDJOBFINISH", "MsgID": number, "Status": status}
+            return self.wechat({"MsgType": "event", **event}, **changes)
         if self.provider == "twilio":
             fields = {"MessageSid": SID, "MessageStatus": "delivered" if arrived else "undelivered"}
             fields |= {} if arrived else {"ErrorCode": "30005"}
@@ -60,6 +71,8 @@ class Line:
 
     def text(self, words: str, sid: str = "1", **changes: Any) -> int:
         """A patient texts something."""
+        if self.provider == "wechat":
+            return self.wechat({"MsgType": "text", "Content": words, "MsgId": int(sid)}, **changes)
         if self.provider == "twilio":
             fields = {"MessageSid": f"SM{int(sid):032x}", "From": NUMBER, "To": "+15005550006", "Body": words}
             return self._twilio("/webhooks/twilio/inbound", fields, **changes)
@@ -75,6 +88,10 @@ class Line:
     def _aliyun(self, what: str, entries: Any, token: str = TOKEN, **_: Any) -> int:
         return self.client.post(f"/webhooks/aliyun/{token}/{what}", content=json.dumps(entries)).status_code
 
+    def wechat(self, fields: dict[str, Any], token: str = TOKEN, **_: Any) -> int:
+        body = document(OPENID, PATIENT_NOW.timestamp() - 3600, fields)
+        return self.client.post("/webhooks/wechat", params=signed(token), content=body).status_code
+
     def state(self) -> str:
         with self.ledger.reading() as connection:
             return str(connection.execute(sa.select(message.c.state)).scalar_one())
@@ -85,25 +102,42 @@ class Line:
 
     @property
     def blind(self) -> str:
-        return self.vault.blind_index("phone", NUMBER)
+        return self.vault.blind_index(self.channel.address, OPENID if self.provider == "wechat" else NUMBER)
+
+    @property
+    def channel(self) -> Channel:
+        return Channel.WECHAT if self.provider == "wechat" else Channel.SMS
 
 
-@pytest.fixture(params=["twilio", "aliyun"])
+def signed(token: str = TOKEN, at: datetime = NOW) -> dict[str, str]:
+    """What WeChat signs a call with."""
+    timestamp, nonce = str(int(at.timestamp())), secrets.token_hex(8)
+    return {"timestamp": timestamp, "nonce": nonce, "signature": digest(token, timestamp, nonce)}
+
+
+@pytest.fixture(params=["twilio", "aliyun", "wechat"])
 def line(request: pytest.FixtureRequest, ledger: Ledger, settings: HospitalSettings) -> Iterator[Line]:
     """One accepted text message to one patient, and the provider's callbacks."""
     vault = Vault.open(ledger, Environment(vault_key=VAULT_KEY))
     plan_message(ledger, KEY, Purpose.CARE, "zh_CN", PERSON)
     with ledger.begin() as connection:
-        vault.store(connection, {PERSON: Identity(name="李伟", phone=NUMBER)}, NOW)
-        blind = vault.blind_index("phone", NUMBER)
-        connection.execute(message.update().values(channel="sms", address_blind=blind, accepted_at=PATIENT_NOW))
-    intake = Intake(ledger, vault, timedelta(hours=24), Wall(), lambda: PATIENT_NOW)
-    texts: Callbacks = (
-        TwilioCallbacks(intake, TOKEN, PUBLIC) if request.param == "twilio" else AliyunCallbacks(intake, TOKEN)
-    )
-    app = create_app(ledger, settings=settings, webhook_key="", clock=Wall(), texts=texts)
+        vault.store(connection, {PERSON: Identity(name="李伟", phone=NUMBER, openid=OPENID)}, NOW)
+        receipts.keep(connection, {KEY: "wechat:200163836"})
+    wall = Wall()
+    intake = Intake(ledger, vault, timedelta(hours=24), wall, lambda: PATIENT_NOW)
+    callbacks: dict[str, Callbacks] = {
+        "twilio": TwilioCallbacks(intake, TOKEN, PUBLIC),
+        "aliyun": AliyunCallbacks(intake, TOKEN),
+        "wechat": WeChatCallbacks(intake, TOKEN, patience=0),
+    }
+    texts = callbacks[request.param]
+    app = create_app(ledger, settings=settings, webhook_key="", clock=wall, callbacks={"texts": texts})
     with TestClient(app) as client:
-        yield Line(client, ledger, vault, request.param)
+        found = Line(client, ledger, vault, request.param, wall)
+        with ledger.begin() as connection:
+            values = {"channel": found.channel.value, "address_blind": found.blind, "accepted_at": PATIENT_NOW}
+            connection.execute(message.update().values(**values))
+        yield found
 
 
 # ------------------------------------------------------------------------------------------------------------- status
@@ -115,9 +149,11 @@ def test_a_status_moves_its_message_once(line: Line) -> None:
 
 def test_a_number_that_nobody_has_gets_nothing_more(line: Line) -> None:
     line.status(arrived=False)
-    assert line.state() == "bounced"
+    refused = line.provider == "wechat"
+    assert line.state() == ("dropped" if refused else "bounced")
+    reason = "refused" if refused else "hard_bounce"
     with line.ledger.reading() as connection:
-        assert suppressions.suppressed(connection, [line.blind], "sms", "care") == {line.blind: "hard_bounce"}
+        assert suppressions.suppressed(connection, [line.blind], line.channel, "care") == {line.blind: reason}
         assert suppressions.suppressed(connection, [line.blind], "email", "care") == {}
 
 
@@ -138,9 +174,9 @@ def test_a_status_of_a_message_that_nobody_sent_changes_nothing(line: Line) -> N
 def test_leaving_by_a_word_takes_effect_at_once(line: Line, words: str) -> None:
     assert line.text(words) == 200
     with line.ledger.reading() as connection:
-        assert suppressions.suppressed(connection, [line.blind], "sms", "care") == {line.blind: "unsubscribe"}
+        assert suppressions.suppressed(connection, [line.blind], line.channel, "care") == {line.blind: "unsubscribe"}
         for purpose in Purpose:
-            assert consent.decide(connection, [PERSON], purpose, "sms")[PERSON][0] is Decision.DENY
+            assert consent.decide(connection, [PERSON], purpose, line.channel)[PERSON][0] is Decision.DENY
         assert consent.decide(connection, [PERSON], "care", "email") == {}
     assert line.count(thread) == 0
 
@@ -166,7 +202,7 @@ def test_other_words_reach_a_person(line: Line) -> None:
     with line.ledger.reading() as connection:
         [found] = inbox.threads(connection, [ThreadStatus.OPEN])
         said = inbox.entries(connection, line.vault, found.thread_id)
-    assert (found.person_id, found.channel, found.due_at) == (PERSON, Channel.SMS, NOW + timedelta(hours=24))
+    assert (found.person_id, found.channel, found.due_at) == (PERSON, line.channel, NOW + timedelta(hours=24))
     assert [entry.words for entry in said] == ["请问可以改到下周吗？", "我周三有事"]
     assert {entry.message_key for entry in said} == {KEY}
 
@@ -196,12 +232,15 @@ def test_what_is_no_callback_changes_nothing(line: Line, body: bytes) -> None:
         "/webhooks/twilio/inbound",
         f"/webhooks/aliyun/{TOKEN}/report",
         f"/webhooks/aliyun/{TOKEN}/text",
+        "/webhooks/wechat",
     ):
-        assert line.client.post(path, content=body).status_code in (200, 400, 403, 404)
+        query = signed() if path == "/webhooks/wechat" else {}
+        assert line.client.post(path, params=query, content=body).status_code in (200, 400, 403, 404)
     assert line.state() == "accepted"
     assert line.count(inbound) == 0
 
 
 def test_an_enormous_callback_is_not_read(line: Line) -> None:
     paths = {"twilio": "/webhooks/twilio/inbound", "aliyun": f"/webhooks/aliyun/{TOKEN}/text"}
-    assert line.client.post(paths[line.provider], content=b"x" * 2_000_000).status_code == 413
+    path = paths.get(line.provider, "/webhooks/wechat")
+    assert line.client.post(path, params=signed(), content=b"x" * 2_000_000).status_code == 413

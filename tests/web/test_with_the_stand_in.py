@@ -14,7 +14,7 @@ import pytest
 import sqlalchemy as sa
 
 from alongside.bootstrap import Services
-from alongside.channels.base import Addressee, Letter
+from alongside.channels.base import Addressee, Letter, Posted
 from alongside.channels.sendgrid import SendGrid
 from alongside.ledger import Ledger
 from alongside.ledger.schema import consent_event, delivery_event, message
@@ -101,7 +101,7 @@ async def _send(url: str, api_key: str, base: str, ledger: Ledger) -> None:
         addressees=people,
     )
     try:
-        assert await channel.post(channel.build(letter)) == (202, 0.0)
+        assert await channel.post(channel.build(letter)) == Posted(202)
         assert len(await channel.lookup("b", "b1")) == PEOPLE
     finally:
         await channel.close()

@@ -22,7 +22,7 @@ from alongside.sandbox.common.control import Control as BaseControl
 from alongside.sandbox.common.faults import Faults
 from alongside.sandbox.common.http import JSON, json_object, json_response
 from alongside.sandbox.common.loopback import require_loopback_host, require_loopback_url
-from alongside.sandbox.common.phone_queue import MessageQueue
+from alongside.sandbox.common.phone_queue import MessageQueue, steps_of_phones
 from alongside.sandbox.common.phone_store import Files
 from alongside.sandbox.common.serving import serving
 from alongside.sandbox.common.steering import Steering
@@ -69,7 +69,7 @@ async def serve(options: Options) -> AsyncIterator[Running]:
 
 def _assemble(options: Options, files: Files) -> Texts:
     clock = StandInClock(options.folder / "clock.json")
-    queue = MessageQueue(files.accepted, options.rates, options.seed, options.reorder)
+    queue = MessageQueue(files.accepted, steps_of_phones(options.rates, options.seed), options.reorder)
     postman = Postman(files, queue, clock, options.webhook_url, options.duplicates)
     postman.restore(patients=options.patients)
     faults = Faults(options.faults, options.seed)

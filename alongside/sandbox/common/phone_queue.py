@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import heapq
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -37,12 +37,12 @@ class MessageQueue:
 
     Attributes
     ----------
+    steps : what happens to a message, as it truly is
     reorder : share of messages whose callbacks come in reverse
     """
 
     accepted: AppendLog
-    rates: Rates
-    seed: int = 0
+    steps: Callable[[Record], tuple[Step, ...]]
     reorder: float = 0.0
     _heap: list[tuple[float, int, int]] = field(default_factory=list)
     _done: dict[int, set[int]] = field(default_factory=dict)
@@ -86,12 +86,6 @@ class MessageQueue:
             else:
                 self._done.pop(offset, None)
 
-    def steps(self, record: Record) -> tuple[Step, ...]:
-        """What happens to a message, as it truly is."""
-        day = datetime.fromtimestamp(_accepted_at(record), UTC).astimezone(ZONE).date()
-        luck = draw(self.seed, record["to"], day)
-        return timeline(self.rates, luck, record["body"], by_service=record["service"] is not None)
-
     def statuses_until(self, record: Record, now: float) -> list[tuple[float, Step]]:
         """The statuses that a message has reached, with their moments."""
         begun = _accepted_at(record)
@@ -109,6 +103,21 @@ class MessageQueue:
         steps = self.steps(record)
         if index < len(steps):
             heapq.heappush(self._heap, (_accepted_at(record) + steps[index].after, offset, index))
+
+
+def steps_of_phones(rates: Rates, seed: int) -> Callable[[Record], tuple[Step, ...]]:
+    """What happens to text messages."""
+
+    def steps(record: Record) -> tuple[Step, ...]:
+        luck = draw(seed, record["to"], day_of(record))
+        return timeline(rates, luck, record["body"], by_service=record["service"] is not None)
+
+    return steps
+
+
+def day_of(record: Record) -> date:
+    """The patients' day on which a message was accepted."""
+    return datetime.fromtimestamp(_accepted_at(record), UTC).astimezone(ZONE).date()
 
 
 def _accepted_at(record: Record) -> float:

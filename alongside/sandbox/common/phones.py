@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 import struct
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import date
 from typing import NamedTuple
@@ -95,8 +96,8 @@ class Draws(NamedTuple):
     words: float
 
 
-def draw(seed: int, number: str, day: date) -> Draws:
-    key = f"sms|{seed}|{day.isoformat()}|{number}".encode()
+def draw(seed: int, address: str, day: date, way: str = "sms") -> Draws:
+    key = f"{way}|{seed}|{day.isoformat()}|{address}".encode()
     return Draws._make(value / 2**32 for value in _UNPACK(hashlib.blake2b(key, digest_size=20).digest()))
 
 
@@ -145,15 +146,25 @@ def _fate(rates: Rates, luck: float) -> tuple[str, int | None]:
 
 def _reply(rates: Rates, draws: Draws, body: str) -> str:
     """Of those who received it, so many that the shares of *accepted* messages are exact."""
-    language = "zh" if _HAN.search(body) else "en"
     luck = draws.reply * rates.delivered
     if luck < rates.stop:
-        words = _LEAVING[language]
-    elif luck < rates.stop + rates.answer:
-        words = _ANSWERS[language]
-    else:
-        return ""
-    return words[int(draws.words * len(words))]
+        return leaving_words(draws, body)
+    return answering_words(draws, body) if luck < rates.stop + rates.answer else ""
+
+
+def leaving_words(draws: Draws, body: str) -> str:
+    """What somebody writes who wants no more of this, in the language of the message."""
+    return _one_of(_LEAVING, draws, body)
+
+
+def answering_words(draws: Draws, body: str) -> str:
+    """What somebody writes for a person to read."""
+    return _one_of(_ANSWERS, draws, body)
+
+
+def _one_of(words: Mapping[str, tuple[str, ...]], draws: Draws, body: str) -> str:
+    found = words["zh" if _HAN.search(body) else "en"]
+    return found[int(draws.words * len(found))]
 
 
 def opt_out_type(text: str) -> str:

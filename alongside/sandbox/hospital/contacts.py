@@ -27,12 +27,17 @@ _CARD_WEIGHTS = np.array([7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2], 
 
 @dataclass(frozen=True)
 class Contacts:
-    """What each person truly uses now (`email`: null without one) and what they used before."""
+    """What each person truly uses now (null without one) and what they used before.
+
+    `openid` is of those who follow the hospital's WeChat account, `device_token` of those who let its app notify them.
+    """
 
     email: pa.Array
     old_email: pa.Array
     phone: pa.Array
     old_phone: pa.Array
+    openid: pa.Array
+    device_token: pa.Array
 
 
 def padded(number: Ints, width: int) -> Any:
@@ -59,7 +64,33 @@ def contacts_of(hospital: Hospital, people: People) -> Contacts:
         old_email=pc.if_else(has, old, None),
         phone=number_of(index),
         old_phone=number_of(scrambled(index, 1, 50_000_000, 90_000_000)),
+        openid=pc.if_else(pa.array(follows(draws, people)), _of_a_machine(index, "o", 1, 2, 3), None),
+        device_token=pc.if_else(
+            pa.array(draws.chance("app/notifies", 0.6, index)),
+            _of_a_machine(index, "f", 4, 5, ":APA91b", *range(6, 20)),
+            None,
+        ),
     )
+
+
+def follows(draws: Draws, people: People) -> Flags:
+    """More of those whom the hospital follows; fewer of the very old."""
+    share = np.where(people.chronic, 0.62, 0.38) - np.where(people.age >= 80, 0.25, 0.0)
+    return draws.chance("wechat/follows", share, people.index)
+
+
+def _digits(index: Ints, block: int) -> Any:
+    return padded(scrambled(index, 7_368_787 + 2 * block, block, 999_999_937), 9)
+
+
+def _device_token(index: Ints) -> Any:
+    return _of_a_machine(index, "f", 4, 5, ":APA91b", *range(6, 20))
+
+
+def _of_a_machine(index: Ints, *parts: str | int) -> Any:
+    """Words and blocks of nine digits, one after the other; always the same for a person, and nobody else's."""
+    blocks = [pa.scalar(part) if isinstance(part, str) else _digits(index, part) for part in parts]
+    return pc.binary_join_element_wise(*blocks, "")
 
 
 def has_email(draws: Draws, people: People) -> Flags:

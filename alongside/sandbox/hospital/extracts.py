@@ -76,7 +76,7 @@ EXTRACTS: dict[str, Extract] = {
         _extract(
             "crm.contacts",
             "contacts.parquet",
-            "contact_id,mrn,name,gender,birth_date,phone,email,city,language,created_at",
+            "contact_id,mrn,name,gender,birth_date,phone,email,city,language,wechat_openid,created_at",
         ),
         _extract(
             "crm.consents",
@@ -99,7 +99,7 @@ EXTRACTS: dict[str, Extract] = {
             "consent_id,relative_id,purpose,channel,decision,decided_at,evidence",
         ),
         _extract("crm.surveys", "surveys.parquet", "response_id,contact_id,survey,score,answered_at"),
-        _extract("app_events.users", "users.csv.gz", "user_id,mrn,phone,email,name,birth_date,created_at"),
+        _extract("app_events.users", "users.csv.gz", "user_id,mrn,phone,email,name,birth_date,push_token,created_at"),
         _extract("app_events.events", "events.csv.gz", "event_id,user_id,kind,topic,occurred_at,duration_seconds"),
         _extract("app_events.readings", "readings.csv.gz", "reading_id,user_id,item,value,unit,measured_at"),
     )

@@ -195,6 +195,7 @@ def crm_contacts(hospital: Hospital, people: People, contacts: Contacts, member:
             "email": written.written_email(hospital, "crm", key, contacts.email),
             "city": _home(draws, index)["city"],
             "language": _words(("zh", "en"), people.foreign.astype(np.int64)),
+            "wechat_openid": contacts.openid,
             "created_at": moment_text(since),
         }
     )
@@ -214,6 +215,7 @@ def app_users(hospital: Hospital, people: People, contacts: Contacts, member: Me
             "email": written.written_email(hospital, "app", index, contacts.email),
             "name": with_typo(draws, "app/name", people.names, index, typo).written(),
             "birth_date": written.iso_date(birth),
+            "push_token": contacts.device_token,
             "created_at": moment_text(member.app_since),
         }
     )

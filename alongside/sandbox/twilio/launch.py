@@ -11,7 +11,7 @@ from alongside.sandbox.common import process
 from alongside.sandbox.common.clock import StandInClock
 from alongside.sandbox.common.faults import Faults
 from alongside.sandbox.common.loopback import require_loopback_host, require_loopback_url
-from alongside.sandbox.common.phone_queue import MessageQueue
+from alongside.sandbox.common.phone_queue import MessageQueue, steps_of_phones
 from alongside.sandbox.common.phone_store import Files
 from alongside.sandbox.common.serving import serving
 from alongside.sandbox.twilio.control import Control
@@ -59,7 +59,7 @@ async def serve(options: Options) -> AsyncIterator[Running]:
 
 def _assemble(options: Options, files: Files) -> Messages:
     clock = StandInClock(options.folder / "clock.json")
-    queue = MessageQueue(files.accepted, options.rates, options.seed, options.reorder)
+    queue = MessageQueue(files.accepted, steps_of_phones(options.rates, options.seed), options.reorder)
     postman = Postman(
         files,
         queue,
