@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from alongside import telemetry
 from alongside.bootstrap import Services
 from alongside.channels.acceptance import registered_templates
 from alongside.channels.aliyun import Aliyun
@@ -242,6 +243,14 @@ def _staff(house: Services) -> tuple[str, str]:
     return "ok", f"told by the engine: {names}" if names else "nobody is told of anything by the engine"
 
 
+def _traces(house: Services) -> tuple[str, str]:
+    if not house.environment.traces:
+        return "ok", "nobody wants traces"
+    if not telemetry.is_installed():
+        return "warning", "OTEL_EXPORTER_OTLP_ENDPOINT is set and 'alongside[otel]' is not installed: no traces"
+    return "ok", "traces go to the collector of OTEL_EXPORTER_OTLP_ENDPOINT"
+
+
 def _clock(house: Services) -> tuple[str, str]:
     year = house.clock().year
     return ("ok", "plausible") if 2025 <= year < 2100 else ("failed", f"the machine's clock says {year}")
@@ -264,4 +273,5 @@ _CHECKS: dict[str, Callable[[Services], tuple[str, str]]] = {
     "WeChat account": _wechat,
     "seeds": _seeds,
     "staff": _staff,
+    "traces": _traces,
 }

@@ -12,11 +12,12 @@ from alongside.ledger.runs import last_planned_on
 from alongside.model.enums import Locale
 from alongside.model.errors import Refused
 from tasks import artifacts
-from tasks.context import keep, run_pins, services
+from tasks.context import keep, run_pins, services, traced
 from tasks.runs import funnels
 
 
 @task(name="evaluate experiments")
+@traced
 def evaluate_experiments(run_id: str, root: str | None = None) -> dict[str, Any]:
     """Evaluate every launched experiment as of the run's snapshot; results are stored in the ledger."""
     house = services(root)
@@ -36,6 +37,7 @@ def evaluate_experiments(run_id: str, root: str | None = None) -> dict[str, Any]
 
 
 @task(name="write report")
+@traced
 def write_report(run_id: str, root: str | None = None) -> str:
     """Write the HTML report; returns the path of the hospital's language.
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from prefect import State, Task
 from prefect.client.schemas.objects import TaskRun
 
+from alongside import telemetry
 from alongside.bootstrap import Services, build
 from alongside.ledger.runs import RunPins, read_run
 from alongside.model.errors import ConfigurationInvalid, DataInvalid, Refused, StoreUnavailable, VaultUnavailable
@@ -27,7 +30,29 @@ def may_pass(_task: Task[..., Any], _run: TaskRun, state: State[Any]) -> bool:
 @lru_cache(maxsize=4)
 def services(root: str | None = None) -> Services:
     """Services of the project in `root` (default: the one at hand), built once per process."""
-    return build(Project.find(Path(root)) if root else None)
+    house = build(Project.find(Path(root)) if root else None)
+    telemetry.start("alongside", wanted=house.environment.traces, traceparent=house.environment.traceparent)
+    return house
+
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+def traced(body: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """A task's body as a stage in the trace of its run, where somebody wants traces; stands below `@task`."""
+    signature = inspect.signature(body)
+    name = body.__name__.replace("_", " ")
+
+    @wraps(body)
+    def within(*words: Parameters.args, **named: Parameters.kwargs) -> Result:
+        given = signature.bind(*words, **named).arguments
+        services(given.get("root"))  # whoever is first in a process starts its tracer
+        about = {key: given[key] for key in ("campaign", "channel", "partition") if given.get(key) is not None}
+        with telemetry.stage(name, given.get("run_id"), **about):
+            return body(*words, **named)
+
+    return within
 
 
 def run_pins(run_id: str, root: str | None = None) -> RunPins:

@@ -22,7 +22,7 @@ from alongside.model.clock import RunClock
 from alongside.model.enums import Channel
 from alongside.outreach.run import is_replay
 from tasks import artifacts
-from tasks.context import keep, run_pins, services
+from tasks.context import keep, run_pins, services, traced
 
 #: Up to so many messages are sent in this process: starting workers would take longer than sending.
 FEW = 2_000
@@ -31,6 +31,7 @@ SECONDS_BETWEEN_UPDATES = 2.0
 
 
 @task(name="dispatch", task_run_name="dispatch-{channel}-{partition}")
+@traced
 def dispatch_partition(
     run_id: str, partition: int, partitions: int, root: str | None = None, channel: Channel = Channel.EMAIL
 ) -> dict[str, Any]:
@@ -59,6 +60,7 @@ def close_dispatch(run_id: str, root: str | None = None) -> None:
 
 
 @task(name="dispatch what waited", task_run_name="dispatch-{channel}")
+@traced
 def dispatch_waiting(
     as_of: datetime | None, root: str | None = None, channel: Channel = Channel.EMAIL
 ) -> dict[str, Any]:
@@ -104,12 +106,14 @@ def _dispatch(
 
 
 @task(name="settle unknown messages")
+@traced
 def reconcile_unknown(run_id: str, root: str | None = None) -> dict[str, Any]:
     """Ask the vendor about messages whose outcome is unknown for longer than the grace period."""
     return keep(run_id, "reconcile", _reconcile(clock_of(run_pins(run_id, root), root), root), root)
 
 
 @task(name="settle unknown messages of any run")
+@traced
 def reconcile_waiting(as_of: datetime | None, root: str | None = None) -> dict[str, Any]:
     """The same, outside a daily run."""
     now = services(root).clock()

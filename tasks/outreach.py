@@ -16,10 +16,11 @@ from alongside.outreach.follow_up import Follower
 from alongside.outreach.plan import Planner
 from alongside.outreach.relations import Facts
 from tasks import artifacts
-from tasks.context import keep, run_folder, run_pins, services
+from tasks.context import keep, run_folder, run_pins, services, traced
 
 
 @task(name="plan campaign", task_run_name="plan {campaign}")
+@traced
 def plan_campaign(run_id: str, campaign: str, partitions: int, root: str | None = None) -> dict[str, Any]:
     """Plan one campaign of the run and write its intentions to the ledger."""
     house = services(root)
@@ -35,6 +36,7 @@ def plan_campaign(run_id: str, campaign: str, partitions: int, root: str | None 
 
 
 @task(name="follow up")
+@traced
 def follow_up(as_of: datetime | None, root: str | None = None) -> dict[str, Any]:
     """Plan what follows messages that came to nothing, on the next channel of their campaigns."""
     house = services(root)

@@ -7,10 +7,11 @@ from typing import Any
 from prefect import task
 
 from alongside import patients
-from tasks.context import keep, may_pass, run_pins, services
+from tasks.context import keep, may_pass, run_pins, services, traced
 
 
 @task(name="identify people", retries=1, retry_delay_seconds=10, retry_condition_fn=may_pass)
+@traced
 def identify(run_id: str, fictional_contacts: bool, root: str | None = None) -> dict[str, Any]:
     """Resolve records to persons, seal identifiers in the vault, append decisions and relatives to their logs."""
     house = services(root)
@@ -29,6 +30,7 @@ def identify(run_id: str, fictional_contacts: bool, root: str | None = None) -> 
 
 
 @task(name="build patient 360", retries=1, retry_delay_seconds=10, retry_condition_fn=may_pass)
+@traced
 def build_360(run_id: str, snapshot_id: str, root: str | None = None) -> dict[str, Any]:
     """Write the pseudonymous tables of a snapshot that nobody reads yet."""
     house = services(root)

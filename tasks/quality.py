@@ -9,10 +9,11 @@ from prefect import task
 from alongside.quality import QualityReport, load_suites
 from alongside.quality.results import DIMENSIONS
 from tasks import artifacts
-from tasks.context import keep, may_pass, run_pins, services
+from tasks.context import keep, may_pass, run_pins, services, traced
 
 
 @task(name="validate data", retries=1, retry_delay_seconds=10, retry_condition_fn=may_pass)
+@traced
 def validate_data(run_id: str, root: str | None = None) -> dict[str, Any]:
     """Judge staging against `expectations/`; returns the report in counts."""
     from alongside.quality.validation import validate

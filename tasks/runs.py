@@ -7,6 +7,7 @@ from typing import Any
 
 from prefect import task
 
+from alongside import telemetry
 from alongside.channels.capabilities import provider_of
 from alongside.ledger import runs as run_store
 from alongside.ledger.messages import count_messages
@@ -17,10 +18,11 @@ from alongside.model.errors import Refused
 from alongside.outreach.campaign_plan import funnel_order
 from alongside.outreach.run import RunRequest, start_run
 from tasks import artifacts
-from tasks.context import run_pins, services
+from tasks.context import run_pins, services, traced
 
 
 @task(name="start run")
+@traced
 def start(
     run_id: str,
     as_of: datetime | None,
@@ -46,6 +48,7 @@ def start(
 
 
 @task(name="take current snapshot")
+@traced
 def take_snapshot(run_id: str, root: str | None = None) -> RunPins:
     """Pin the published snapshot to a run that makes none of its own; a retry finds the same one pinned.
 
@@ -67,6 +70,7 @@ def take_snapshot(run_id: str, root: str | None = None) -> RunPins:
 
 
 @task(name="hold late run")
+@traced
 def hold_late_run(run_id: str, root: str | None = None) -> None:
     """A run that started too late plans, but nothing of it leaves until somebody says so (once: a release stands)."""
     house = services(root)
@@ -90,12 +94,15 @@ def is_held(run_id: str, root: str | None = None) -> bool:
 
 
 @task(name="finish run")
+@traced
 def finish(run_id: str, held: bool = False, root: str | None = None) -> dict[str, Any]:
     """Write the run's end and publish its funnel; `held` says why nothing may leave, or None."""
     house = services(root)
     because = f"it started late: send it with 'alongside resume run:{run_id}'" if held else None
     with house.ledger.begin() as connection:
         run_store.finish_run(connection, run_id, "held" if held else "completed", house.clock(), because)
+    began = round(run_pins(run_id, root).started_at.timestamp() * 1e9)
+    telemetry.record_run(run_id, began, outcome="held" if held else "completed")
     found = funnels(run_id, root)
     rows = [{"campaign": campaign, **stages} for campaign, stages in found["campaigns"].items()]
     if rows:  # a refresh or an evaluation plans nothing, and the funnel that was published last stays in view

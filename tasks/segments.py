@@ -10,10 +10,11 @@ from alongside.ledger.runs import pin_snapshot
 from alongside.segments import refresh
 from alongside.warehouse import Draft
 from tasks import artifacts
-from tasks.context import keep, kept, may_pass, run_pins, services
+from tasks.context import keep, kept, may_pass, run_pins, services, traced
 
 
 @task(name="refresh segments", retries=1, retry_delay_seconds=10, retry_condition_fn=may_pass)
+@traced
 def refresh_segments(run_id: str, snapshot_id: str, root: str | None = None) -> dict[str, Any]:
     """Evaluate every tag and segment on the draft; those that read a failed field stop."""
     house = services(root)
@@ -37,6 +38,7 @@ def refresh_segments(run_id: str, snapshot_id: str, root: str | None = None) -> 
 
 
 @task(name="publish snapshot")
+@traced
 def publish(run_id: str, snapshot_id: str, root: str | None = None) -> str:
     """Make the draft the current snapshot, pin it to the run, and remove what still carries identifiers."""
     house = services(root)

@@ -8,10 +8,11 @@ from prefect import task
 
 from alongside.sources import ingest, load_concepts, load_sources
 from tasks import artifacts
-from tasks.context import keep, may_pass, run_pins, services
+from tasks.context import keep, may_pass, run_pins, services, traced
 
 
 @task(name="ingest extracts", retries=2, retry_delay_seconds=[10, 60], retry_condition_fn=may_pass)
+@traced
 def ingest_extracts(run_id: str, roots: dict[str, str], root: str | None = None) -> dict[str, Any]:
     """Read every source as of the run's moment; returns the readers' report in counts."""
     house = services(root)

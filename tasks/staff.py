@@ -10,7 +10,7 @@ from prefect.exceptions import MissingContextError
 
 from alongside.alerts import Told, tell
 from alongside.model.errors import AlongsideError
-from tasks.context import services
+from tasks.context import services, traced
 
 
 def tell_staff(root: str | None = None) -> None:
@@ -20,6 +20,7 @@ def tell_staff(root: str | None = None) -> None:
 
 
 @task(name="tell staff")
+@traced
 def tell_receivers(root: str | None = None) -> list[dict[str, Any]]:
     """What is new, worse or has lasted, to every receiver; trouble is logged, and tried again by the next look."""
     house = services(root)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import json
 import os
 import queue
@@ -19,6 +20,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from alongside import telemetry
 from alongside.delivery.brakes import Brakes
 from alongside.delivery.clocks import patient_now
 from alongside.delivery.job import Job, Progress, Word, worker_environment
@@ -165,14 +167,21 @@ def dispatch(
         if on_progress is not None:
             on_progress(progress)
 
-    crew = _Crew(ledger, job, worker_environment(environment, url), count, watch)
     begun = time.monotonic()
-    if count == 0:
-        crew.work_here(environment)
-    elif _anything_to_do(ledger, scope):
-        crew.work()
+    with telemetry.span("dispatch", channel=channel, run_id=run_id, partition=partition, workers=count) as traced:
+        crew = _Crew(ledger, job, worker_environment(environment, url), count, watch)
+        if count == 0:
+            crew.work_here(environment)
+        elif _anything_to_do(ledger, scope):
+            crew.work()
+        traced.set(**_numbers(crew.total))
     brakes.look()
     return replace(_report(ledger, scope, clock, crew, time.monotonic() - begun), stopped=tuple(brakes.stopped))
+
+
+def _numbers(total: Progress) -> dict[str, int]:
+    names = ("requests", "accepted", "rejected", "withheld", "postponed", "unknown")
+    return {name: getattr(total, name) for name in names}
 
 
 def _anything_to_do(ledger: Ledger, scope: Scope) -> bool:
@@ -260,7 +269,7 @@ class _Crew:
                 bench.ledger.engine.dispose()
 
         with ThreadPoolExecutor(1) as pool:
-            stopped = pool.submit(run).result()
+            stopped = pool.submit(contextvars.copy_context().run, run).result()
         if stopped:
             self.reasons.append(stopped)
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import orjson
 
+from alongside import telemetry
 from alongside.ledger.claims import Scope
 from alongside.model.clock import RunClock
 from alongside.model.enums import Channel, DeliveryMode
@@ -116,6 +117,8 @@ def worker_environment(environment: Environment, ledger_url: str) -> dict[str, s
         **environment.of_vendors,
         "ALONGSIDE_PUBLIC_URL": environment.public_url,
     }
+    if parent := telemetry.traceparent():
+        given["TRACEPARENT"] = parent
     if environment.vault_key is not None:
         given["ALONGSIDE_VAULT_KEY"] = b64encode(environment.vault_key).decode()
     source = str(Path(__file__).resolve().parents[2])

@@ -24,7 +24,9 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from alongside import telemetry
 from alongside.channels.base import Answer, Channel, Letter
+from alongside.channels.capabilities import provider_of
 from alongside.channels.transport import run_loop
 from alongside.content import load as load_content
 from alongside.delivery.clocks import patient_now
@@ -80,6 +82,7 @@ class Worker:
         self._limits = self.bench.settings.channels.of(self.job.scope.channel)
         self._pace = Pace(self._limits.rate_per_second * self.job.share)
         self._window = Window(self._limits.connections)
+        self._provider = provider_of(self.bench.settings, self.job.scope.channel).provider
         self._lease = self.bench.settings.delivery.lease_seconds
         self._warming = Warming.of(self.bench.settings, self.job.scope.channel)
         self._let_go = asyncio.Event()
@@ -109,7 +112,8 @@ class Worker:
                 return
             held = await self._claim()
             if held is not None:
-                await self._handle(held)
+                with telemetry.span("batch", **_about(held)):
+                    await self._handle(held)
                 self._let_go.set()
             elif not await self._wait_for_more():
                 return
@@ -134,7 +138,11 @@ class Worker:
                 lease_seconds=self._lease,
             )
 
-        return await self._write(take)
+        begun = telemetry.began()
+        held = await self._write(take)
+        if held is not None and begun:
+            telemetry.record("claim", begun, **_about(held))
+        return held
 
     async def _write(self, change: Callable[[Ledger], Result]) -> Result:
         """One transaction; on SQLite without a thread while the lock is to be had.
@@ -200,8 +208,9 @@ class Worker:
                 burn=False,
             )
             return
-        with clock("send"):
+        with clock("send"), telemetry.span("call vendor", provider=self._provider, **_about(held)) as traced:
             answer = await self._send(letters, time.monotonic() + seconds)
+            traced.set(**_counts(answer))
         failpoint("send.after")
         with clock("settle"):
             await self._settle(held, answer, checked.take)
@@ -329,6 +338,25 @@ class Worker:
         return patient_now(self.job.clock, datetime.now(UTC))
 
 
+def _about(held: Claim) -> dict[str, str | int]:
+    """What a span says of a batch; of its id the beginning, because the whole holds the key of its first message."""
+    return {
+        "batch_id": held.batch_id[:13],
+        "run_id": held.run_id,
+        "campaign": held.campaign,
+        "channel": held.channel.value,
+        "purpose": held.purpose,
+        "messages": held.size,
+        "attempts": held.attempts,
+    }
+
+
+def _counts(answer: Answer) -> dict[str, int | None]:
+    parts = ("accepted", "rejected", "unknown", "retry")
+    counted = {name: len(getattr(answer, name)) for name in parts}
+    return {**counted, "requests": answer.requests, "http_status": answer.http_status}
+
+
 def _untouched(letter: Letter, seconds: float) -> Answer:
     """Nothing of the letter has left; it may be tried again in so many seconds."""
     return Answer(retry=tuple(one.key for one in letter.addressees), retry_after=seconds)
@@ -387,8 +415,11 @@ class _Lap:
 
     def __enter__(self) -> None:
         self._begun = time.perf_counter()
+        self._since = telemetry.began()
 
     def __exit__(self, *_error: object) -> None:
+        if self._since and self._name != "send":  # which has a span of its own
+            telemetry.record(self._name, self._since)
         spent = time.perf_counter() - self._begun
         self._watch.seconds[self._name] = self._watch.seconds.get(self._name, 0.0) + spent
 
@@ -428,7 +459,9 @@ def main() -> int:
     leave = threading.Event()
     threading.Thread(target=_watch_supervisor, args=(leave,), daemon=True).start()
     try:
-        bench = open_bench(job, Environment.read())
+        environment = Environment.read()
+        telemetry.start("alongside-worker", wanted=environment.traces, traceparent=environment.traceparent)
+        bench = open_bench(job, environment)
         _tune_interpreter()
         stopped = run_loop(work(job, bench, _say, leave))
     except AlongsideError as error:
@@ -439,6 +472,7 @@ def main() -> int:
         sys.stderr.write(f"worker failed: {type(error).__name__} at {place.filename}:{place.lineno}\n")
         return 1
     _say(Word("stopped" if stopped else "done", reason=stopped, peak_rss_mb=_peak_rss_mb()))
+    telemetry.stop()
     return 0
 
 

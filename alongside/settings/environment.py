@@ -45,6 +45,8 @@ class Environment:
     metrics_token : what Prometheus has to show at `/metrics` of the web application; empty: no such page
     resolver : DNS resolver that `doctor` asks; empty means the machine's
     public_url : overrides `delivery.public_url`
+    traces : whether OpenTelemetry's own variables name a collector for traces
+    traceparent : span of the process that started this one
     """
 
     ledger_url: str = ""
@@ -72,6 +74,8 @@ class Environment:
     metrics_token: str = field(default="", repr=False)
     resolver: str = ""
     public_url: str = ""
+    traces: bool = False
+    traceparent: str = ""
 
     @classmethod
     def read(cls, variables: Mapping[str, str] | None = None) -> Environment:
@@ -103,6 +107,8 @@ class Environment:
             metrics_token=env.get("ALONGSIDE_METRICS_TOKEN", ""),
             resolver=env.get("ALONGSIDE_RESOLVER", ""),
             public_url=env.get("ALONGSIDE_PUBLIC_URL", "").rstrip("/"),
+            traces=_wants_traces(env),
+            traceparent=env.get("TRACEPARENT", ""),
         )
 
     def account(self, provider: str) -> Account:
@@ -141,6 +147,13 @@ class Environment:
             "WECHAT_URL": self.wechat_url,
             "WECHAT_TOKEN": self.wechat_token,
         }
+
+
+def _wants_traces(env: Mapping[str, str]) -> bool:
+    """By the variables of OpenTelemetry's specification, which its SDK reads, too."""
+    named = env.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or env.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    off = env.get("OTEL_SDK_DISABLED", "").lower() == "true" or env.get("OTEL_TRACES_EXPORTER") == "none"
+    return bool(named) and not off
 
 
 def _data_home(env: Mapping[str, str]) -> Path:

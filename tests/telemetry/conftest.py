@@ -1,0 +1,7 @@
+"""The clinic's vendor, as the tests of delivery have it."""
+
+from __future__ import annotations
+
+from tests.delivery.conftest import contract, vendor
+
+__all__ = ["contract", "vendor"]
