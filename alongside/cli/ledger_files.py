@@ -75,23 +75,25 @@ def restore(
 
 
 def compare(as_json: AsJson = False) -> None:
-    """After a restore and a run: ask the vendor which of the planned messages it has already; nothing is sent."""
+    """After a restore and a run: ask the vendors which of the planned messages they have already; nothing is sent."""
     from alongside.bootstrap import build
     from alongside.delivery.overlap import compare as ask
-    from alongside.delivery.vendors import require_usable
     from alongside.model.clock import RunClock
-    from alongside.model.enums import Channel
 
     house = build()
-    environment, now = house.environment, house.clock()
-    require_usable(house.mode, house.settings, environment, Channel.EMAIL)
-    report = ask(house.ledger, house.settings, environment, clock=RunClock(now, now))
+    now = house.clock()
+    report = ask(house.ledger, house.project, house.settings, house.environment, clock=RunClock(now, now))
     if as_json:
         emit(vars(report))
     else:
         console().print(f"{report.asked:,} planned messages asked about: {report.found:,} had left, accepted now.")
+        for channel, why in report.not_asked.items():
+            _warn(f"Nobody was asked about {channel}: {why}.")
     if report.trouble:
         raise fail(f"{report.trouble} Not everything was asked about: run it again before you resume.")
+    if report.not_asked:
+        names = ", ".join(report.not_asked)
+        raise fail(f"Pause the campaigns that sent by {names} since the backup until their windows are over.")
 
 
 def _require_word(prospect: Prospect, given: str | None) -> None:

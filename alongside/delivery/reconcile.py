@@ -88,7 +88,7 @@ def reconcile(
     troubles = []
     for channel in settings.channels.set_up:
         wait = timedelta(minutes=settings.channels.of(channel).unknown_grace_minutes) if grace is None else grace
-        asked = _Asked(ledger, project, settings, environment, channel)
+        asked = Asked(ledger, project, settings, environment, channel)
         found, trouble = asyncio.run(_reconcile(asked, clock, run_id, wait))
         counts += found
         troubles += [trouble] if trouble else []
@@ -98,7 +98,7 @@ def reconcile(
 
 
 @dataclass(frozen=True)
-class _Asked:
+class Asked:
     """One channel, whose provider is asked."""
 
     ledger: Ledger
@@ -107,11 +107,16 @@ class _Asked:
     environment: Environment
     channel: Channel
 
-    def open(self) -> Vendor | None:
-        """The provider; None where the account may not be asked."""
+    def closed(self) -> str:
+        """Why nobody can be asked about this channel's messages; empty where somebody can."""
         if self.channel is Channel.EMAIL and not self.settings.channels.email.activity_lookup:
-            return None
-        if provider_of(self.settings, self.channel).lookup is Lookup.NONE:
+            return "the account may not read the vendor's feed (channels.email.activity_lookup)"
+        provider = provider_of(self.settings, self.channel)
+        return f"{provider.provider} keeps no list that could be asked" if provider.lookup is Lookup.NONE else ""
+
+    def open(self) -> Vendor | None:
+        """The provider; None where it cannot be asked."""
+        if self.closed():
             return None
         require_usable(self.settings.delivery.mode, self.settings, self.environment, self.channel)
         books = Books(self.ledger, self.environment)
@@ -120,9 +125,19 @@ class _Asked:
     def how(self, vendor: Vendor | None) -> Learn:
         """By key where the provider knows our keys, else by number and text."""
         if isinstance(vendor, Twilio | Aliyun):
-            tracer = Tracer(self.ledger, Vault.open(self.ledger, self.environment), self._press())
+            tracer = self._tracer()
             return lambda of: tracer.learn(vendor, of)
         return lambda of: learn(self.ledger, vendor, of)
+
+    def how_of_planned(self, vendor: Vendor, since: datetime) -> Learn:
+        """The same about messages that are planned here, and may have left since then without the ledger's knowing."""
+        if isinstance(vendor, Twilio | Aliyun):
+            tracer = self._tracer()
+            return lambda of: tracer.learn(vendor, of, state=MessageState.PLANNED, since=since)
+        return lambda of: learn(self.ledger, vendor, of)
+
+    def _tracer(self) -> Tracer:
+        return Tracer(self.ledger, Vault.open(self.ledger, self.environment), self._press())
 
     def _press(self) -> Press:
         address = public_url(self.settings, self.environment)
@@ -130,7 +145,7 @@ class _Asked:
         return Press(self.settings, content, self.ledger.info.secret, address, self.settings.delivery.mode)
 
 
-async def _reconcile(asked: _Asked, clock: RunClock, run_id: str | None, grace: timedelta) -> tuple[Counter[str], str]:
+async def _reconcile(asked: Asked, clock: RunClock, run_id: str | None, grace: timedelta) -> tuple[Counter[str], str]:
     """What was learnt about one channel's messages, and why nothing more could be."""
     ledger, counts, vendor = asked.ledger, Counter[str](), None
     try:

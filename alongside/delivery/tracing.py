@@ -38,15 +38,28 @@ class Tracer:
     vault: Vault
     press: Press
 
-    async def learn(self, vendor: Traces, of: UnknownBatch) -> Resolution:
+    async def learn(
+        self,
+        vendor: Traces,
+        of: UnknownBatch,
+        *,
+        state: MessageState = MessageState.UNKNOWN,
+        since: datetime | None = None,
+    ) -> Resolution:
         """What the provider shows of each message, and what policy makes of those that it cannot tell about.
+
+        Parameters
+        ----------
+        state : of the batch's messages that are asked about
+        since : when they can have left at the earliest; by default when the batch was first claimed
 
         Raises
         ------
         Retryable, Throttled, Refused : the provider did not tell
         """
         with self.ledger.reading() as connection:
-            sent, since = self._sent(connection, of)
+            sent, claimed = self._sent(connection, of, state)
+        since = since or claimed
         found: dict[str, MessageState] = {}
         again: list[str] = []
         doubtful = [key for key in of.messages if key not in sent]
@@ -60,7 +73,9 @@ class Tracer:
             return Resolution(found, again=[*again, *doubtful])
         return Resolution(found, again=again, unresolved=doubtful)
 
-    def _sent(self, connection: Connection, of: UnknownBatch) -> tuple[dict[str, tuple[str, str]], datetime]:
+    def _sent(
+        self, connection: Connection, of: UnknownBatch, state: MessageState
+    ) -> tuple[dict[str, tuple[str, str]], datetime]:
         """Key -> number and text as they went, for messages of which both can still be told; and when it was.
 
         Whose number has changed, or whose text was edited, is left out.
@@ -69,7 +84,7 @@ class Tracer:
         called = sa.select(sa.func.min(attempt.c.claimed_at)).where(attempt.c.batch_id == of.batch_id)
         since = connection.execute(called).scalar() or head.updated_at
         rows = connection.execute(
-            sa.select(message).where(message.c.batch_id == of.batch_id, message.c.state == MessageState.UNKNOWN.value)
+            sa.select(message).where(message.c.batch_id == of.batch_id, message.c.state == state.value)
         ).all()
         letters = self._letters(head, Checked(self._ready(connection, head, rows), _planned_at(rows, since)), since)
         sent = {one.key: (one.address, personal_text(letter, one)) for letter in letters for one in letter.addressees}

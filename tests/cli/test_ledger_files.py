@@ -12,10 +12,10 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from alongside.cli.app import app
-from alongside.ledger import Ledger
+from alongside.ledger import Ledger, pauses, schema
 from alongside.model.errors import Refused
 from tests.conftest import ROOT
-from tests.fakes import plan
+from tests.fakes import NOON, plan
 from tests.ledgers import SqliteLedgers
 
 Run = Callable[..., Result]
@@ -97,3 +97,17 @@ def test_comparing_wants_silence_first(alongside: Run, waiting: Ledger) -> None:
     refused = alongside("compare").exception
     assert isinstance(refused, Refused)
     assert "alongside pause all" in str(refused)
+
+
+def test_comparing_says_whom_nobody_can_ask(alongside: Run, waiting: Ledger) -> None:
+    plan(waiting, range(50, 52), channel="call", purpose="care")
+    with waiting.begin() as connection:
+        connection.execute(schema.batch.delete().where(schema.batch.c.channel == "email"))
+        pauses.set_pause(connection, pauses.ALL, by="operator", reason="restored", now=NOON)
+    done = alongside("compare", "--json")
+    assert done.exit_code == 1
+    told = json.loads(done.stdout)
+    assert (told["asked"], told["found"], list(told["not_asked"])) == (0, 0, ["call"])
+    shown = alongside("compare")
+    assert "whom they have reached" in " ".join(shown.stderr.split())
+    assert "Pause the campaigns that sent by call" in " ".join(shown.stderr.split())

@@ -140,11 +140,11 @@ def test_what_a_run_plans_again_that_left_after_the_backup_is_recognised(
     clinic.dispatch()
     again = put_back(clinic, file, vendor)
     again.plan(range(12), batch_size=8)
-    report = compare(again.ledger, again.settings, again.environment, clock=again.clock)
+    report = compare(again.ledger, again.project, again.settings, again.environment, clock=again.clock)
     assert report == OverlapReport(asked=12, found=8)
     resume(again)
     again.dispatch()
     assert again.states == {"accepted": 12}
     assert times(accepted) == Counter(map(key_of, range(12)))
     with pytest.raises(Refused, match="pause all"):
-        compare(again.ledger, again.settings, again.environment, clock=again.clock)
+        compare(again.ledger, again.project, again.settings, again.environment, clock=again.clock)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from alongside.ledger import suppressions
+from alongside.delivery.overlap import compare
+from alongside.ledger import pauses, suppressions
+from alongside.ledger.backups import backup, restore
 from alongside.ledger.suppressions import Suppression
 from alongside.model.enums import Channel, DeliveryMode
 from alongside.model.errors import Refused
@@ -242,3 +245,32 @@ def test_staging_writes_to_an_address_of_the_allow_list(texting: Clinic, texts: 
     # What a provider has approved stays as it is.
     begin = f"[staging] {texts.begin}" if texts.settings is TEXT_MESSAGES else texts.begin
     assert all(text["body"].startswith(begin) for text in taken())
+
+
+def test_what_left_after_a_backup_is_recognised_in_the_next_plan(
+    texting: Clinic, texts: Provider, taken: Taken, tmp_path: Path
+) -> None:
+    """Six were planned and left after the backup, and nothing knows of it; the next plan holds them and two more."""
+    texting.dispatch(channel=texts.channel)
+    texting.admit(range(20, 28), channels=(texts.channel,))
+    file, url, now = tmp_path / "ledger.backup", texting.environment.ledger_url, datetime.now(UTC)
+    backup(url, file, now=now, actor="operator")
+    texting.plan(range(20, 26), channel=texts.channel, batch_size=3, purpose="care", run_id="run-2")
+    texting.dispatch(channel=texts.channel)
+    texting.ledger.engine.dispose()
+    restore(url, file, texting.environment, now=now, actor="operator", replace=True)
+    again = Clinic.attach(url, texting.project.root, texts.url)
+    again.plan(range(20, 28), channel=texts.channel, batch_size=5, purpose="care", run_id="run-2")
+    report = compare(again.ledger, again.project, again.settings, again.environment, clock=again.clock)
+    assert report.trouble == ""
+    if texts.lost is Lost.REPEATED:  # nobody can be asked, which is said, and changes nothing
+        assert (report.asked, list(report.not_asked)) == (0, [texts.channel.value])
+        assert again.states == {"accepted": 10, "planned": 8}
+    else:
+        assert (report.asked, report.found, report.not_asked) == (8, 6, {})
+        with again.ledger.begin() as connection:
+            pauses.lift_pause(connection, pauses.ALL)
+        again.dispatch(channel=texts.channel)
+        assert again.states == {"accepted": 18}
+        assert Counter(taken.numbers) == Counter([texts.address(n) for n in (*range(10), *range(20, 28))])
+    again.ledger.engine.dispose()
