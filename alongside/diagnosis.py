@@ -15,6 +15,7 @@ from alongside.bootstrap import Services
 from alongside.channels.acceptance import registered_templates
 from alongside.channels.aliyun import Aliyun
 from alongside.channels.capabilities import provider_of
+from alongside.channels.google_account import ServiceAccount
 from alongside.channels.registered import registered_texts
 from alongside.channels.sender_domain import NoAnswer, faults_of, resolver_at
 from alongside.channels.wechat import WeChat
@@ -136,6 +137,17 @@ def _wechat(house: Services) -> tuple[str, str]:
     if not house.environment.wechat_token:
         return "warning", "WECHAT_TOKEN is not set: events and patients' messages would be refused"
     return "ok", f"{len(known)} templates as the account has them; events arrive at {house.public_url}{WECHAT_PATH}"
+
+
+def _push_vendor(house: Services) -> tuple[str, str]:
+    """Whether the key is one, and its vendor answers."""
+    if Channel.PUSH not in house.settings.channels.set_up:
+        return "ok", "the hospital's app is not notified"
+    state, found = _reachable(house, Channel.PUSH)
+    if state == "ok":
+        account = ServiceAccount.read(house.environment.fcm_service_account)
+        return "ok", f"{found}; project {account.project}, as {account.email}"
+    return state, found
 
 
 async def _templates(vendor: WeChat) -> dict[str, str]:
@@ -271,6 +283,7 @@ _CHECKS: dict[str, Callable[[Services], tuple[str, str]]] = {
     "text webhook": _text_webhook,
     "registered texts": _registered,
     "WeChat account": _wechat,
+    "push vendor": _push_vendor,
     "seeds": _seeds,
     "staff": _staff,
     "traces": _traces,

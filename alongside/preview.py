@@ -103,7 +103,7 @@ def _letter(house: Services, name: str, channel: Channel, locale: Locale, render
     return Letter(
         batch_id=f"test-{to.key[:12]}",
         sender_address=sender.address,
-        sender_name=sender.name[locale],
+        sender_name=sender.name.get(locale, ""),
         reply_to=sender.reply_to,
         subject=f"[test] {rendered.subject}",
         text=rendered.text if channel is Channel.EMAIL else f"{mark}{rendered.text.strip()}",

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from alongside.channels.capabilities import provider_of
+from alongside.channels.fcm import fault_of as fault_of_notification
 from alongside.channels.registered import match, nearest, registered_texts, without_signature
 from alongside.channels.wechat import ANSWER_HOURS, LONGEST_ANSWER
 from alongside.channels.wechat_templates import Misfit, Template, fill
@@ -128,6 +129,23 @@ class _Templates:
         return None
 
 
+class _Notifications:
+    """FCM: a title, words below, and no more bytes than it takes."""
+
+    applies = True
+
+    def __init__(self, _settings: HospitalSettings) -> None:
+        """Nothing to know."""
+
+    def fault(self, _sender: str, text: str) -> Fault | None:
+        if what := fault_of_notification(text):
+            return Fault(what, "shorten it, and put a title into the first line", of_value=True)
+        return None
+
+    def answer_fault(self, sender: str, text: str, _heard_at: datetime, _now: datetime) -> Fault | None:
+        return self.fault(sender, text)
+
+
 def registered_templates(settings: HospitalSettings) -> list[Template]:
     """The templates of the hospital's WeChat account."""
     wechat = settings.channels.wechat
@@ -137,5 +155,5 @@ def registered_templates(settings: HospitalSettings) -> list[Template]:
 
 
 _OF: Mapping[str, Callable[[HospitalSettings], Acceptance]] = MappingProxyType(
-    {"aliyun": _RegisteredTexts, "wechat": _Templates}
+    {"aliyun": _RegisteredTexts, "wechat": _Templates, "fcm": _Notifications}
 )

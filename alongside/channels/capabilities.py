@@ -136,6 +136,15 @@ WECHAT = Capabilities(
     recognises_seconds=600,  # client_msg_id; nothing can be looked up afterwards
     registered_only=True,
 )
+FCM = Capabilities(
+    provider="fcm",
+    channel=Channel.PUSH,
+    ceiling=Sensitivity.PERSONAL,  # whoever holds the phone reads it
+    # A tap opens the app, nothing else; and nobody can answer a notification.
+    carriage=Carriage(links=False, replies=False),
+    lookup=Lookup.NONE,
+    receipts=False,
+)
 SMTP = Capabilities(
     provider="smtp",
     channel=Channel.EMAIL,
@@ -162,7 +171,7 @@ LETTER_LIST = Capabilities(
     receipts=False,  # of its arrival nobody hears, only of its return
     internal=True,
 )
-_ALL = (SENDGRID, SMTP, TWILIO, ALIYUN, WECHAT, CALL_LIST, LETTER_LIST)
+_ALL = (SENDGRID, SMTP, TWILIO, ALIYUN, WECHAT, FCM, CALL_LIST, LETTER_LIST)
 PROVIDERS: Mapping[str, Capabilities] = MappingProxyType({one.provider: one for one in _ALL})
 
 

@@ -58,7 +58,7 @@ def sandbox(
         given += [f"--template={Registered(one.template_id, one.title, one.labels).to_text()}" for one in known]
     if webhook:
         given.append(f"--{'inbound' if provider == 'twilio' else 'webhook'}={webhook}")
-    if provider == "smtp":
+    if provider in ("smtp", "fcm"):  # they tell nothing
         given = [entry for entry in given if not entry.startswith("--webhook")]
     sys.argv = ["alongside sandbox", *given]
     runpy.run_module(f"alongside.sandbox.{provider}", run_name="__main__", alter_sys=False)

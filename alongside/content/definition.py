@@ -14,6 +14,7 @@ BODIES: dict[Channel, tuple[str, ...]] = {
     Channel.EMAIL: ("mjml", "txt"),
     Channel.SMS: ("txt",),
     Channel.WECHAT: ("txt",),
+    Channel.PUSH: ("txt",),
     Channel.CALL: ("txt",),
     Channel.LETTER: ("html",),
 }

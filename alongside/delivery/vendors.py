@@ -14,18 +14,21 @@ from alongside.channels.acceptance import registered_templates
 from alongside.channels.aliyun import Aliyun
 from alongside.channels.call_list import CallList
 from alongside.channels.capabilities import provider_of
+from alongside.channels.fcm import Fcm
+from alongside.channels.google_account import ServiceAccount
 from alongside.channels.letter_list import LetterList
 from alongside.channels.registered import registered_texts
 from alongside.channels.sendgrid import SendGrid
 from alongside.channels.smtp import Smtp
 from alongside.channels.twilio import Twilio
 from alongside.channels.wechat import WeChat
-from alongside.delivery.modes import INTERNAL, require_mode
+from alongside.delivery.modes import INTERNAL, is_loopback, require_mode
 from alongside.ledger import Ledger
 from alongside.ledger.vault import Vault
 from alongside.model.enums import Channel, DeliveryMode
+from alongside.model.errors import Refused
 from alongside.settings import Environment, HospitalSettings
-from alongside.settings.hospital import CallChannel, EmailChannel, SmsChannel
+from alongside.settings.hospital import CallChannel, EmailChannel, PushChannel, SmsChannel
 
 #: Where a provider of text messages reports, below the public address of the web application.
 TWILIO_STATUS_PATH = "/webhooks/twilio/status"
@@ -155,6 +158,23 @@ def _wechat(of: Opening) -> base.Channel:
     )
 
 
+def _fcm(of: Opening) -> base.Channel:
+    settings, environment = of.settings, of.environment
+    push = settings.channels.of(Channel.PUSH)
+    assert isinstance(push, PushChannel)  # noqa: S101 - the field's type
+    account = ServiceAccount.read(environment.fcm_service_account)
+    if is_loopback(environment.fcm_url) and not is_loopback(account.token_url):
+        remedy = "Use the account that the stand-in prints when it is ready."
+        raise Refused("the stand-in is not asked with a real key", where="FCM_SERVICE_ACCOUNT", remedy=remedy)
+    return Fcm(
+        account,
+        environment.fcm_url,
+        timeout=push.timeout_seconds,
+        at_once=of.connections,
+        validity=push.validity_minutes * 60,
+    )
+
+
 def _call_list(of: Opening) -> base.Channel:
     calls = of.settings.channels.of(Channel.CALL)
     assert isinstance(calls, CallChannel)  # noqa: S101 - the field's type
@@ -172,6 +192,7 @@ _OPEN: Mapping[str, Callable[[Opening], base.Channel]] = MappingProxyType(
         "twilio": _twilio,
         "aliyun": _aliyun,
         "wechat": _wechat,
+        "fcm": _fcm,
         "call_list": _call_list,
         "letter_list": _letter_list,
     }

@@ -14,7 +14,7 @@ from typing import Any
 from alongside.channels.capabilities import provider_of
 from alongside.delivery.vendors import TWILIO_INBOUND_PATH, WECHAT_PATH
 from alongside.model.enums import Channel
-from alongside.sandbox import aliyun, smtp, twilio, wechat
+from alongside.sandbox import aliyun, fcm, smtp, twilio, wechat
 from alongside.sandbox.common.control import Control
 from alongside.sandbox.common.log import read_ndjson
 from alongside.sandbox.sendgrid.launch import start as start_sendgrid
@@ -24,6 +24,8 @@ from alongside.settings.hospital import SmsChannel, WeChatChannel
 
 #: Shares of events that come twice, and of messages whose events come in reverse: as untidy as in life.
 DUPLICATES, REORDER = 0.02, 0.05
+#: Share of devices from which the app was removed.
+GONE = 0.03
 
 
 @dataclass(frozen=True)
@@ -200,6 +202,16 @@ def _wechat(scene: Scene) -> Iterator[StandIn]:
         yield StandIn(Channel.WECHAT, running.control, environment, options.folder)
 
 
+@contextlib.contextmanager
+def _fcm(scene: Scene) -> Iterator[StandIn]:
+    options = fcm.Options(
+        folder=scene.folder / "push", port=scene.ports.get(Channel.PUSH, 0), gone=GONE, seed=scene.seed
+    )
+    with fcm.start(options) as running:
+        environment = {"FCM_URL": running.url, "FCM_SERVICE_ACCOUNT": running.account}
+        yield StandIn(Channel.PUSH, running.control, environment, options.folder)
+
+
 _STARTS: Mapping[str, Callable[[Scene], contextlib.AbstractContextManager[StandIn]]] = MappingProxyType(
-    {"sendgrid": _sendgrid, "smtp": _smtp, "twilio": _twilio, "aliyun": _aliyun, "wechat": _wechat}
+    {"sendgrid": _sendgrid, "smtp": _smtp, "twilio": _twilio, "aliyun": _aliyun, "wechat": _wechat, "fcm": _fcm}
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -41,6 +42,7 @@ class Environment:
     aliyun_webhook_token : secret part of the addresses that it reports to; it signs nothing
     wechat_app_id, wechat_app_secret, wechat_url : the same of the official account
     wechat_token : shared with WeChat; verifies its callbacks
+    fcm_service_account : JSON of the key of a service account; fcm_url : base address of its vendor
     smtp_url : server of e-mail, with login, for the provider `smtp`
     metrics_token : what Prometheus has to show at `/metrics` of the web application; empty: no such page
     resolver : DNS resolver that `doctor` asks; empty means the machine's
@@ -70,6 +72,8 @@ class Environment:
     wechat_app_secret: str = field(default="", repr=False)
     wechat_url: str = "https://api.weixin.qq.com"
     wechat_token: str = field(default="", repr=False)
+    fcm_service_account: str = field(default="", repr=False)
+    fcm_url: str = "https://fcm.googleapis.com"
     smtp_url: str = field(default="", repr=False)
     metrics_token: str = field(default="", repr=False)
     resolver: str = ""
@@ -103,6 +107,8 @@ class Environment:
             wechat_app_secret=env.get("WECHAT_APP_SECRET", ""),
             wechat_url=env.get("WECHAT_URL", "https://api.weixin.qq.com").rstrip("/"),
             wechat_token=env.get("WECHAT_TOKEN", ""),
+            fcm_service_account=_service_account(env),
+            fcm_url=env.get("FCM_URL", "https://fcm.googleapis.com").rstrip("/"),
             smtp_url=env.get("SMTP_URL", ""),
             metrics_token=env.get("ALONGSIDE_METRICS_TOKEN", ""),
             resolver=env.get("ALONGSIDE_RESOLVER", ""),
@@ -124,6 +130,9 @@ class Environment:
             return Account(self.aliyun_sms_url, self.aliyun_access_key_secret, *named)
         if provider == "wechat":
             return Account(self.wechat_url, self.wechat_app_secret, "WECHAT_URL", "WECHAT_APP_SECRET")
+        if provider == "fcm":
+            key_id = _key_id(self.fcm_service_account)
+            return Account(self.fcm_url, key_id, "FCM_URL", "FCM_SERVICE_ACCOUNT")
         return Account(self.sendgrid_url, self.sendgrid_api_key, "SENDGRID_URL", "SENDGRID_API_KEY")
 
     @property
@@ -146,6 +155,8 @@ class Environment:
             "WECHAT_APP_SECRET": self.wechat_app_secret,
             "WECHAT_URL": self.wechat_url,
             "WECHAT_TOKEN": self.wechat_token,
+            "FCM_SERVICE_ACCOUNT": self.fcm_service_account,
+            "FCM_URL": self.fcm_url,
         }
 
 
@@ -203,3 +214,23 @@ def export_defaults(values: Mapping[str, str]) -> None:
     """Like `export`, where the environment says nothing yet."""
     for name, value in values.items():
         os.environ.setdefault(name, value)
+
+
+def _service_account(env: Mapping[str, str]) -> str:
+    """The JSON itself, or that in a file; a file that cannot be read is told when somebody wants to send."""
+    text, file = env.get("FCM_SERVICE_ACCOUNT", ""), env.get("FCM_SERVICE_ACCOUNT_FILE", "")
+    if text or not file:
+        return text
+    try:
+        return Path(file).read_text("utf-8")
+    except OSError as error:
+        return f"{file}: {error.strerror}"
+
+
+def _key_id(account: str) -> str:
+    """What tells one key of a service account from another; empty where there is no key."""
+    try:
+        found = json.loads(account).get("private_key_id", "")
+    except (ValueError, AttributeError):
+        return ""
+    return str(found)

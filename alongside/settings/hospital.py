@@ -206,6 +206,24 @@ class WeChatChannel(ChannelSettings):
     stop_campaign: StopCampaign | None = StopCampaign(bounce_rate=0.15)
 
 
+class PushChannel(ChannelSettings):
+    """Notifications of the hospital's app, through Firebase Cloud Messaging."""
+
+    provider: str = "fcm"
+    senders: dict[str, Sender] = Field(
+        default_factory=lambda: {name: Sender(address="app", name={}) for name in ("care", "marketing")},
+        description="names that messages may use; all are the one app",
+    )
+    chunk_size: int = Field(100, ge=1, le=1000, description="messages of one claim; each is its own request")
+    rate_per_second: float = Field(200, gt=0, description="messages a second, over all workers")
+    connections: int = Field(16, ge=1, le=100, description="requests of one worker that are under way together")
+    #: Apps are removed without a word: more comes back in good order than of e-mail.
+    stop_campaign: StopCampaign | None = StopCampaign(bounce_rate=0.25)
+    validity_minutes: int = Field(
+        240, ge=1, le=40320, description="how long a notification may wait for a device that is off (Android)"
+    )
+
+
 class CallChannel(ChannelSettings):
     """Calls that people make, from the list that `alongside calls` shows."""
 
@@ -245,6 +263,7 @@ class Channels(Strict):
     email: EmailChannel
     sms: SmsChannel | None = None
     wechat: WeChatChannel | None = None
+    push: PushChannel | None = None
     call: CallChannel | None = None
     letter: LetterChannel | None = None
 

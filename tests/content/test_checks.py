@@ -91,7 +91,7 @@ def test_the_remedy_of_an_unknown_filter_names_the_nearest(project: Project, edi
         ("audience:", "audiense:", "audience", "is required and missing"),
         ("2090-01-01", "2026-02-28", "expires", "expired on 2026-02-28"),
         ("  count:", "  salutation: {value: x, example: 1, description: abc}\n  count:", "variables", "given to every"),
-        ("reviewers:", "channels: [push]\nreviewers:", "channels", "'push' has no body yet"),
+        ("reviewers:", "channels: [staff]\nreviewers:", "channels", "'staff' has no body yet"),
         ("  count:", "  spare: {value: age, example: 1, description: abc}\n  count:", "variables.spare", "never used"),
     ],
 )

@@ -48,7 +48,7 @@ _DEFINITION = """
 purpose: education
 stage: prevention
 audience: Everybody who takes part in this test
-channels: [email, sms, wechat, call, letter]
+channels: [email, sms, wechat, push, call, letter]
 subject: {zh_CN: 心脏健康一分钟, en: A minute for your heart}
 variables:
   steps: {value: "1", example: [walk, rest], description: what to do, optional: true}
@@ -76,6 +76,7 @@ _LETTER = """{{% extends "_layout/letter.{locale}.html.j2" %}}
 {{% endblock %}}
 """
 _WECHAT = "{title}\nWhat to do: A short walk today"
+_PUSH = "{{{{ hospital.name }}}}\n{title}. {body}"
 _TITLE = {"zh_CN": "心脏健康一分钟", "en": "A minute for your heart"}
 #: How the clinic is set up to send text messages, through the stand-in of Twilio.
 TEXT_MESSAGES: dict[str, Any] = {
@@ -96,7 +97,7 @@ def write_project(root: Path, **changes: Mapping[str, Any]) -> Project:
     settings["channels"]["email"].update(changes.get("email", {}))
     settings["channels"]["sms"] = {**TEXT_MESSAGES, **changes.get("sms", {})}
     settings["channels"]["letter"].update(changes.get("letter", {}))
-    for channel in ("wechat",):  # only where a test is about it
+    for channel in ("wechat", "push"):  # only where a test is about it
         settings["channels"].pop(channel, None)
         settings["channels"] |= {channel: changes[channel]} if channel in changes else {}
     settings["gates"].update(changes.get("gates", {}))
@@ -116,7 +117,7 @@ def _write_message(folder: Path, body: str) -> None:
         (folder / f"email.{locale}.mjml.j2").write_text(_MJML.format(**words), "utf-8")
         (folder / f"email.{locale}.txt.j2").write_text(_TEXT.format(**words), "utf-8")
         (folder / f"letter.{locale}.html.j2").write_text(_LETTER.format(**words), "utf-8")
-        for channel, text in {"sms": _SMS, "call": _SMS, "wechat": _WECHAT}.items():
+        for channel, text in {"sms": _SMS, "call": _SMS, "wechat": _WECHAT, "push": _PUSH}.items():
             (folder / f"{channel}.{locale}.txt.j2").write_text(text.format(**words), "utf-8")
 
 
@@ -140,6 +141,11 @@ def openid_of(number: int) -> str:
     return f"oQh_{number:024d}"
 
 
+def device_of(number: int) -> str:
+    """An installation of the app."""
+    return f"f{number:021d}:APA91b{'x' * 120}"
+
+
 def registered(template: Mapping[str, Any]) -> wechat.Registered:
     """A template of the configuration, as the account has it."""
     fields = {one["name"]: one["label"] for one in template["fields"]}
@@ -158,13 +164,13 @@ class Clinic:
     as_of: datetime = NOON
 
     @classmethod
-    def open(cls, url: str, root: Path, vendor_url: str, **changes: Mapping[str, Any]) -> Clinic:
-        """A new hospital in an empty folder."""
+    def open(cls, url: str, root: Path, vendor_url: str, *, account: str = "", **changes: Mapping[str, Any]) -> Clinic:
+        """A new hospital in an empty folder; `account` is a key of Google's, where it notifies an app."""
         write_project(root, **changes)
-        return cls.attach(url, root, vendor_url)
+        return cls.attach(url, root, vendor_url, account)
 
     @classmethod
-    def attach(cls, url: str, root: Path, vendor_url: str) -> Clinic:
+    def attach(cls, url: str, root: Path, vendor_url: str, account: str = "") -> Clinic:
         """The same hospital from another process."""
         project = Project.at(root, root / "var")
         environment = Environment(
@@ -182,6 +188,8 @@ class Clinic:
             wechat_app_id=DEFAULT_APP_ID,
             wechat_app_secret=wechat.DEFAULT_SECRET,
             wechat_url=vendor_url,
+            fcm_service_account=account,
+            fcm_url=vendor_url,
         )
         ledger = Ledger.open(url)
         settings = read_model(HospitalSettings, project.config / "alongside.yaml")
@@ -213,6 +221,7 @@ class Clinic:
                 gender="female",
                 postal=home_of(number).kept,
                 openid=openid_of(number),
+                device_token=device_of(number),
             )
             for number in numbers
         }
@@ -297,6 +306,7 @@ class Clinic:
             "email": f"patient{number}@{domain}",
             "phone": phone_of(number),
             "openid": openid_of(number),
+            "device_token": device_of(number),
             "postal": home_of(number).kept,
         }
         return self.vault.blind_index(channel.address, mine[channel.address])
@@ -323,7 +333,7 @@ class Clinic:
         return reconcile(self.ledger, self.project, self.settings, self.environment, clock=self.clock, **options)
 
     def towards(self, vendor_url: str) -> Clinic:
-        urls = {f"{vendor}_url": vendor_url for vendor in ("sendgrid", "twilio", "aliyun_sms", "smtp", "wechat")}
+        urls = {f"{vendor}_url": vendor_url for vendor in ("sendgrid", "twilio", "aliyun_sms", "smtp", "wechat", "fcm")}
         return replace(self, environment=replace(self.environment, **urls))
 
     @property

@@ -23,6 +23,8 @@ SETTINGS = read_model(HospitalSettings, ROOT / "config/alongside.yaml")
 ROUTES = {
     Channel.EMAIL: Route(Channel.EMAIL, "US"),
     Channel.SMS: Route(Channel.SMS, "CN", barred=("FR",)),
+    Channel.WECHAT: Route(Channel.WECHAT, "CN"),
+    Channel.PUSH: Route(Channel.PUSH, "CN"),
     Channel.CALL: Route(Channel.CALL, "CN"),
     Channel.LETTER: Route(Channel.LETTER, "CN"),
 }
@@ -107,7 +109,8 @@ class World:
         )
         for name, missing in (("consent", self.denied), ("cross_border", self.stays_home)):
             duck.execute(
-                f"CREATE TABLE {name} AS SELECT person_id, unnest(['email', 'sms', 'call', 'letter']) AS channel,"
+                f"CREATE TABLE {name} AS SELECT person_id,"
+                " unnest(['email', 'sms', 'wechat', 'push', 'call', 'letter']) AS channel,"
                 " TRUE AS permitted, 1::BIGINT AS seq, NULL::TIMESTAMP AS decided_at FROM person"
             )
             duck.execute(f"DELETE FROM {name} WHERE list_contains(?, person_id)", [sorted(missing)])
@@ -121,7 +124,7 @@ class World:
             " said_at TIMESTAMP, counts BOOLEAN, subject_id VARCHAR)"
         )
         for blind in self.suppressed:
-            channel = "email" if blind.startswith("b") else "sms"
+            channel = {"b": "email", "f": "sms", "o": "wechat", "d": "push"}[blind[0]]
             duck.execute("INSERT INTO suppressed VALUES (?, ?, 'unsubscribe')", [channel, blind])
         for person in self.held:
             duck.execute("INSERT INTO heldout VALUES (?)", [person])
@@ -406,24 +409,29 @@ def test_one_contact_whatever_the_channel() -> None:
     assert mask == Gate.ALREADY_SENT, channel
 
 
-@settings(max_examples=60, deadline=None)
+WAYS = {
+    "email": ("email_state", "b1"),
+    "sms": ("text_state", "f1"),
+    "wechat": ("openid_state", "o1"),
+    "push": ("device_token_state", "d1"),
+}
+
+
+@settings(max_examples=100, deadline=None)
 @given(
-    preferred=st.sampled_from([None, "email", "sms", "push"]),
-    states=st.tuples(*[st.sampled_from(["valid", "missing", "invalid"])] * 2),
-    denied=st.sets(st.sampled_from(["email", "sms"])),
-    suppressed=st.sets(st.sampled_from(["b1", "f1"])),
-    order=st.permutations(["email", "sms"]),
+    preferred=st.sampled_from([None, *WAYS]),
+    states=st.fixed_dictionaries(dict.fromkeys(WAYS, st.sampled_from(["valid", "missing", "invalid"]))),
+    denied=st.sets(st.sampled_from(list(WAYS))),
+    suppressed=st.sets(st.sampled_from([blind for _, blind in WAYS.values()])),
+    order=st.permutations(list(WAYS)),
 )
 def test_a_message_only_leaves_on_a_channel_that_is_open_and_takes_the_first_of_them(
-    preferred: str | None, states: tuple[str, str], denied: set[str], suppressed: set[str], order: list[str]
+    preferred: str | None, states: dict[str, str], denied: set[str], suppressed: set[str], order: list[str]
 ) -> None:
-    one = person(preferred_channel=preferred, email_state=states[0], phone_state="valid", text_state=states[1])
+    one = person(preferred_channel=preferred, **{WAYS[name][0]: state for name, state in states.items()})
     world = World([one], denied_on={("p1", channel) for channel in denied}, suppressed=suppressed)
     channel, mask, routes = _chosen(world, channels=order)
-    may = {
-        "email": states[0] == "valid" and "email" not in denied and "b1" not in suppressed,
-        "sms": states[1] == "valid" and "sms" not in denied and "f1" not in suppressed,
-    }
+    may = {name: states[name] == "valid" and name not in denied and WAYS[name][1] not in suppressed for name in WAYS}
     assert {name: gates == Gate.NONE for name, gates in routes.items()} == may
     ranked = sorted(order, key=lambda name: (name != preferred, order.index(name)))
     usable = [name for name in ranked if may[name]]

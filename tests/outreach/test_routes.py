@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -213,3 +214,39 @@ def test_marketing_does_not_travel_by_template_message(project: Project) -> None
 
     change(project, marketing)
     assert "prevention/heart_health_talk by wechat: it carries no marketing" in told(project)
+
+
+# ----------------------------------------------------------------------------------------------------- notifications
+def test_a_notification_that_is_too_large_for_one_patient_fails_for_that_patient(project: Project) -> None:
+    settings = change(project, lambda written: written["channels"].update(push={"stores_data_in": "CN"}))
+    assert check_project(project) == []
+    body = project.templates / "treatment" / "medication_refill" / "push.en.txt.j2"
+    body.write_text(body.read_text("utf-8") + " {{ days_left }}", "utf-8")
+    screen = Screen(load_content(project), settings)
+    rows = [{"days_left": days} for days in (6, 10**4100)]
+    gates = screen.gates("treatment/medication_refill", Channel.PUSH, Locale.EN, rows)
+    assert gates == [Gate.NONE, Gate.RENDER_FAILED]
+    assert any("bytes, and the vendor takes 4096" in note for note in screen.findings)
+
+
+def test_a_notification_carries_no_link(project: Project) -> None:
+    change(project, lambda written: written["channels"].update(push={"stores_data_in": "CN"}))
+    path = project.config / "campaigns" / "medication_refill.yaml"
+    path.write_text(re.sub(r"channels: \[.*\]", "channels: [push]", path.read_text("utf-8")), "utf-8")
+    assert "medication_refill" not in told(project)
+    body = project.templates / "treatment" / "medication_refill" / "push.en.txt.j2"
+    body.write_text(body.read_text("utf-8").rstrip() + " {{ hospital.website }}", "utf-8")
+    assert "treatment/medication_refill by push: it carries no links" in told(project)
+
+
+def test_a_diagnosis_does_not_reach_a_lock_screen(project: Project) -> None:
+    for channel in ("push", "wechat"):
+        body = project.templates / "treatment" / "medication_refill" / f"{channel}.en.txt.j2"
+        body.write_text(body.read_text("utf-8") + "{{ illness }}", "utf-8")
+    message = project.templates / "treatment" / "medication_refill" / "message.yaml"
+    variable = "  illness: {value: \"latest('systolic_bp')\", example: 150, description: A reading}\n"
+    written = message.read_text("utf-8")
+    message.write_text(written.replace("variables:\n", "variables:\n" + variable), "utf-8")
+    found = told(project)
+    for channel in ("push", "wechat"):
+        assert f"(clinical) and reaches the body of {channel}, which may carry personal at most" in found
