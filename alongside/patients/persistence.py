@@ -6,6 +6,7 @@ A record's fingerprint is written last: until then it counts as changed, and eve
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Any
@@ -19,10 +20,8 @@ from alongside.ledger.groups import portions
 from alongside.ledger.vault import Identity, Vault
 
 _ROWS = 10_000
-_IDENTITY = (
-    "person_id, name, email, phone, national_id, mrn, CAST(birth_date AS VARCHAR) AS birth_date, address_line, gender, "
-    "openid, device_token, postal"
-)
+#: Columns of the golden record in the order of `Identity`, behind the person they are of.
+_IDENTITY = ", ".join(["person_id", *(f"CAST({entry.name} AS VARCHAR) AS {entry.name}" for entry in fields(Identity))])
 
 
 def save(duck: duckdb.DuckDBPyConnection, ledger: Ledger, vault: Vault, now: datetime) -> int:

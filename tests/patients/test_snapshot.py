@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,80 @@ def test_the_golden_record_trusts_the_hospital_for_who_and_the_newest_for_how_to
     assert (row["email_state"], row["phone_state"]) == ("valid", "valid")
     assert row["email_blind"] == small_world.vault.blind_index("email", "new@example.com")
     assert row["phone_blind"] == small_world.vault.blind_index("phone", "+8619900001234")
+
+
+OPENIDS = ("oQh_000000000000000000000001", "oQh_000000000000000000000002")
+DEVICE = "f" * 22 + ":APA91b" + "x" * 120
+
+
+def test_the_vault_has_each_detail_in_its_own_place(small_world: World) -> None:
+    """Nobody's letter may go to an openid."""
+    known = {
+        "national_id": "11010519491231002X", "mrn": "P7", "full_name": "王小明", "gender": "male",
+        "birth_date": "1949-12-31", "phone": "19900001234", "email": "new@example.com", "address_line": "示范路1号",
+        "district": "东湖区", "city": "青禾市", "country": "CN", "openid": OPENIDS[0], "device_token": DEVICE,
+    }  # fmt: skip
+    row = _one(small_world, patient("a", **known))
+    with small_world.ledger.begin() as connection:
+        identity = small_world.vault.open_many(connection, [row["person_id"]])[row["person_id"]]
+    postal = identity.postal or ""
+    assert "示范路1号" in postal
+    assert asdict(identity) == {
+        "name": "王小明", "email": "new@example.com", "phone": "+8619900001234", "national_id": "11010519491231002X",
+        "mrn": "P7", "birth_date": "1949-12-31", "address_line": "示范路1号", "gender": "male", "postal": postal,
+        "openid": OPENIDS[0], "device_token": DEVICE,
+    }  # fmt: skip
+
+
+def test_what_a_machine_made_is_taken_as_it_is_and_the_newest_counts(small_world: World) -> None:
+    row = _one(
+        small_world,
+        patient("a", "crm", **WANG, openid=OPENIDS[0]),
+        patient("b", "crm", **WANG, openid=f" {OPENIDS[1]} ", extract_date="2026-03-01"),
+        patient("c", "app_events", **WANG, device_token=DEVICE),
+        patient("d", "app_events", **WANG, device_token="not a token", extract_date="2026-03-01"),
+    )
+    with small_world.ledger.begin() as connection:
+        vault = small_world.vault
+        contact = vault.address_book(connection, [row["person_id"]])[row["person_id"]]
+        assert vault.find(connection, "openid", OPENIDS[0]) == vault.find(connection, "openid", OPENIDS[1])
+    assert (contact.address("openid"), contact.address("device_token")) == (OPENIDS[1], DEVICE)
+    assert (row["openid_state"], row["device_token_state"]) == ("valid", "valid")
+    assert row["openid_blind"] == vault.blind_index("openid", OPENIDS[1])
+    assert row["device_token_blind"] == vault.blind_index("device_token", DEVICE)
+
+
+@pytest.mark.parametrize(
+    ("openid", "state"),
+    [(None, "missing"), ("", "missing"), ("short", "invalid"), ("oQh_" + "0" * 23 + "！", "invalid")],
+)
+def test_an_openid_that_is_none_is_no_way_to_anybody(small_world: World, openid: str | None, state: str) -> None:
+    row = _one(small_world, patient("a", **WANG, openid=openid, device_token=openid))
+    assert (row["openid_state"], row["device_token_state"]) == (state, state)
+    assert (row["openid_blind"], row["device_token_blind"]) == (None, None)
+
+
+def test_one_openid_makes_nobody_one_person(small_world: World) -> None:
+    """Families share a phone, and with it an account."""
+    small_world.resolve(
+        patient("a", **WANG, openid=OPENIDS[0]),
+        patient("b", full_name="李伟", birth_date="1950-01-01", gender="male", openid=OPENIDS[0]),
+    )
+    assert len(small_world.persons(AS_OF)) == 2
+
+
+def test_a_new_openid_is_a_change_and_none_is_not(small_world: World) -> None:
+    def fingerprints(**more: Any) -> list[str]:
+        small_world.resolve(patient("a", **WANG, **more))
+        return [
+            row["fingerprint"]
+            for row in small_world.ledger.read_arrow("SELECT fingerprint FROM person_alias").to_pylist()
+        ]
+
+    before = fingerprints()
+    assert fingerprints(openid=None, device_token=None) == before
+    assert fingerprints(openid=OPENIDS[0]) != before
+    assert fingerprints() == before
 
 
 def test_snapshot_and_vault_agree_on_the_address_night_after_night(world: World) -> None:
