@@ -182,9 +182,9 @@ class Channel(ABC):
         Refused : the account or the configuration: no request of this channel can succeed
         """
 
-    def recognises(self, letter: Letter) -> bool:
-        """Whether the vendor takes this very letter once, however often it is sent within the next minutes."""
-        return False
+    def recognises(self, letter: Letter) -> float:
+        """Seconds for which the vendor takes this very letter once, however often it is sent; 0 where it does not."""
+        return 0.0
 
     @abstractmethod
     async def lookup(self, argument: str, value: str) -> list[MessageState]:
@@ -270,17 +270,16 @@ class Channel(ABC):
 
         Only an acceptance settles it: what a vendor says of a repetition may be another thing than became of the first.
         """
-        body = self.build(letter)
+        body, begun = self.build(letter), time.monotonic()
+        until = min(deadline, begun + self.recognises(letter))
         try:
             return await self.post(body)
         except OutcomeUnknown as error:
             unknown = error
-            if not self.recognises(letter):
-                raise
         for pause in _REPEAT_AFTER:
-            await asyncio.sleep(pause)
-            if time.monotonic() >= deadline:
+            if time.monotonic() + pause >= until:
                 break
+            await asyncio.sleep(pause)
             with contextlib.suppress(DeliveryError, Refused):
                 return await self.post(body)
         raise unknown

@@ -30,6 +30,8 @@ API_URL = "https://api.weixin.qq.com"
 LONGEST_ANSWER = 2048
 #: How long after a patient's message it may be answered (customer-service messages).
 ANSWER_HOURS = 48
+#: For so long one `client_msg_id` stands for one message to one follower.
+RECOGNISED_SECONDS = 600.0
 _TEMPLATE, _ANSWER = "/cgi-bin/message/template/send", "/cgi-bin/message/custom/send"
 _KEY = re.compile(r"[0-9a-f]{32}")
 _OPENID = re.compile(OPENID)
@@ -160,9 +162,9 @@ class WeChat(OneByOne):
             await self._session.close()
             self._session = None
 
-    def recognises(self, letter: Letter) -> bool:
+    def recognises(self, letter: Letter) -> float:
         """A template message by its `client_msg_id`; an answer has nothing of the kind."""
-        return not letter.answering
+        return 0.0 if letter.answering else RECOGNISED_SECONDS
 
     def check(self, letter: Letter) -> dict[str, str]:
         found = {one.key: check_addressee(one, letter, self._templates) for one in letter.addressees}

@@ -23,7 +23,7 @@ from alongside.ledger.claims import Claim
 from alongside.ledger.runs import RunPins
 from alongside.ledger.seeds import Copy, Text
 from alongside.ledger.vault import Contact, Vault
-from alongside.model.addresses import normalise_email, normalise_phone
+from alongside.model.addresses import normalise
 from alongside.model.enums import Channel, Decision, DeliveryMode, Locale, Written
 from alongside.model.ids import keyed_hash
 from alongside.settings import HospitalSettings, Seeds
@@ -126,12 +126,12 @@ class Seeding:
 
 def _normalised(channel: Channel, text: str, country: str) -> str:
     """The address as addresses are kept; empty where there is none, or none of this channel."""
-    return (normalise_email(text) if channel is Channel.EMAIL else normalise_phone(text, country)) or ""
+    return (normalise(channel.address, text, country) if text else None) or ""
 
 
 def unreachable(of: Seeds, variables: Mapping[str, str] | None = None) -> list[str]:
     """Variables of the environment that should hold a seed's address and do not."""
-    references = [one for seed in of.seeds for one in (seed.email, seed.phone) if one is not None]
+    references = [one for seed in of.seeds for one in seed.references]
     return [one.removeprefix("env:") for one in references if not resolve(one, variables)]
 
 

@@ -202,6 +202,8 @@ class WeChatChannel(ChannelSettings):
     chunk_size: int = Field(100, ge=1, le=1000, description="messages of one claim; each is its own request")
     rate_per_second: float = Field(50, gt=0, description="messages a second, over all workers")
     connections: int = Field(16, ge=1, le=100, description="requests of one worker that are under way together")
+    #: No event can tell of a message whose answer was lost, and what is sent again soon is recognised by the vendor.
+    unknown_grace_minutes: float = Field(0, ge=0)
     #: Who unfollows is noticed at the next message: more comes back in good order than of e-mail.
     stop_campaign: StopCampaign | None = StopCampaign(bounce_rate=0.15)
 
@@ -217,6 +219,8 @@ class PushChannel(ChannelSettings):
     chunk_size: int = Field(100, ge=1, le=1000, description="messages of one claim; each is its own request")
     rate_per_second: float = Field(200, gt=0, description="messages a second, over all workers")
     connections: int = Field(16, ge=1, le=100, description="requests of one worker that are under way together")
+    #: Nobody will tell of a message whose answer was lost.
+    unknown_grace_minutes: float = Field(0, ge=0)
     #: Apps are removed without a word: more comes back in good order than of e-mail.
     stop_campaign: StopCampaign | None = StopCampaign(bounce_rate=0.25)
     validity_minutes: int = Field(

@@ -20,18 +20,31 @@ class Seed(Strict):
     locales: list[Locale] = Field(default_factory=lambda: list(Locale), min_length=1)
     email: Reference | None = Field(None, description="env:NAME of the variable that holds the mail address")
     phone: Reference | None = Field(None, description="env:NAME of the variable that holds the number, +86...")
+    openid: Reference | None = Field(None, description="env:NAME of the variable that holds the reader's own openid")
+    device_token: Reference | None = Field(None, description="env:NAME of the variable that holds the app's token")
     campaigns: list[str] = Field(default_factory=list, description="by default all")
     purposes: list[Purpose] = Field(default_factory=lambda: list(Purpose), min_length=1)
 
     @model_validator(mode="after")
     def _can_be_reached(self) -> Seed:
-        if self.email is None and self.phone is None:
-            raise ValueError("has neither email nor phone")
+        if not self.references:
+            raise ValueError("has neither email nor phone, openid or device_token")
         return self
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Where all its addresses are found."""
+        found = (self.email, self.phone, self.openid, self.device_token)
+        return tuple(one for one in found if one is not None)
 
     def reference(self, channel: Channel) -> str | None:
         """Where the address for this channel is found; None where no copy goes by it. Nobody is called for a copy."""
-        return {Channel.EMAIL: self.email, Channel.SMS: self.phone}.get(channel)
+        return {
+            Channel.EMAIL: self.email,
+            Channel.SMS: self.phone,
+            Channel.WECHAT: self.openid,
+            Channel.PUSH: self.device_token,
+        }.get(channel)
 
     def reads(self, campaign: str, purpose: str, locale: str) -> bool:
         return campaign in (self.campaigns or [campaign]) and purpose in self.purposes and locale in self.locales

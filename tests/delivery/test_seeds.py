@@ -247,7 +247,7 @@ def test_addresses_that_are_missing_are_named() -> None:
     ("text", "place", "words"),
     [
         ("seeds:\n- {name: chen, email: chen@staff.example}", "seeds.0.email", "write env:NAME"),
-        ("seeds:\n- {name: chen}", "seeds.0", "neither email nor phone"),
+        ("seeds:\n- {name: chen}", "seeds.0", "neither email nor phone, openid or device_token"),
         ("seeds:\n- {name: chen, email: env:A}\n- {name: chen, email: env:B}", "", "'chen' stands twice"),
         ("seeds:\n- {name: chen, email: env:A, campaigns: [flu_vacine]}", "seeds.0.campaigns.0", "'flu_vaccine'"),
         ("modes: [alive]", "modes.0", "did you mean 'live'"),
