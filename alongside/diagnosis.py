@@ -7,6 +7,7 @@ import shutil
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,7 +25,7 @@ from alongside.delivery.seeding import unreachable
 from alongside.delivery.vendors import TWILIO_INBOUND_PATH, WECHAT_PATH, Books, open_vendor
 from alongside.ledger import consent
 from alongside.model.enums import Channel, DeliveryMode
-from alongside.model.errors import AlongsideError
+from alongside.model.errors import AlongsideError, Refused
 from alongside.settings.references import resolve
 
 #: Free space below which a run is likely to fail half-way.
@@ -263,6 +264,22 @@ def _traces(house: Services) -> tuple[str, str]:
     return "ok", "traces go to the collector of OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
+def _letters(house: Services) -> tuple[str, str]:
+    """Whether letters can be printed on this machine, and the hospital's own name in both languages."""
+    if Channel.LETTER not in house.settings.channels.set_up:
+        return "ok", "the hospital writes no letters"
+    from alongside.delivery.paper import print_letters
+
+    words = " ".join(house.settings.hospital.name.values())
+    try:
+        paper = print_letters([f"<html><body>{escape(words)} 您好 Dear</body></html>"], title="Doctor")
+    except Refused as refusal:
+        return "warning", f"{refusal.what}: {refusal.remedy}"
+    if paper.missing:
+        return "warning", f"no font here has {paper.missing[0]}: apt-get install fonts-noto-cjk"
+    return "ok", "this machine can print them"
+
+
 def _clock(house: Services) -> tuple[str, str]:
     year = house.clock().year
     return ("ok", "plausible") if 2025 <= year < 2100 else ("failed", f"the machine's clock says {year}")
@@ -287,4 +304,5 @@ _CHECKS: dict[str, Callable[[Services], tuple[str, str]]] = {
     "seeds": _seeds,
     "staff": _staff,
     "traces": _traces,
+    "letters": _letters,
 }

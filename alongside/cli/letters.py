@@ -111,7 +111,8 @@ def _say(report: PrintReport) -> None:
     out = console()
     for stack in report.stacks:
         again = f", {stack.again} of them printed before" if stack.again else ""
-        out.print(f"{stack.day}/{stack.number}: {stack.letters} letters, {stack.pages} pages{again}.", markup=False)
+        size = f"{_some(stack.letters, 'letter')}, {_some(stack.pages, 'page')}"
+        out.print(f"{stack.day}/{stack.number}: {size}{again}.", markup=False)
         for file in stack.files:
             out.print(f"  {file}", markup=False, soft_wrap=True)
         if stack.unprintable:
@@ -125,6 +126,10 @@ def _say(report: PrintReport) -> None:
         out.print(f"{report.withheld.paused} letters wait: their campaign is paused.")
     if not report.stacks and not report.printed_before and not report.withheld.keys:
         out.print(f"Nothing of {report.day} waits to be printed.")
+
+
+def _some(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 @app.command("posted")

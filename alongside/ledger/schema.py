@@ -553,7 +553,8 @@ printed_letter = Table(
     Column("updated_at", Utc, nullable=False),
     Column("sealed", LargeBinary, nullable=False),  # AES-GCM of the letter as rendered, and of the envelope's lines
     UniqueConstraint("number"),
-    Index(None, "day", "status"),
+    Index(None, "day"),
+    Index(None, "status", "listed_at"),
     Index(None, "batch_id"),
 )
 

@@ -247,6 +247,7 @@ class Gate(IntFlag):
     NOT_CARRIED = 262144  # the provider does not deliver to the recipient's country, or may not carry this there
     OWN_PACE = 1048576  # the patient wants to be written to less often
     GENERAL_ONLY = 2097152  # the patient wants nothing that was chosen by health or conduct, care aside
+    TOO_LATE = 4194304  # it would arrive after what it is about: a letter, the day before an appointment
 
 
 class StaffEvent(StrEnum):

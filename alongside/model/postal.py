@@ -19,6 +19,17 @@ _FIELDS = {"A": "line", "D": "district", "C": "city", "S": "state", "Z": "postal
 _EDGES = " ,，-—/"
 
 
+def _key_tables() -> tuple[str, str]:
+    """Latin, Greek and Cyrillic capitals and their small letters, then what is left out."""
+    capitals = [
+        chr(code) for code in range(0x41, 0x530) if len(chr(code).lower()) == 1 and chr(code).lower() != chr(code)
+    ]
+    blanks = "\t\n\r \u00a0\u3000"
+    marks = "".join(chr(code) for code in range(0x21, 0x7F) if not chr(code).isalnum())
+    chinese = "·，。、；：！？（）【】《》〈〉「」『』“”‘’—－…～"
+    return "".join(capitals) + blanks + marks + chinese, "".join(map(str.lower, capitals))
+
+
 @dataclass(frozen=True, slots=True)
 class PostalAddress:
     """FHIR's Address with one line; empty where nothing is known.
@@ -49,9 +60,14 @@ class PostalAddress:
 
 
 def postal_key(kept: str) -> str:
-    """What two spellings of one address share: letters and digits in lower case (patients/details_macros.sql, too)."""
-    # Character by character: a Greek sigma at the end of a word would be lowered to another letter than in SQL.
-    return "".join(char for char in map(str.lower, kept) for char in char if char.isalnum())
+    """What two spellings of one address share: no blanks, no punctuation, lower case (in SQL: details_macros.sql)."""
+    return kept.translate(_KEY)
+
+
+#: For SQL's `translate`: characters, and what becomes of each; those beyond the second text's end are left out. Written
+#: out, because Python and DuckDB know different versions of Unicode, and an address has one key in both.
+KEY_FROM, KEY_TO = _key_tables()
+_KEY = str.maketrans(KEY_FROM[: len(KEY_TO)], KEY_TO, KEY_FROM[len(KEY_TO) :])
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from alongside.outreach.campaigns import Campaign
 from alongside.outreach.catalogues import Catalogues
 from alongside.outreach.deciding import evaluate
 from alongside.outreach.relations import Facts, open_snapshot
-from alongside.outreach.routes import tells_of_readers
+from alongside.outreach.routes import arrives_in_time, days_of, tells_of_readers
 from alongside.settings import HospitalSettings
 
 if TYPE_CHECKING:
@@ -262,7 +262,7 @@ class Follower:
         contacts: Mapping[str, Contact],
     ) -> dict[str, str]:
         """Key -> blind index of the address, for those whom the channel may and can reach."""
-        purpose, kind = rows[0].purpose, channel.address
+        purpose, kind, days = rows[0].purpose, channel.address, days_of(channel, self.settings)
         people = sorted({living[row.person_id] for row in rows})
         agreed = _permitted(connection, people, purpose, channel)
         if self.settings.channel_stores_in(channel) != self.settings.hospital.country:
@@ -270,7 +270,8 @@ class Follower:
         blinds = {
             row.message_key: self.vault.blind_index(kind, contact.address(kind))
             for row in rows
-            if living[row.person_id] in agreed
+            if arrives_in_time(row.occurrence, days, self.facts.as_of)
+            and living[row.person_id] in agreed
             and (contact := contacts.get(living[row.person_id])) is not None
             and contact.address(kind)
         }

@@ -36,6 +36,7 @@ SET_GATES = (
     Gate.NOT_CARRIED,
     Gate.OWN_PACE,
     Gate.GENERAL_ONLY,
+    Gate.TOO_LATE,
 )
 
 #: The order of the funnel: a candidate is counted at the first gate that stops them. Values of gates are stored and
@@ -46,6 +47,7 @@ _PLACE: dict[Gate, Gate] = {
     Gate.NOT_CARRIED: Gate.INVALID_ADDRESS,
     Gate.GENERAL_ONLY: Gate.TOPIC_OFF,
     Gate.OWN_PACE: Gate.FREQUENCY_CAP,
+    Gate.TOO_LATE: Gate.INVALID_ADDRESS,
 }
 ORDER: tuple[Gate, ...] = tuple(sorted(_PLACE, key=lambda gate: (_PLACE[gate], gate)))
 
@@ -97,12 +99,13 @@ def close_gates(connection: duckdb.DuckDBPyConnection, wanted: GateInput, settin
     """Create the temp table `candidate` (see gates.sql) in this connection."""
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE route (channel VARCHAR, place INTEGER, address VARCHAR, stores_in VARCHAR,"
-        " countries VARCHAR[], barred VARCHAR[])"
+        " countries VARCHAR[], barred VARCHAR[], days INTEGER)"
     )
     for place, route in enumerate(wanted.routes):
         countries = None if route.countries is None else list(route.countries)
-        row = [route.channel.value, place, route.channel.address, route.stores_in, countries, list(route.barred)]
-        connection.execute("INSERT INTO route VALUES (?, ?, ?, ?, ?, ?)", row)
+        reach = [route.channel.value, place, route.channel.address, route.stores_in]
+        row = [*reach, countries, list(route.barred), route.days]
+        connection.execute("INSERT INTO route VALUES (?, ?, ?, ?, ?, ?, ?)", row)
     relatives = wanted.campaign.relatives
     connection.execute(
         _sql("addressees"),

@@ -3,7 +3,7 @@
 -- own order. `person_id` is the patient; `recipient_id` the same, or a relative, or null where nobody may be told.
 -- Relations: audience(person_id), addressee(person_id, recipient_id, relationship, turn), ward(person_id: a guardian
 --   decides for them), refusing(person_id), person (snapshot), answers(person_id, fulfilled, occurrence),
---   route(channel, place, address, stores_in, countries, barred), consent(person_id, channel, permitted, seq,
+--   route(channel, place, address, stores_in, countries, barred, days), consent(person_id, channel, permitted, seq,
 --   decided_at), cross_border(person_id, channel, permitted), suppressed(channel, blind, reason),
 --   contact(person_id, subject_id, address_blind, campaign, occurrence, said_at, counts), heldout(person_id).
 CREATE OR REPLACE TEMP TABLE candidate AS
@@ -59,6 +59,12 @@ fact AS (
         coalesce(p.country, $country) AS country,
         list_contains(w.barred, coalesce(p.country, $country))
         OR (w.countries IS NOT NULL AND NOT list_contains(w.countries, coalesce(p.country, $country))) AS not_carried,
+        -- a letter about an appointment is there the day before it, or it is not sent (routes.arrives_in_time)
+        $per_occurrence AND w.days > 0 AND coalesce(
+            TRY_CAST(a.occurrence AS TIMESTAMP) > $as_of
+            AND CAST(TRY_CAST(a.occurrence AS TIMESTAMP) AS DATE) <= CAST($as_of + to_days(w.days) AS DATE),
+            FALSE
+        ) AS too_late,
         coalesce(s.deceased, FALSE) AS deceased,
         coalesce(s.inpatient_now, FALSE) AS inpatient_now,
         d.person_id IS NOT NULL AS is_ward,
@@ -130,7 +136,8 @@ masked AS (
         | (CASE WHEN held_out THEN $gate_holdout ELSE 0 END)
         | (CASE WHEN $capped AND last_contact_at > $as_of - to_days(pace_days) THEN $gate_own_pace ELSE 0 END)
         | (CASE WHEN $selective AND general_only THEN $gate_general_only ELSE 0 END)
-        | (CASE WHEN not_carried THEN $gate_not_carried ELSE 0 END) AS mask
+        | (CASE WHEN not_carried THEN $gate_not_carried ELSE 0 END)
+        | (CASE WHEN too_late THEN $gate_too_late ELSE 0 END) AS mask
     FROM fact
 ),
 chosen AS (
@@ -144,7 +151,8 @@ chosen AS (
     FROM masked
     QUALIFY row_number() OVER (
         PARTITION BY person_id
-        ORDER BY mask <> 0, CASE WHEN mask = $gate_not_carried THEN -$gate_invalid_address ELSE -(mask & -mask) END,
+        ORDER BY mask <> 0,
+            CASE WHEN mask IN ($gate_not_carried, $gate_too_late) THEN -$gate_invalid_address ELSE -(mask & -mask) END,
             turn, place
     ) = 1
 ),
@@ -156,7 +164,7 @@ ranked AS (
     FROM chosen
 )
 SELECT
-    * EXCLUDE (mask, rank, place, turn, stores_in, is_ward, refused),
+    * EXCLUDE (mask, rank, place, turn, stores_in, is_ward, refused, too_late),
     mask | (CASE WHEN $one_per_address AND (address_taken OR (mask = 0 AND rank > 1))
                  THEN $gate_duplicate_address ELSE 0 END) AS gates
 FROM ranked

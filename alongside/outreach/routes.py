@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from alongside.channels.acceptance import acceptance_of
 from alongside.channels.capabilities import Capabilities, Cargo, obstacles, provider_of, require_carried
@@ -31,12 +32,14 @@ class Route:
     stores_in : country where the provider keeps what it is given
     countries : to which the provider delivers; None for all
     barred : countries to which it may not carry what the campaign says
+    days : until a message has arrived
     """
 
     channel: Channel
     stores_in: str
     countries: tuple[str, ...] | None = None
     barred: tuple[str, ...] = ()
+    days: int = 0
 
 
 def routes_of(
@@ -101,7 +104,26 @@ def _route(
         stores_in=settings.channel_stores_in(channel),
         countries=None if provider.countries is None else tuple(sorted(provider.countries)),
         barred=tuple(sorted(country for country in provider.exceptions if _is_barred(provider, cargoes, country))),
+        days=days_of(channel, settings),
     )
+
+
+def days_of(channel: Channel, settings: HospitalSettings) -> int:
+    """Days until a message has arrived; 0 for whatever is there within minutes."""
+    letters = settings.channels.letter
+    return letters.days_to_arrive if channel is Channel.LETTER and letters else 0
+
+
+def arrives_in_time(occurrence: str, days: int, now: datetime) -> bool:
+    """Whether a message of this occurrence is there before the day that it is about; True where it is about none.
+
+    gates.sql has the same rule.
+    """
+    try:
+        about = datetime.fromisoformat(occurrence).replace(tzinfo=UTC)
+    except ValueError:
+        return True
+    return not days or about <= now or about.date() > (now + timedelta(days=days)).date()
 
 
 def _is_barred(provider: Capabilities, cargoes: Iterable[Cargo], country: str) -> bool:

@@ -32,6 +32,7 @@ _MEANING: dict[Gate, tuple[str, tuple[str, ...]]] = {
     Gate.NO_ADDRESS: ("no address for this channel is known", ("address_state",)),
     Gate.INVALID_ADDRESS: ("the address cannot exist", ("address_state",)),
     Gate.NOT_CARRIED: ("the provider may not carry this message to that country", ("channel", "country")),
+    Gate.TOO_LATE: ("it would arrive after what it is about", ("channel", "occurrence")),
     Gate.NO_CONSENT: ("no consent for this purpose and channel", ("consented", "consent_seq", "consent_decided_at")),
     Gate.CROSS_BORDER: ("the vendor stores abroad and the patient has not agreed to that", ("country", "abroad")),
     Gate.TOPIC_OFF: ("the patient does not want this topic", ()),

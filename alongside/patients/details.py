@@ -29,6 +29,8 @@ def prepare(duck: duckdb.DuckDBPyConnection, region: str, now: datetime, zone: s
     special = "|".join(name.replace(".", r"\.") for name in addresses.special_domains())
     values = {
         "home": region,
+        "postal_from": postal.KEY_FROM,
+        "postal_to": postal.KEY_TO,
         "full_width": _FULL_WIDTH,
         "half_width": _HALF_WIDTH,
         "phone_code": code,

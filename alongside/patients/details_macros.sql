@@ -52,7 +52,8 @@ CREATE OR REPLACE TEMP MACRO without_start(value, start) AS
     ELSE value END;
 
 -- The same as `model.postal.postal_key`.
-CREATE OR REPLACE TEMP MACRO postal_key(value) AS regexp_replace(lower(value), '[^\pL\pN]', '', 'g');
+CREATE OR REPLACE TEMP MACRO postal_key(value) AS
+    translate(value, getvariable('postal_from'), getvariable('postal_to'));
 
 CREATE OR REPLACE TEMP MACRO name_key_of(value) AS
     nullif(

@@ -260,7 +260,9 @@ class LetterChannel(ChannelSettings):
     large_type_from_age: int = Field(65, ge=0, le=120, description="from this age on letters are set in 16 pt")
     days_to_arrive: int = Field(3, ge=0, le=60, description="days from planning until a letter lies in its box")
     duplex: bool = Field(False, description="print on both sides: every letter begins on a new sheet")
-    stack_size: int = Field(250, ge=1, le=1000, description="letters of one PDF")
+    stack_size: int = Field(
+        200, ge=1, le=500, description="letters of one PDF; each takes about 1.5 MB while it is made"
+    )
 
 
 class Channels(Strict):

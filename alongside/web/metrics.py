@@ -99,13 +99,13 @@ class Metrics:
             paused.add_metric((pause.scope, pause.by), 1)
         yield from (messages, waiting, unknown, claims, paused)
         yield GaugeMetricFamily("alongside_given_up_messages", "Messages that are given up.", found.dead_messages)
-        open_, overdue = "What waits for a person: an answer, a call.", "Of these, what is past its deadline."
+        open_, overdue = "What waits for a person: an answer, a call, a letter to print.", "Of these, what is late."
         for name, words, counts in (
-            ("alongside_open", open_, (people.threads_open, people.calls_open)),
-            ("alongside_overdue", overdue, (people.threads_overdue, people.calls_overdue)),
+            ("alongside_open", open_, (people.threads_open, people.calls_open, people.letters_open)),
+            ("alongside_overdue", overdue, (people.threads_overdue, people.calls_overdue, people.letters_overdue)),
         ):
             family = GaugeMetricFamily(name, words, labels=("list",))
-            for label, count in zip(("inbox", "calls"), counts, strict=True):
+            for label, count in zip(("inbox", "calls", "letters"), counts, strict=True):
                 family.add_metric((label,), count)
             yield family
         if people.run_finished_at is not None:

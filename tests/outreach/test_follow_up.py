@@ -13,13 +13,24 @@ import sqlalchemy as sa
 
 from alongside.content import load as load_content
 from alongside.delivery import record_call
-from alongside.ledger import consent, relations, suppressions
+from alongside.delivery.posting import record_returned
+from alongside.ledger import consent, letter_list, relations, suppressions
 from alongside.ledger.consent import ConsentEvent
 from alongside.ledger.contacts import contacts
 from alongside.ledger.events import DeliveryEvent, record_events
 from alongside.ledger.schema import call_task, message
 from alongside.ledger.suppressions import Suppression
-from alongside.model.enums import CallOutcome, Channel, Decision, DeliveryMode, EventKind, MessageState
+from alongside.model.enums import (
+    CallOutcome,
+    Channel,
+    Decision,
+    DeliveryMode,
+    EventKind,
+    LetterStatus,
+    MessageState,
+    ReturnReason,
+)
+from alongside.model.letter_numbers import letter_number
 from alongside.outreach.campaigns import Campaign
 from alongside.outreach.catalogues import Catalogues
 from alongside.outreach.follow_up import Follower, FollowUps
@@ -317,5 +328,38 @@ def test_the_shipped_checklist_goes_this_way() -> None:
     from tests.delivery.clinic import ROOT
 
     shipped = yaml.safe_load((ROOT / "config" / "campaigns" / "pre_op_checklist.yaml").read_text("utf-8"))
-    assert [one for one in shipped["channels"] if one != "email"] == ["wechat", "sms", "call"]
+    assert [one for one in shipped["channels"] if one not in ("email", "letter")] == ["wechat", "sms", "call"]
     assert shipped["fallback"]["after_hours"] == 12
+
+
+# ------------------------------------------------------------------------------------------------------------- letters
+def _posted_letter(ledger_url: str, root: Path, occurrence: str = "once") -> Clinic:
+    clinic = Clinic.open(ledger_url, root, "http://127.0.0.1:9", sms={"stores_data_in": "CN"})
+    clinic.admit(EVERYBODY, channels=("letter", "sms"))
+    clinic.plan(EVERYBODY, channel=Channel.LETTER, occurrence=occurrence)
+    clinic.dispatch(channel=Channel.LETTER)
+    snapshot(clinic)
+    return clinic
+
+
+def test_a_letter_is_followed_when_it_comes_back_and_never_on_silence(ledger_url: str, tmp_path: Path) -> None:
+    clinic = _posted_letter(ledger_url, tmp_path / "project")
+    ways = {"channels": ["letter", "sms"]}
+    assert follow(clinic, timedelta(days=6), **ways).planned == {}
+    with clinic.ledger.begin() as connection:
+        letter_list.move(connection, [key_of(0)], (LetterStatus.LISTED,), LetterStatus.POSTED, clinic.as_of)
+    record_returned(clinic.ledger, letter_number(key_of(0)), ReturnReason.MOVED, by="Clerk A", now=clinic.as_of)
+    assert follow(clinic, **ways).planned == {"sms": 1}
+    assert followers(clinic) == [(key_of(0), "sms")]
+    clinic.ledger.engine.dispose()
+
+
+@pytest.mark.parametrize(("days", "channel"), [(2, None), (9, "letter")])
+def test_no_letter_follows_that_would_come_too_late(clinic: Clinic, days: int, channel: str | None) -> None:
+    clinic.admit(EVERYBODY, channels=("letter",))
+    about = (clinic.as_of + LATER + timedelta(days=days)).replace(tzinfo=None)
+    with clinic.ledger.begin() as connection:
+        connection.execute(message.update().values(occurrence=str(about)))
+    stand(clinic, 0, MessageState.BOUNCED)
+    found = follow(clinic, channels=["email", "letter"])
+    assert found.planned == ({channel: 1} if channel else {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import duckdb
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from alongside.model.enums import Channel, Gate, Purpose, Written
 from alongside.outreach.campaigns import Campaign
 from alongside.outreach.gates import GateInput, close_gates, first_gate, funnel_of
-from alongside.outreach.routes import Route
+from alongside.outreach.routes import Route, arrives_in_time
 from alongside.settings import HospitalSettings, read_model
 from tests.conftest import ROOT
 
@@ -26,7 +26,7 @@ ROUTES = {
     Channel.WECHAT: Route(Channel.WECHAT, "CN"),
     Channel.PUSH: Route(Channel.PUSH, "CN"),
     Channel.CALL: Route(Channel.CALL, "CN"),
-    Channel.LETTER: Route(Channel.LETTER, "CN"),
+    Channel.LETTER: Route(Channel.LETTER, "CN", days=3),
 }
 OPEN: dict[str, Any] = {
     "person_id": "p1",
@@ -80,6 +80,7 @@ class World:
     audience: tuple[str, ...] | None = None
     held: set[str] = field(default_factory=set)
     fulfilled: set[str] = field(default_factory=set)
+    occurrence: str | None = None
 
     def masks(
         self,
@@ -105,7 +106,8 @@ class World:
         duck.execute("CREATE TABLE ward AS SELECT subject_id AS person_id FROM relation WHERE decides")
         duck.execute("CREATE TABLE refusing AS SELECT unnest(?::VARCHAR[]) AS person_id", [sorted(self.refusing)])
         duck.execute(
-            "CREATE TABLE answers AS SELECT person_id, NULL::VARCHAR AS occurrence, FALSE AS fulfilled FROM person"
+            "CREATE TABLE answers AS SELECT person_id, ?::VARCHAR AS occurrence, FALSE AS fulfilled FROM person",
+            [self.occurrence],
         )
         for name, missing in (("consent", self.denied), ("cross_border", self.stays_home)):
             duck.execute(
@@ -124,7 +126,7 @@ class World:
             " said_at TIMESTAMP, counts BOOLEAN, subject_id VARCHAR)"
         )
         for blind in self.suppressed:
-            channel = {"b": "email", "f": "sms", "o": "wechat", "d": "push"}[blind[0]]
+            channel = {"b": "email", "f": "sms", "h": "letter", "o": "wechat", "d": "push"}[blind[0]]
             duck.execute("INSERT INTO suppressed VALUES (?, ?, 'unsubscribe')", [channel, blind])
         for person in self.held:
             duck.execute("INSERT INTO heldout VALUES (?)", [person])
@@ -438,3 +440,52 @@ def test_a_message_only_leaves_on_a_channel_that_is_open_and_takes_the_first_of_
     assert (mask == Gate.NONE) is bool(usable)
     if usable:
         assert channel == usable[0]
+
+
+# ------------------------------------------------------------------------------------------------------------- letters
+ON_PAPER = {"channels": ["email", "letter"]}
+
+
+def test_who_has_no_mail_address_gets_a_letter() -> None:
+    world = World([person(email_state="missing", email_blind=None, phone_state="missing", phone_blind=None)])
+    assert _chosen(world, **ON_PAPER)[:2] == ("letter", Gate.NONE)
+
+
+@pytest.mark.parametrize(
+    ("world", "gate"),
+    [
+        (World([person(postal_state="missing", postal_blind=None)]), Gate.NO_ADDRESS),
+        (World([person(postal_state=None, postal_blind=None)]), Gate.NO_ADDRESS),
+        (World([person(postal_state="invalid", postal_blind=None)]), Gate.INVALID_ADDRESS),
+        (World([person()], suppressed={"h1"}), Gate.SUPPRESSED),
+        (World([person()], denied_on={("p1", "letter")}), Gate.NO_CONSENT),
+    ],
+)
+def test_what_keeps_a_letter_from_leaving(world: World, gate: Gate) -> None:
+    assert _chosen(world, channels=["letter"])[:2] == ("letter", gate)
+
+
+def test_one_household_gets_one_letter_of_marketing() -> None:
+    family = [person(person_id=name, postal_blind="home") for name in ("p1", "p2")]
+    masks = World(family).masks(campaign(channels=["letter"]), Purpose.MARKETING)
+    assert masks == {"p1": Gate.NONE, "p2": Gate.DUPLICATE_ADDRESS}
+    assert set(World(family).masks(campaign(channels=["letter"]), Purpose.CARE).values()) == {Gate.NONE}
+
+
+@pytest.mark.parametrize(
+    ("days", "gate"), [(0.2, Gate.TOO_LATE), (2, Gate.TOO_LATE), (3, Gate.TOO_LATE), (4, Gate.NONE), (-5, Gate.NONE)]
+)
+def test_a_letter_is_there_the_day_before_what_it_is_about(days: float, gate: Gate) -> None:
+    about = (AS_OF + timedelta(days=days)).replace(tzinfo=None)
+    per = {"repeat": {"per": "next_appointment_at"}}
+    world = World([person()], occurrence=str(about))
+    assert _chosen(world, channels=["letter"], **per)[:2] == ("letter", gate)
+    assert arrives_in_time(str(about), 3, AS_OF) is (gate is Gate.NONE)
+    assert _chosen(world, channels=["letter", "sms"], **per)[0] == ("sms" if gate else "letter")
+
+
+@pytest.mark.parametrize("occurrence", ["2026-W12", "once", "A4711", "12"])
+def test_an_occurrence_that_is_no_moment_has_time(occurrence: str) -> None:
+    world = World([person()], occurrence=occurrence)
+    assert _chosen(world, channels=["letter"], repeat={"per": "x"})[1] is Gate.NONE
+    assert arrives_in_time(occurrence, 3, AS_OF)

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from alongside.ledger import Ledger
 from alongside.ledger.pauses import set_pause
-from alongside.ledger.schema import call_task, message, run, thread
+from alongside.ledger.schema import call_task, message, printed_letter, run, thread
 from alongside.settings import Environment, HospitalSettings
 from alongside.web import create_app
 from alongside.web.metrics import SECONDS_BETWEEN_COUNTS
@@ -64,6 +64,10 @@ def test_deliveries_and_whoever_waits_can_be_watched(ledger: Ledger, prometheus:
             connection.execute(thread.insert().values(**row, **moments))
         row = {"task_id": "c1", "batch_id": "b", "status": "open", "listed_at": NOW, "sealed": b"", "updated_at": NOW}
         connection.execute(call_task.insert().values(**row, due_at=NOW + timedelta(hours=1)))
+        for name, status, hours in (("l1", "listed", 30), ("l2", "listed", 3), ("l3", "posted", 30)):
+            row = {"letter_id": name, "number": name, "batch_id": "b", "day": "2026-03-01", "status": status}
+            times = {"listed_at": NOW - timedelta(hours=hours), "updated_at": NOW}
+            connection.execute(printed_letter.insert().values(**row, **times, sealed=b""))
     found = read(prometheus)
     assert found["alongside_messages"] == {
         ("campaign", "email", "accepted"): 2,
@@ -71,8 +75,8 @@ def test_deliveries_and_whoever_waits_can_be_watched(ledger: Ledger, prometheus:
     }
     assert found["alongside_unknown_seconds"] == {("campaign", "email"): 600}
     assert found["alongside_paused"] == {("operator", "channel:sms"): 1}
-    assert found["alongside_open"] == {("inbox",): 1, ("calls",): 1}
-    assert found["alongside_overdue"] == {("inbox",): 1, ("calls",): 0}
+    assert found["alongside_open"] == {("inbox",): 1, ("calls",): 1, ("letters",): 2}
+    assert found["alongside_overdue"] == {("inbox",): 1, ("calls",): 0, ("letters",): 1}
     assert found["alongside_given_up_messages"] == {(): 0}
     assert found["alongside_run_finished_timestamp_seconds"] == {(): (NOW - timedelta(hours=2)).timestamp()}
 

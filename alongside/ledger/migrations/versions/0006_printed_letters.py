@@ -35,7 +35,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("letter_id", name=op.f("pk_printed_letter")),
         sa.UniqueConstraint("number", name=op.f("uq_printed_letter_number")),
     )
-    op.create_index(op.f("ix_printed_letter_day_status"), "printed_letter", ["day", "status"])
+    op.create_index(op.f("ix_printed_letter_day"), "printed_letter", ["day"])
+    op.create_index(op.f("ix_printed_letter_status_listed_at"), "printed_letter", ["status", "listed_at"])
     op.create_index(op.f("ix_printed_letter_batch_id"), "printed_letter", ["batch_id"])
 
 
