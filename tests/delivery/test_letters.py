@@ -19,6 +19,7 @@ from alongside.ledger import letter_list, pauses, suppressions
 from alongside.ledger.consent import ConsentEvent, record
 from alongside.ledger.letter_list import PrintedLetter
 from alongside.ledger.schema import printed_letter
+from alongside.ledger.vault import Identity
 from alongside.model.enums import Channel, Decision, DeliveryMode, LetterStatus, ReturnReason
 from alongside.model.errors import Refused
 from alongside.model.letter_numbers import letter_number
@@ -159,6 +160,50 @@ def test_printing_again_says_so_and_gives_the_same_bytes(printing: Clinic, tmp_p
     for path in (tmp_path / "first").iterdir():
         assert (tmp_path / "third" / path.name).read_bytes() == path.read_bytes()
     assert {one.printings for one in letters(printing).values()} == {2}
+
+
+def test_several_processes_make_the_same_files(printing: Clinic, tmp_path: Path) -> None:
+    print_all(printing, tmp_path / "one")
+    several = printing.settings.delivery.model_copy(update={"workers": 2})
+    settings = printing.settings.model_copy(update={"delivery": several})
+    again = PrintRoom(printing.ledger, printing.vault, settings, tmp_path / "two", "Clerk A")
+    again.print_day(today(printing), again=True, now=NOW)
+    assert len(list((tmp_path / "two").iterdir())) == 6
+    for path in (tmp_path / "one").iterdir():
+        assert (tmp_path / "two" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_killed_between_file_and_ledger_it_prints_the_same_again(
+    printing: Clinic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The stack keeps its letters and its name, so that nobody posts two stacks of the same letters."""
+
+    def cut(name: str) -> None:
+        if name == "letters.written":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as power:
+        power.setattr("alongside.delivery.printing.failpoint", cut)
+        with pytest.raises(KeyboardInterrupt):
+            print_all(printing, tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("*-1.*")}
+    assert len(before) == 3
+    assert statuses(printing) == ["listed"] * 3
+    assert [one.again for one in print_all(printing, tmp_path).stacks] == [0, 0]
+    assert {name: (tmp_path / name).read_bytes() for name in before} == before
+
+
+def test_an_unprintable_name_is_told_and_stays_on_the_list(printing: Clinic, tmp_path: Path) -> None:
+    strange = Identity(name="王\U000f0000", postal=home_of(9).kept)
+    printing.admit([9], channels=("letter",))
+    with printing.ledger.begin() as connection:
+        printing.vault.store(connection, {f"p{9:016x}": strange}, NOW)
+    printing.plan([9], channel=LETTER, run_id="run-2")
+    printing.dispatch(channel=LETTER)
+    report = print_all(printing, tmp_path)
+    assert [number for one in report.stacks for number in one.unprintable] == [letter_number(key_of(9))]
+    assert sum(one.letters for one in report.stacks) == 3
+    assert letters(printing)[key_of(9)].status == "listed"
 
 
 def test_a_letter_stays_as_it_was_written_when_its_patient_moves(printing: Clinic, tmp_path: Path) -> None:

@@ -15,13 +15,13 @@ import duckdb
 import pytest
 import sqlalchemy as sa
 
-from alongside.ledger import consent, people, suppressions
+from alongside.ledger import consent, letter_list, people, suppressions
 from alongside.ledger.approvals import Approval, approve
 from alongside.ledger.consent import ConsentEvent
 from alongside.ledger.experiments import assignments
 from alongside.ledger.schema import assignment, message, person_alias
 from alongside.ledger.suppressions import Suppression
-from alongside.model.enums import Decision, DeliveryMode, Gate
+from alongside.model.enums import Channel, Decision, DeliveryMode, Gate
 from alongside.model.errors import Refused
 from alongside.outreach.approval import configuration_hash, objections
 from alongside.outreach.campaign_plan import CampaignPlan
@@ -31,7 +31,7 @@ from alongside.outreach.why import find_person, why
 from alongside.sandbox.common.log import read_ndjson
 from alongside.sandbox.sendgrid.launch import start
 from alongside.sandbox.sendgrid.options import Options
-from tasks import analysis, context, outreach, patients, quality, runs, segments, sources
+from tasks import analysis, context, delivery, outreach, patients, quality, runs, segments, sources
 from tests.end_to_end.conftest import AS_OF, Played, edit
 
 CAMPAIGNS = ("flu_vaccine", "colorectal_screening", "hypertension_follow_up")
@@ -363,6 +363,32 @@ def test_a_message_that_reads_a_failed_field_stops_though_its_audience_does_not(
     manifest.write_text(json.dumps(facts), "utf-8")
     states = {name: plan.state for name, plan in refreshed.plan("r1", "flu_vaccine", campaign.name).items()}
     assert states == {"flu_vaccine": "planned", "colorectal_screening": "blocked"}
+
+
+def test_letters_are_listed_with_the_address_and_in_the_type_for_their_reader(refreshed: Played) -> None:
+    """The hospital's addresses as its clerks wrote them: listed letters say what the vault and the picture say."""
+    edit(refreshed, "config/campaigns/flu_vaccine.yaml", "channels: [email, sms]", "channels: [letter, email]")
+    plan = refreshed.plan("r1", "flu_vaccine")["flu_vaccine"]
+    assert plan.channels["letter"] > 50
+    assert "满 60 岁" in "".join(one.text for one in plan.samples if one.channel == "letter" and one.locale == "zh_CN")
+    delivery.dispatch_partition.fn("r1", 0, 1, refreshed.root, Channel.LETTER)
+    house = refreshed.house
+    with house.ledger.reading() as connection:
+        (day,) = letter_list.days(connection, 5)
+        letters = letter_list.of_day(connection, day.day)
+        words = letter_list.words_of(connection, house.vault, [one.letter_id for one in letters])
+    assert len(letters) == plan.channels["letter"]
+    person = refreshed.project.var / "snapshots" / "snapshot-r1" / "tables" / "person.parquet"
+    facts = duckdb.sql(f"SELECT person_id, age, postal_state FROM read_parquet('{person}')").fetchall()
+    known = {row[0]: row[1:] for row in facts}
+    for one in letters:
+        age, postal_state = known[one.person_id]
+        assert postal_state == "valid"
+        assert (' class="large"' in words[one.letter_id].html) == (age is not None and age >= 65)
+        assert any("青禾市" in line or "云麓市" in line or "白沙市" in line for line in words[one.letter_id].lines)
+    states = [state for _, state in known.values()]
+    assert states.count("valid") > len(states) / 2  # relatives and callers of the CRM have told nobody where they live
+    assert 0 < states.count("invalid") < states.count("missing")
 
 
 def test_a_plan_outside_its_envelope_is_held_and_approval_lets_it_go(refreshed: Played) -> None:
