@@ -184,6 +184,22 @@ def returned(
     tell(found, as_json, said)
 
 
+@app.command("stop")
+def stop(
+    number: Annotated[str, typer.Argument(metavar="LETTER", help="The number of the letter that they got.")],
+    by: By = None,
+    as_json: AsJson = False,
+) -> None:
+    """Note that a recipient wants no more letters like this; promotion by letter ends, too."""
+    from alongside.bootstrap import build
+    from alongside.delivery.posting import record_stopped
+
+    house = build()
+    letter = record_stopped(house.ledger, number, by=by or getpass.getuser(), now=house.clock())
+    said = f"{letter.person_id} gets no more {letter.purpose} letters, and no promotion by letter."
+    tell({"number": letter.number, "person_id": letter.person_id, "purpose": letter.purpose}, as_json, said)
+
+
 def _report(report: PrintReport) -> dict[str, Any]:
     return {
         "day": report.day.isoformat(),

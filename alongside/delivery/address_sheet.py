@@ -26,7 +26,7 @@ table { border-collapse: collapse; width: 100%; }
 thead { display: table-header-group; }
 th { text-align: left; border-bottom: 0.4mm solid #000; } td { border-bottom: 0.1mm solid #888; vertical-align: top; }
 th, td { padding: 1mm 2mm 1mm 0; } tr { break-inside: avoid; }
-.number { white-space: nowrap; } .count { text-align: right; width: 12mm; }
+.number { white-space: nowrap; width: 36mm; } .count { text-align: right; width: 10mm; padding-right: 4mm; }
 .tick { width: 14mm; } .tick div { width: 4mm; height: 4mm; border: 0.2mm solid #000; }
 """
 
@@ -61,7 +61,7 @@ def sheet_html(rows: Sequence[SheetRow], title: str, hospital: str, locale: Loca
     sheet, letters, pages, place, number, address, count, posted = _WORDS[locale]
     body = "".join(
         f"<tr><td class='count'>{index}</td><td class='number'>{row.number}</td>"
-        f"<td>{'<br>'.join(map(escape, row.lines))}</td><td class='count'>{row.pages}</td>"
+        f"<td>{' · '.join(map(escape, row.lines))}</td><td class='count'>{row.pages}</td>"
         "<td class='tick'><div></div></td></tr>"
         for index, row in enumerate(rows, 1)
     )
@@ -69,7 +69,7 @@ def sheet_html(rows: Sequence[SheetRow], title: str, hospital: str, locale: Loca
         f"<html lang='{locale.value.replace('_', '-')}'><head><style>{_STYLE}</style></head><body>"
         f"<h1>{escape(hospital)} · {sheet} {escape(title)}</h1>"
         f"<p>{len(rows)} {letters}, {sum(row.pages for row in rows)} {pages}</p>"
-        f"<table><thead><tr><th class='count'>{place}</th><th>{number}</th><th>{address}</th>"
+        f"<table><thead><tr><th class='count'>{place}</th><th class='number'>{number}</th><th>{address}</th>"
         f"<th class='count'>{count}</th><th class='tick'>{posted}</th></tr></thead><tbody>{body}</tbody></table>"
         "</body></html>"
     )

@@ -137,6 +137,27 @@ def _posted(key: str, now: datetime) -> DeliveryEvent:
     return DeliveryEvent(f"letter:{key}.posted", key, EventKind.PROCESSED, now, detail="posted")
 
 
+def record_stopped(ledger: Ledger, number: str, *, by: str, now: datetime) -> PrintedLetter:
+    """Note that whoever got a letter wants no more of its kind: they have called, or written, with its number.
+
+    Consent for letters of this purpose, and for promotion by letter, is withdrawn. Repeated, it changes nothing.
+
+    Raises
+    ------
+    Refused : no letter has this number, or it was never printed
+    """
+    with ledger.begin() as connection:
+        letter = letter_list.find(connection, number)
+        if letter.status in (LetterStatus.LISTED, LetterStatus.WITHHELD):
+            remedy = "Check the number; it stands in the window and at the foot of each page."
+            raise Refused(f"letter {letter.number} is {letter.status}", where="letters stop", remedy=remedy)
+        key = letter.letter_id
+        event = DeliveryEvent(f"letter:{key}.stopped", key, EventKind.UNSUBSCRIBE, now, detail="by telephone or post")
+        ingest_within(connection, [event], now)
+        write_audit(connection, now, by, "letters.stop", letter.number, {})
+    return letter
+
+
 #: What a return says of the message, and whether of the address. A letter that nobody fetched says nothing about it.
 _RETURNS: dict[ReturnReason, tuple[EventKind, str | None]] = {
     **dict.fromkeys(ReturnReason, (EventKind.BOUNCE, "hard_bounce")),

@@ -77,7 +77,8 @@ class Contact:
 
 #: Kinds of addresses that a channel may need (`Channel.address`).
 ADDRESSES = ("email", "phone", "openid", "device_token", "postal")
-_FIELDS = tuple(entry.name for entry in fields(Identity))
+#: Of an `Identity`, in their order.
+FIELDS = tuple(entry.name for entry in fields(Identity))
 
 
 class Vault:
@@ -144,7 +145,7 @@ class Vault:
     def unseal(self, person_id: str, sealed: bytes) -> Identity:
         """The identity within a blob that was sealed for this person."""
         values = self._opened(person_id, sealed)
-        return Identity(**{name: values.get(name) for name in _FIELDS})
+        return Identity(**{name: values.get(name) for name in FIELDS})
 
     def unseal_contact(self, person_id: str, sealed: bytes) -> Contact:
         """Of the same, only what rendering and sending need: one of these is made for every message."""

@@ -88,9 +88,11 @@ def test_a_day_is_printed_posted_and_one_comes_back(listed: Ledger, tmp_path: Pa
     assert told("returned", NUMBERS[0], "--reason", "moved") == {
         "number": NUMBERS[0], "person_id": person, "campaign": "hello", "reason": "moved"
     }  # fmt: skip
+    stopped = told("stop", NUMBERS[2])
+    assert stopped == {"number": NUMBERS[2], "person_id": f"p{2:016x}", "purpose": "care"}
     said = here("letters", "returned", NUMBERS[1], "--reason", "deceased").output
     assert "own system has to know of the death" in said
-    assert set(audited(listed)) == {"letters.print", "letters.posted", "letters.returned"}
+    assert set(audited(listed)) == {"letters.print", "letters.posted", "letters.returned", "letters.stop"}
 
 
 @pytest.mark.parametrize(

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from alongside.delivery.posting import record_posted, record_returned
+from alongside.delivery.posting import record_posted, record_returned, record_stopped
 from alongside.delivery.printing import PrintReport, PrintRoom
-from alongside.ledger import letter_list, pauses, suppressions
+from alongside.ledger import consent, letter_list, pauses, suppressions
 from alongside.ledger.consent import ConsentEvent, record
 from alongside.ledger.letter_list import PrintedLetter
 from alongside.ledger.schema import printed_letter
@@ -293,6 +293,21 @@ def test_a_returned_letter_bounced_and_closes_its_address(
     assert closed == ({} if says_nothing else {blind: "hard_bounce"})
     with pytest.raises(Refused, match="came back before"):
         record_returned(writing.ledger, letter_number(key_of(0)), reason, by="Clerk A", now=NOW)
+
+
+def test_who_wants_no_more_letters_gets_none_of_this_kind(writing: Clinic) -> None:
+    with pytest.raises(Refused, match="is listed"):
+        record_stopped(writing.ledger, letter_number(key_of(0)), by="Clerk A", now=NOW)
+    with writing.ledger.begin() as connection:
+        letter_list.move(connection, [key_of(0)], (LetterStatus.LISTED,), LetterStatus.POSTED, NOW)
+    for _ in range(2):
+        record_stopped(writing.ledger, letter_number(key_of(0)), by="Clerk A", now=NOW)
+    person = "p" + "0" * 16
+    with writing.ledger.reading() as connection:
+        for purpose, said in (("education", Decision.DENY), ("marketing", Decision.DENY), ("care", Decision.PERMIT)):
+            assert consent.decide(connection, [person], purpose, "letter")[person][0] is said
+    assert writing.states_of([0]) == [("delivered", None)]  # whoever calls with its number has it
+    assert statuses(writing)[0] == "posted"
 
 
 def test_a_letter_that_was_never_printed_cannot_come_back(writing: Clinic) -> None:
