@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, time
 from typing import Any
 
@@ -60,6 +60,14 @@ class Checked:
     relatives: Relatives = NONE
     take: Take | None = None
     held_back: frozenset[str] = frozenset()
+
+    @property
+    def leaving_take(self) -> Take | None:
+        """`take` without those of `ready` that could not be rendered, or may not be said."""
+        if self.take is None or not self.withheld:
+            return self.take
+        lost = sum(one.key in self.withheld for one in self.ready)
+        return replace(self.take, bound=max(self.take.bound - lost, 0))
 
 
 def recheck(

@@ -31,6 +31,7 @@ from alongside.channels.transport import run_loop
 from alongside.content import load as load_content
 from alongside.delivery.clocks import patient_now
 from alongside.delivery.job import Job, Progress, Word
+from alongside.delivery.laps import Stopwatch, about, counts_of
 from alongside.delivery.letters import Press
 from alongside.delivery.pacing import Breaker, Pace, Window
 from alongside.delivery.recheck import Checked, recheck, still_stands
@@ -38,9 +39,9 @@ from alongside.delivery.seeding import recheck_copies
 from alongside.delivery.vendors import Books, open_vendor, public_url, require_usable
 from alongside.delivery.warming import Warming
 from alongside.ledger import Ledger, calls, claims, seeds
-from alongside.ledger.calls import Settlement
 from alongside.ledger.claims import Claim
 from alongside.ledger.failpoints import failpoint
+from alongside.ledger.settlement import Settlement
 from alongside.ledger.vault import Vault
 from alongside.ledger.warm_up import WARM_UP, Take
 from alongside.model.enums import DeliveryMode
@@ -112,7 +113,7 @@ class Worker:
                 return
             held = await self._claim()
             if held is not None:
-                with telemetry.span("batch", **_about(held)):
+                with telemetry.span("batch", **about(held)):
                     await self._handle(held)
                 self._let_go.set()
             elif not await self._wait_for_more():
@@ -141,7 +142,7 @@ class Worker:
         begun = telemetry.began()
         held = await self._write(take)
         if held is not None and begun:
-            telemetry.record("claim", begun, **_about(held))
+            telemetry.record("claim", begun, **about(held))
         return held
 
     async def _write(self, change: Callable[[Ledger], Result]) -> Result:
@@ -179,7 +180,7 @@ class Worker:
 
     # --------------------------------------------------------------------------------------------------------- batch
     async def _handle(self, held: Claim) -> None:
-        clock = _Stopwatch()
+        clock = Stopwatch()
         if (until := self._held_back_until(held)) is not None:
             await self._hold_back(held, until)
             return
@@ -208,9 +209,9 @@ class Worker:
                 burn=False,
             )
             return
-        with clock("send"), telemetry.span("call vendor", provider=self._provider, **_about(held)) as traced:
+        with clock("send"), telemetry.span("call vendor", provider=self._provider, **about(held)) as traced:
             answer = await self._send(letters, time.monotonic() + seconds)
-            traced.set(**_counts(answer))
+            traced.set(**counts_of(answer))
         failpoint("send.after")
         with clock("settle"):
             await self._settle(held, answer, checked.take)
@@ -232,7 +233,7 @@ class Worker:
         )
         self.say(Word("progress", Progress(postponed=held.size)))
 
-    def _prepare(self, held: Claim, clock: _Stopwatch) -> tuple[Checked, list[Letter]]:
+    def _prepare(self, held: Claim, clock: Stopwatch) -> tuple[Checked, list[Letter]]:
         is_copy = seeds.is_copy(held.campaign)
         look = recheck_copies if is_copy else partial(recheck, topics=self.bench.press.topics_of(held))
         with clock("recheck"), self.bench.ledger.reading() as connection:
@@ -259,7 +260,7 @@ class Worker:
             postponed=checked.postponed,
             readdressed=checked.readdressed,
             stands=lambda connection: still_stands(connection, held, checked, self._patient_now()),
-            take=checked.take,
+            take=checked.leaving_take,
             held_back=checked.held_back,
         )
 
@@ -270,7 +271,7 @@ class Worker:
                 ledger, held, now=now, withheld=withheld, postponed=postponed, held_back=checked.held_back
             )
         )
-        self.say(Word("progress", _progress(checked, Answer(), _Stopwatch())))
+        self.say(Word("progress", _progress(checked, Answer(), Stopwatch())))
 
     async def _give_back(self, held: Claim, detail: str, *, burn: bool = True) -> None:
         now = datetime.now(UTC)
@@ -338,25 +339,6 @@ class Worker:
         return patient_now(self.job.clock, datetime.now(UTC))
 
 
-def _about(held: Claim) -> dict[str, str | int]:
-    """What a span says of a batch; of its id the beginning, because the whole holds the key of its first message."""
-    return {
-        "batch_id": held.batch_id[:13],
-        "run_id": held.run_id,
-        "campaign": held.campaign,
-        "channel": held.channel.value,
-        "purpose": held.purpose,
-        "messages": held.size,
-        "attempts": held.attempts,
-    }
-
-
-def _counts(answer: Answer) -> dict[str, int | None]:
-    parts = ("accepted", "rejected", "unknown", "retry")
-    counted = {name: len(getattr(answer, name)) for name in parts}
-    return {**counted, "requests": answer.requests, "http_status": answer.http_status}
-
-
 def _untouched(letter: Letter, seconds: float) -> Answer:
     """Nothing of the letter has left; it may be tried again in so many seconds."""
     return Answer(retry=tuple(one.key for one in letter.addressees), retry_after=seconds)
@@ -381,7 +363,7 @@ def combine(answers: Iterable[Answer]) -> Answer:
     )
 
 
-def _progress(checked: Checked, answer: Answer, clock: _Stopwatch) -> Progress:
+def _progress(checked: Checked, answer: Answer, clock: Stopwatch) -> Progress:
     gates: dict[str, int] = {}
     for gate in checked.withheld.values():
         gates[gate] = gates.get(gate, 0) + 1
@@ -397,31 +379,6 @@ def _progress(checked: Checked, answer: Answer, clock: _Stopwatch) -> Progress:
         gates=gates,
         seconds=dict(clock.seconds),
     )
-
-
-class _Stopwatch:
-    """Seconds by what they were spent on."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    def __call__(self, name: str) -> _Lap:
-        return _Lap(self, name)
-
-
-class _Lap:
-    def __init__(self, watch: _Stopwatch, name: str) -> None:
-        self._watch, self._name = watch, name
-
-    def __enter__(self) -> None:
-        self._begun = time.perf_counter()
-        self._since = telemetry.began()
-
-    def __exit__(self, *_error: object) -> None:
-        if self._since and self._name != "send":  # which has a span of its own
-            telemetry.record(self._name, self._since)
-        spent = time.perf_counter() - self._begun
-        self._watch.seconds[self._name] = self._watch.seconds.get(self._name, 0.0) + spent
 
 
 # -------------------------------------------------------------------------------------------------------------- process

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from alongside import telemetry
 from alongside.ledger import Ledger, pauses
 from tasks import context, staff
 from tests.alerts.robot import Robot, robot
@@ -97,3 +98,26 @@ def test_faults_of_the_configuration_are_named(house: Path, staff: dict[str, obj
     done = here("check")
     assert done.exit_code == 1
     assert words in done.output
+
+
+def test_doctor_names_addresses_that_are_missing_and_traces_that_nobody_can_send(
+    house: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told() -> dict[str, tuple[str, str]]:
+        checks = json.loads(here("doctor", "--json").stdout)["checks"]
+        return {one["name"]: (one["state"], one["found"]) for one in checks}
+
+    seeds = "seeds: [{name: us, email: env:ALONGSIDE_SEED_1}]"
+    (house / "config" / "seeds.yaml").write_text(seeds, "utf-8")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")
+    found = told()
+    assert found["staff"] == ("ok", "told by the engine: operators")
+    assert found["seeds"] == ("warning", "ALONGSIDE_SEED_1 not set: no copies go there")
+    assert found["traces"][0] == "ok"
+    monkeypatch.delenv("ALONGSIDE_STAFF_URL_1")
+    monkeypatch.setenv("ALONGSIDE_SEED_1", "us@staff.example")
+    monkeypatch.setattr(telemetry, "is_installed", lambda: False)
+    found = told()
+    assert found["staff"] == ("warning", "ALONGSIDE_STAFF_URL_1 not set: these are told of nothing")
+    assert found["seeds"] == ("ok", "1 seeds, in live")
+    assert found["traces"][0] == "warning"

@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 from alongside.cli.app import app
 from alongside.cli.deliveries import _age
 from alongside.ledger import Ledger, calls, claims, pauses, schema
-from alongside.ledger.calls import Settlement
 from alongside.ledger.claims import Claim, Scope
+from alongside.ledger.settlement import Settlement
 from alongside.model.errors import Refused
 from tests.conftest import ROOT
 from tests.fakes import NOON, key_of, plan

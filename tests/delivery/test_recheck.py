@@ -11,9 +11,9 @@ import sqlalchemy as sa
 
 from alongside.delivery.recheck import Checked, still_stands
 from alongside.ledger import calls, suppressions, wishes
-from alongside.ledger.calls import Settlement
 from alongside.ledger.claims import Claim, Scope, claim
 from alongside.ledger.schema import message
+from alongside.ledger.settlement import Settlement
 from alongside.ledger.suppressions import Suppression
 from alongside.ledger.vault import Identity
 from alongside.ledger.wishes import WishEvent

@@ -12,12 +12,14 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from alongside.delivery.recheck import Checked, Ready
 from alongside.delivery.warming import HeldBack, Wish, hold_back, standings
 from alongside.ledger import calls, claims, deliveries, inbox, warm_up
-from alongside.ledger.calls import Settlement
 from alongside.ledger.claims import Claim, Scope
 from alongside.ledger.deliveries import Filter
 from alongside.ledger.schema import attempt, batch, message
+from alongside.ledger.settlement import Settlement
+from alongside.ledger.vault import Contact
 from alongside.ledger.warm_up import WARM_UP, Take, WarmUp
 from alongside.model.enums import Channel
 from alongside.model.warm_up import Ramp
@@ -26,6 +28,7 @@ from alongside.sandbox.sendgrid.launch import Running
 from tests.delivery.clinic import PERSONAL, Clinic
 from tests.delivery.conftest import AcceptedLog
 from tests.fakes import NOON, key_of
+from tests.ledgers import SqliteLedgers
 
 FIRST_DAY = date(2026, 3, 2)  # NOON's
 MIDNIGHT = datetime(2026, 3, 2, 16, 0, tzinfo=UTC)  # the next one in Shanghai
@@ -124,6 +127,33 @@ def test_what_may_have_left_stays_taken(clinic: Clinic) -> None:
     assert calls.abandon(clinic.ledger, "dies", NOON) == 15
     assert taken(clinic) == {"2026-03-02": 15}
     assert clinic.dispatch().progress.accepted == 5
+
+
+def test_workers_that_die_in_their_calls_do_not_lift_the_limit(
+    tmp_path: Path, vendor: Running, sqlite_ledgers: SqliteLedgers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of four takes a batch of six and dies just after; the day has twenty."""
+    clinic = Clinic.open(
+        sqlite_ledgers.place(tmp_path / "ledger.db"), tmp_path / "mortal", vendor.url, email={"warm_up": {"new": RAMP}}
+    )
+    clinic.admit(range(60))
+    clinic.plan(range(60), batch_size=6)
+    with monkeypatch.context() as mortal:
+        mortal.setenv("ALONGSIDE_FAILPOINT", "call.after")
+        assert clinic.dispatch(workers=1).crashed == 4
+    clinic.dispatch()
+    states = clinic.states
+    assert states.get("accepted", 0) + states["unknown"] == taken(clinic)["2026-03-02"] == 20
+    clinic.ledger.engine.dispose()
+
+
+def test_what_cannot_be_rendered_takes_nothing() -> None:
+    contact = Contact(name="", email=None)
+    ready = [Ready(key_of(number), "", contact, {}, "") for number in range(5)]
+    checked = Checked(ready, NOON, withheld={key_of(1): "render_failed", "x" * 32: "no_consent"}, take=wants(5))
+    assert checked.leaving_take == wants(4)
+    assert Checked(ready, NOON, take=wants(5)).leaving_take == wants(5)
+    assert Checked(ready, NOON, withheld={key_of(1): "x"}).leaving_take is None
 
 
 def test_nothing_leaves_before_the_first_day(clinic: Clinic, accepted: AcceptedLog) -> None:

@@ -18,10 +18,10 @@ import sqlalchemy as sa
 
 from alongside.ledger import Ledger, calls, claims, pauses, schema
 from alongside.ledger.backups import RestoreReport, backup, inspect, restore, rows
-from alongside.ledger.calls import Settlement
 from alongside.ledger.claims import Scope
 from alongside.ledger.consent import ConsentEvent, record
 from alongside.ledger.failpoints import arm
+from alongside.ledger.settlement import Settlement
 from alongside.ledger.suppressions import Suppression
 from alongside.ledger.suppressions import add as suppress
 from alongside.ledger.vault import Identity, Vault

@@ -10,10 +10,10 @@ import pytest
 import sqlalchemy as sa
 
 from alongside.ledger import Ledger, calls, claims, deliveries, pauses, schema
-from alongside.ledger.calls import Settlement
 from alongside.ledger.claims import Claim, Scope
 from alongside.ledger.deliveries import Filter, Overview
 from alongside.ledger.runs import RunPins, pin_run, record_campaign
+from alongside.ledger.settlement import Settlement
 from tests.fakes import NOON, key_of, plan
 
 MINUTE = timedelta(minutes=1)

@@ -10,12 +10,12 @@ import pytest
 import sqlalchemy as sa
 
 from alongside.ledger import Ledger, calls, claims, pauses, schema, unknowns
-from alongside.ledger.calls import Settlement
 from alongside.ledger.claims import Claim, Scope
 from alongside.ledger.messages import count_states, count_unknown, plan_batches
 from alongside.ledger.protocol import FORWARD_ORDER, TAKEN
 from alongside.ledger.recipients import waiting_recipients
 from alongside.ledger.runs import RunPins, pin_run, record_campaign
+from alongside.ledger.settlement import Settlement
 from alongside.model.enums import MessageState
 from alongside.model.errors import Refused
 from tests.fakes import NOON, key_of, plan, plan_rows

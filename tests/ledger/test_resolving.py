@@ -15,11 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from alongside.ledger import Ledger, calls, claims, schema, unknowns
-from alongside.ledger.calls import Settlement
 from alongside.ledger.claims import Claim, Scope
 from alongside.ledger.events import DeliveryEvent, record_events
 from alongside.ledger.messages import TAKEN
 from alongside.ledger.resolving import NOT_SENT, Resolved, Ruling, Target, resolve_by_hand
+from alongside.ledger.settlement import Settlement
 from alongside.model.enums import EventKind, MessageState, Ruled
 from alongside.model.errors import Refused
 from tests.fakes import NOON, key_of, plan

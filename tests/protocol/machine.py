@@ -17,12 +17,12 @@ from alongside.channels.base import Channel
 from alongside.delivery.recheck import Checked, Ready, still_stands
 from alongside.delivery.reconcile import learn
 from alongside.ledger import Ledger, calls, claims, consent, pauses, recipients, unknowns
-from alongside.ledger.calls import Settlement
 from alongside.ledger.claims import Claim, Scope
 from alongside.ledger.consent import ConsentEvent
 from alongside.ledger.events import DeliveryEvent, record_events
 from alongside.ledger.messages import plan_batches
 from alongside.ledger.schema import batch, message
+from alongside.ledger.settlement import Settlement
 from alongside.ledger.unknowns import Resolution, UnknownBatch
 from alongside.ledger.vault import Contact
 from alongside.model.enums import Decision, EventKind, MessageState
