@@ -42,10 +42,10 @@ def list_threads(
         console().print("Nobody waits for an answer.")
     else:
         rows = [
-            (one.thread_id, one.channel, one.person_id or "unknown", one.status, one.owner, _due(house, one))
+            (one.thread_id, one.kind, one.channel, one.person_id or "unknown", one.status, one.owner, _due(house, one))
             for one in found
         ]
-        show_table("", ("thread", "channel", "person", "status", "owner", "answer by"), rows)
+        show_table("", ("thread", "about", "channel", "person", "status", "owner", "answer by"), rows)
 
 
 @app.command("show")
@@ -62,9 +62,8 @@ def show(thread: Id, as_json: AsJson = False) -> None:
         emit(_thread_json(house, found) | {"entries": [_entry_json(one) for one in said]})
         return
     out = console()
-    out.print(
-        f"{found.thread_id}: {found.status}, {found.channel}, {found.person_id or 'unknown'}, {_due(house, found)}"
-    )
+    head = (found.kind, found.status, found.channel, found.person_id or "unknown", _due(house, found))
+    out.print(f"{found.thread_id}: {', '.join(head)}")
     for one in said:
         state = f" ({one.state})" if one.state else ""
         moment = one.at.astimezone(house.zone)
@@ -164,6 +163,7 @@ def _due(house: Services, one: Thread) -> str:
 def _thread_json(house: Services, one: Thread) -> dict[str, Any]:
     return {
         "thread_id": one.thread_id,
+        "kind": one.kind,
         "channel": one.channel,
         "person_id": one.person_id,
         "status": one.status,

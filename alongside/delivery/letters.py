@@ -26,6 +26,9 @@ from alongside.model.postal import PostalAddress, envelope_lines
 from alongside.model.tokens import TokenSigner
 from alongside.settings import HospitalSettings
 
+#: Of an e-mail by which a person answers: it says nothing of the matter.
+_ANSWER_SUBJECT = {Locale.ZH_CN: "回复您的来信", Locale.EN: "Our answer to you"}
+
 
 @dataclass(frozen=True)
 class Press:
@@ -83,7 +86,8 @@ class Press:
     def _answer(self, held: Claim, locale: Locale, one: Ready) -> Letter:
         """What a person wrote to one patient, with the hospital's name in front of it."""
         text = answer_text(self.settings, one.variables["answer"], locale)
-        return replace(self._letter(held, locale, "", text, "", (Addressee(one.key, one.address),)), answering=True)
+        to = (Addressee(one.key, one.address),)
+        return replace(self._letter(held, locale, _ANSWER_SUBJECT[locale], text, "", to), answering=True)
 
     def _may_not_be_said(self, compiled: CompiledMessage, group: BatchGroup) -> bool:
         """Lint the text that a group shares, as its first recipient reads it; a text of one's own always.

@@ -16,7 +16,7 @@ from sqlalchemy.engine import Connection, Row
 from alongside.ledger.groups import in_keys
 from alongside.ledger.schema import answer, inbound, message, run, thread
 from alongside.ledger.vault import Vault
-from alongside.model.enums import Channel, DeliveryMode, Locale, ThreadStatus
+from alongside.model.enums import Channel, DeliveryMode, Locale, ThreadKind, ThreadStatus
 from alongside.model.errors import Refused
 from alongside.model.ids import keyed_hash
 
@@ -74,6 +74,7 @@ class Thread:
     due_at: datetime
     opened_at: datetime
     updated_at: datetime
+    kind: ThreadKind = ThreadKind.REPLY
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,28 @@ class Entry:
     words: str = field(repr=False)
     message_key: str | None = None
     state: str | None = None
+
+
+@dataclass(frozen=True)
+class Task:
+    """Something that a page of ours puts before a person.
+
+    Attributes
+    ----------
+    task_id : what it is known by: the same one is opened once
+    message_key : whose link was used
+    words : what the person has to do, or what the patient wrote
+    due_at : wall time
+    """
+
+    task_id: str
+    kind: ThreadKind
+    channel: Channel
+    address_blind: str
+    person_id: str | None
+    message_key: str
+    words: str = field(repr=False)
+    due_at: datetime
 
 
 # ---------------------------------------------------------------------------------------------------------- listening
@@ -145,6 +168,41 @@ def hear(
     return True
 
 
+def open_task(
+    connection: Connection, vault: Vault, task: Task, *, patient_now: datetime, now: datetime, secret: bytes
+) -> str:
+    """A thread of its own for the task; returns its id. Where its words have changed, they are added to the thread.
+
+    Parameters
+    ----------
+    now : wall time
+    """
+    thread_id = "t" + keyed_hash(secret, "thread", task.task_id, length=6)
+    inbound_id = f"page:{keyed_hash(secret, 'words', task.task_id, task.words)}"
+    if connection.execute(sa.select(inbound.c.inbound_id).where(inbound.c.inbound_id == inbound_id)).first():
+        return thread_id
+    if connection.execute(sa.select(thread.c.thread_id).where(thread.c.thread_id == thread_id)).first():
+        set_status(connection, thread_id, ThreadStatus.OPEN, now)
+    else:
+        values = {"status": ThreadStatus.OPEN.value, "due_at": task.due_at, "opened_at": now, "updated_at": now}
+        who = {"channel": task.channel.value, "address_blind": task.address_blind, "person_id": task.person_id}
+        connection.execute(thread.insert().values(thread_id=thread_id, kind=task.kind.value, **who, **values))
+    connection.execute(
+        inbound.insert().values(
+            inbound_id=inbound_id,
+            thread_id=thread_id,
+            channel=task.channel.value,
+            address_blind=task.address_blind,
+            person_id=task.person_id,
+            message_key=task.message_key,
+            received_at=patient_now,
+            recorded_at=now,
+            sealed=vault.seal_words(inbound_id, task.words),
+        )
+    )
+    return thread_id
+
+
 def _thread_for(
     connection: Connection, said: Said, sender: Sender, now: datetime, due_at: datetime, secret: bytes
 ) -> str:
@@ -152,7 +210,7 @@ def _thread_for(
     found = connection.execute(
         sa.select(thread.c.thread_id, thread.c.status)
         .where(thread.c.channel == said.channel.value, thread.c.address_blind == said.address_blind)
-        .where(thread.c.status.in_(_LIVE))
+        .where(thread.c.status.in_(_LIVE), thread.c.kind == ThreadKind.REPLY.value)
         .order_by(thread.c.opened_at.desc())
         .limit(1)
         .with_for_update()
@@ -256,6 +314,7 @@ def _thread(row: Row[Any]) -> Thread:
         due_at=row.due_at,
         opened_at=row.opened_at,
         updated_at=row.updated_at,
+        kind=ThreadKind(row.kind),
     )
 
 

@@ -331,6 +331,9 @@ class InboxSettings(Strict):
 
     answer_within_hours: float = Field(24, gt=0, description="by then a person should have answered")
     sender: str = Field("care", description="name under channels.*.senders that answers come from")
+    data_request_within_days: int = Field(
+        15, ge=1, le=30, description="by then a person should have dealt with a wish to see or delete one's data"
+    )
 
 
 class QuietNights(Strict):

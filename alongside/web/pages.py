@@ -5,17 +5,23 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.responses import HTMLResponse
 
+from alongside.content.formats import Formats
 from alongside.ledger.consent import CROSS_BORDER
+from alongside.ledger.data_requests import DataRequest
 from alongside.model.enums import Locale, Purpose
 from alongside.settings import HospitalSettings
 from alongside.web.choices import Change, Choice
+from alongside.web.held import Held
+from alongside.web.held_words import HELD_WORDS
 from alongside.web.manner import Manner
 from alongside.web.manner_words import MANNER_WORDS
 from alongside.web.preference_words import PREFERENCE_WORDS
@@ -83,6 +89,7 @@ class Pages:
             locale,
             say=PREFERENCE_WORDS[locale],
             more=MANNER_WORDS[locale],
+            held=HELD_WORDS[locale],
             other_say=PREFERENCE_WORDS[other],
             other_lang=LANGUAGE_TAGS[other],
             offered=[one for one in choices if one.offered],
@@ -119,8 +126,8 @@ class Pages:
             "manner.html.j2" if changed is None else "manner_saved.html.j2",
             200,
             locale,
+            **self._joints(locale),
             say=say[locale],
-            names=names[locale].names,
             nothing_yet=names[locale].nothing_yet,
             manner=manner,
             shown=manner.shown,
@@ -133,9 +140,52 @@ class Pages:
             language_name=names[manner.language].language,
             other_lang=LANGUAGE_TAGS[other],
             other_language=names[other].language,
-            colon="：" if locale is Locale.ZH_CN else ": ",
-            comma="、" if locale is Locale.ZH_CN else ", ",
         )
+
+    def held(self, locale: Locale, held: Held) -> HTMLResponse:
+        """What is held of a patient, and the two wishes about all of it."""
+        (other,) = set(Locale) - {locale}
+        day = self._day(locale)
+        return self._page(
+            "held.html.j2",
+            200,
+            locale,
+            **self._joints(locale),
+            say=HELD_WORDS[locale],
+            back=MANNER_WORDS[locale].purposes,
+            held=held,
+            messages=[(one, day(one.at)) for one in held.messages],
+            agreements=[
+                (purpose, own, day(max(one.since for one in own)))
+                for purpose, own in held.agreements_by_purpose.items()
+            ],
+            asked={kind: day(one.due_at) for kind, one in held.requests.items()},
+            other_lang=LANGUAGE_TAGS[other],
+            other_language=PREFERENCE_WORDS[other].language,
+        )
+
+    def asked(self, locale: Locale, request: DataRequest) -> HTMLResponse:
+        """A wish about one's data has reached a person: by when they answer, and what happens next."""
+        return self._page(
+            "asked.html.j2",
+            200,
+            locale,
+            say=HELD_WORDS[locale],
+            back=MANNER_WORDS[locale].purposes,
+            words_of=HELD_WORDS[locale].requests[request.kind],
+            day=self._day(locale)(request.due_at),
+        )
+
+    def _day(self, locale: Locale) -> Callable[[datetime], str]:
+        """The hospital's calendar in the reader's language."""
+        return Formats(locale, ZoneInfo(self._hospital.time_zone)).as_date
+
+    @staticmethod
+    def _joints(locale: Locale) -> dict[str, Any]:
+        """What stands between the words of a list."""
+        chinese = locale is Locale.ZH_CN
+        names = PREFERENCE_WORDS[locale].names
+        return {"names": names, "colon": "：" if chinese else ": ", "comma": "，" if chinese else ", "}
 
     def too_often(self, locale: Locale) -> HTMLResponse:
         """This link has changed its choices many times within the minute; what was asked for is not saved."""

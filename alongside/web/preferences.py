@@ -20,8 +20,9 @@ from alongside.channels.capabilities import provider_of
 from alongside.ledger import Ledger
 from alongside.model.enums import Channel, Locale, Purpose
 from alongside.settings import HospitalSettings
-from alongside.web import manner_page
+from alongside.web import held_page, manner_page
 from alongside.web.choices import Change, change, leave_channel, offered_purposes, open_channels, read_choices
+from alongside.web.held_page import HeldPage
 from alongside.web.knowledge import Knowledge
 from alongside.web.limits import PerMinute
 from alongside.web.links import Links
@@ -68,8 +69,11 @@ class Preferences:
         if isinstance(sent, Response):
             return sent
         sent = in_language(sent, request)
-        if request.query_params.get("view") == manner_page.VIEW:
-            return await self._manner.show(sent)
+        match request.query_params.get("view"):
+            case manner_page.VIEW:
+                return await self._manner.show(sent)
+            case held_page.VIEW:
+                return await self._held.show(sent, as_file=request.query_params.get("as") == "json")
         choices = await run_in_threadpool(read_choices, self.ledger, sent, self._purposes(sent))
         others = await run_in_threadpool(open_channels, self.ledger, sent, self._others(sent))
         return self.pages.preferences(sent.locale, choices, others)
@@ -84,9 +88,15 @@ class Preferences:
         if body is None:
             return self.pages.lost(413)
         fields = read_fields(body)
-        if fields.get("form") == [manner_page.VIEW]:
-            return await self._manner.submit(sent, fields)
-        wish = read_wish(fields)
+        match fields.get("form"):
+            case [manner_page.VIEW]:
+                return await self._manner.submit(sent, fields)
+            case [held_page.FORM]:
+                return await self._held.submit(sent, fields)
+            case _:
+                return await self._submit_wish(sent, read_wish(fields))
+
+    async def _submit_wish(self, sent: Sent, wish: Wish) -> Response:
         wall = self.clock()
         if wish.channel:
             return await self._leave_other(sent, wish.channel, wall)
@@ -112,6 +122,10 @@ class Preferences:
         return MannerPage(
             self.ledger, self.pages, self.settings, self.known, self.clock, self.patient_clock, self.changes
         )
+
+    @property
+    def _held(self) -> HeldPage:
+        return HeldPage(self.ledger, self.pages, self.settings, self.known, self.clock, self.patient_clock)
 
     async def _leave_other(self, sent: Sent, channel: str, wall: datetime) -> Response:
         if channel not in self._others(sent):

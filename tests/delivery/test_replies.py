@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,14 +16,14 @@ from alongside.delivery.replies import ANSWERS, Inbound, answer, take_in
 from alongside.ledger import inbox
 from alongside.ledger.claims import Scope, claim
 from alongside.model.clock import RunClock
-from alongside.model.enums import Channel, Locale, ThreadStatus
+from alongside.model.enums import Channel, Locale, ThreadKind, ThreadStatus
 from alongside.model.errors import Refused
 from alongside.sandbox.common.faults import Fault, FaultKind
 from alongside.sandbox.common.log import read_ndjson
 from alongside.sandbox.twilio.launch import Running, serve
 from alongside.sandbox.twilio.options import Options
 from tests.delivery.clinic import Clinic, phone_of
-from tests.delivery.conftest import in_a_thread
+from tests.delivery.conftest import AcceptedLog, in_a_thread
 from tests.fakes import key_of
 
 SMS = Channel.SMS
@@ -181,3 +182,21 @@ def test_other_words_reach_a_person(text: str) -> None:
 @given(st.text(max_size=200))
 def test_no_text_is_too_ugly(text: str) -> None:
     assert is_stop(text) in (True, False)
+
+
+def test_what_a_page_put_before_a_person_is_answered_by_e_mail(clinic: Clinic, accepted: AcceptedLog) -> None:
+    clinic.admit([1])
+    task = inbox.Task(
+        "erasure:1", ThreadKind.ERASURE, Channel.EMAIL, clinic.blind(1), f"p{1:016x}", key_of(1), "Delete my data.", NOW
+    )
+    with clinic.ledger.begin() as connection:
+        secret = clinic.ledger.info.secret
+        for words in ("Delete my data.", "Delete my data.", "And quickly."):
+            thread_id = inbox.open_task(
+                connection, clinic.vault, replace(task, words=words), patient_now=NOW, now=NOW, secret=secret
+            )
+        assert [one.words for one in inbox.entries(connection, clinic.vault, thread_id)] == [task.words, "And quickly."]
+    key = reply(clinic, "We call you on Monday.", Locale.EN)
+    report = clinic.dispatch(run_id=ANSWERS, clock=RunClock(NOW, datetime.now(UTC)))
+    assert report.progress.accepted == 1
+    assert [(record["m"], record["subject"]) for record in accepted()] == [(key, "Our answer to you")]

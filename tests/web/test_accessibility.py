@@ -19,7 +19,7 @@ from tests.web.conftest import NOW, PATIENT_NOW, House
 
 pytestmark = pytest.mark.browser
 WIDTHS = (320, 1280)
-MANNER = "?view=manner"
+MANNER, DATA = "?view=manner", "?view=data"
 
 
 @pytest.fixture
@@ -76,6 +76,9 @@ def pages_of(house: House, locale: Locale) -> dict[str, str]:
         "left": post(choose, data=LEAVE),
         "nothing left": get(choose),
         "lost": get("/u/nowhere"),
+        "data": get(choose + DATA),
+        "data asked": post(choose + DATA, data={"form": "request", "kind": "erasure"}),
+        "data with a request": get(choose + DATA),
         "manner": get(choose + MANNER),
         "manner unchanged": post(choose + MANNER, data={"form": "manner"}),
         "manner saved": post(choose + MANNER, data={"form": "manner", "pace": "monthly", "general_only": "yes"}),
