@@ -19,6 +19,7 @@ from alongside.model.enums import Channel, Locale
 from alongside.model.errors import Refused
 from alongside.model.ids import keyed_hash
 from alongside.model.postal import PostalAddress, envelope_lines
+from alongside.model.tokens import LINKS
 from alongside.outreach.why import find_person
 from alongside.segments import compile_variables
 
@@ -140,8 +141,7 @@ def _built_ins(house: Services, contact: Contact | None, locale: Locale) -> dict
         gender=contact.gender if contact else None,
         locale=locale,
         hospital=HospitalWords.of(house.settings.hospital, locale),
-        unsubscribe_url=f"{_DEAD_LINK}/unsubscribe",
-        preferences_url=f"{_DEAD_LINK}/preferences",
+        links={name: f"{_DEAD_LINK}/{use}" for name, (_, use) in LINKS.items()},
         today=house.clock().astimezone(ZoneInfo(house.settings.hospital.time_zone)).date(),
     )
 

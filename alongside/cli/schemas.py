@@ -43,6 +43,7 @@ def kinds() -> dict[str, tuple[Any, str]]:
     """Kind of file -> its model, and where such files lie, as a glob from the project's folder."""
     from alongside.content.definition import MessageDefinition
     from alongside.content.lint_rules import LintFile
+    from alongside.content.surveys import Survey
     from alongside.outreach.campaigns import Campaign
     from alongside.outreach.experiments import ExperimentFile, Metric
     from alongside.outreach.sensitivity import SensitivityRules
@@ -67,6 +68,7 @@ def kinds() -> dict[str, tuple[Any, str]]:
         "sensitivity": (SensitivityRules, "config/sensitivity.yaml"),
         "segment": (SegmentFile, "config/segments/*.yaml"),
         "source": (SourceSpec, "config/sources/*.yaml"),
+        "survey": (Survey, "config/surveys/*.yaml"),
         "tags": (TagFile, "config/tags/*.yaml"),
         "vocabulary": (VocabularyFile, "config/vocabulary.yaml"),
     }

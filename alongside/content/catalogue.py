@@ -18,6 +18,8 @@ from alongside.content.lint import Identity, Linter
 from alongside.content.lint_rules import LintRules
 from alongside.content.message import CompiledMessage
 from alongside.content.standard import HospitalWords, preview_built_ins
+from alongside.content.surveys import Survey
+from alongside.content.surveys import read as read_surveys
 from alongside.model.enums import Channel, Locale, Stage, Written
 from alongside.model.errors import ConfigurationInvalid, Refused
 from alongside.model.findings import Finding, nearest
@@ -60,6 +62,7 @@ class ContentCatalogue:
     rules: LintRules
     topics: tuple[str, ...] = ()
     topic_words: Mapping[str, Mapping[Locale, str]] = field(default_factory=dict)
+    surveys: Mapping[str, Survey] = field(default_factory=dict)
     _compiled: dict[tuple[str, Channel, Locale], CompiledMessage] = field(default_factory=dict, repr=False)
     _linter: Linter | None = field(default=None, repr=False)
 
@@ -164,6 +167,7 @@ def _hash(root: Path, message: Message, channel: Channel, locale: Locale) -> str
         "sender": definition.sender,
         "subject": definition.subject.get(locale, ""),
         "variables": {name: _signed(variable) for name, variable in sorted(definition.variables.items())},
+        **({"survey": definition.survey} if definition.survey else {}),
         "bodies": [fingerprint(root, path) for path in message.bodies(channel, locale)],
     }
     if definition.to is not Written.PATIENT:
@@ -204,7 +208,10 @@ def load_leniently(project: Project) -> tuple[ContentCatalogue, list[Finding]]:
         faults += error.findings
         rules = LintRules((), (), {})
     topics, words = _topics(project)
-    return ContentCatalogue(project.templates, settings, messages, rules, topics, words), faults
+    asked, more = read_surveys(project)
+    faults += more
+    known = {file.survey.name: file.survey for file in asked}
+    return ContentCatalogue(project.templates, settings, messages, rules, topics, words, known), faults
 
 
 def _topics(project: Project) -> tuple[tuple[str, ...], dict[str, dict[Locale, str]]]:

@@ -53,6 +53,7 @@ def _message(catalogue: ContentCatalogue, message: Message, today: date) -> Iter
         what = f"expired on {definition.expires}"
         yield document.finding("expires", what=what, remedy="have the reviewers renew it")
     yield from _topics(catalogue, message)
+    yield from _survey(catalogue, message)
     missing = list(_missing(message))
     yield from missing
     used: set[str] = set()
@@ -81,6 +82,23 @@ def _topics(catalogue: ContentCatalogue, message: Message) -> Iterator[Finding]:
         elif catalogue.topics and topic not in catalogue.topic_words and topic in message.definition.stopping_topics:
             what, remedy = f"{topic!r} has no words for patients", "add them to topic_words in config/vocabulary.yaml"
             yield message.document.finding("topics", index, what=what, remedy=remedy, severity="warning")
+
+
+def _survey(catalogue: ContentCatalogue, message: Message) -> Iterator[Finding]:
+    """A link to a survey needs one, and the other way round."""
+    name = message.definition.survey
+    bodies = (
+        one for channel in message.definition.channels for locale in Locale for one in message.bodies(channel, locale)
+    )
+    linked = any("survey_url" in path.read_text("utf-8") for path in bodies if path.is_file())
+    if name is not None and name not in catalogue.surveys:
+        remedy = nearest(name, catalogue.surveys) or "surveys lie in config/surveys/"
+        yield message.document.finding("survey", what=f"{name!r} is no known survey", remedy=remedy)
+    elif linked and name is None:
+        yield message.document.finding("survey", what="is missing: a body links to survey_url", remedy="name a survey")
+    elif name is not None and not linked:
+        remedy = "print {{ survey_url }}, or leave the survey out"
+        yield message.document.finding("survey", what="is named, and no body links to it", remedy=remedy)
 
 
 def _missing(message: Message) -> Iterator[Finding]:

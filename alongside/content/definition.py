@@ -26,6 +26,8 @@ BUILT_IN: dict[str, str] = {
     "hospital": "hospital.name, .postal_address, .phone, .website",
     "unsubscribe_url": "signed link that stops this kind of message",
     "preferences_url": "signed link to the page where patients choose what they receive",
+    "survey_url": "signed link to the page of the message's survey",
+    "appointment_url": "signed link to the page where a patient says whether they come",
     "today": "the day for which the message was planned",
     "letter_number": "of a printed letter: stands on it and on the list of what was posted",
     "recipient_lines": "of a printed letter: name and postal address, below each other",
@@ -99,6 +101,7 @@ class MessageDefinition(Strict):
     channels: list[Channel] = Field(default_factory=lambda: [Channel.EMAIL], min_length=1)
     subject: dict[Locale, str] = Field(default_factory=dict, description="of the e-mail, per language")
     variables: dict[str, Variable] = Field(default_factory=dict)
+    survey: str | None = Field(None, description="file of config/surveys that `survey_url` leads to")
     reviewers: list[str] = Field(min_length=1, description="roles that sign this text")
     sources: list[Source] = Field(default_factory=list)
     expires: date = Field(description="after this day the text must be reviewed before it is sent again")

@@ -11,6 +11,7 @@ from alongside.content.kinship import patient_relation
 from alongside.content.salutation import salutation, tidy_name
 from alongside.model.enums import Locale
 from alongside.model.postal import PostalAddress, envelope_lines
+from alongside.model.tokens import LINKS
 from alongside.settings.hospital import Hospital
 
 
@@ -66,8 +67,7 @@ def built_in_values(
     gender: str | None,
     locale: Locale,
     hospital: HospitalWords,
-    unsubscribe_url: str,
-    preferences_url: str,
+    links: Mapping[str, str],
     today: date,
     about: About = NOBODY,
     letter_number: str = "",
@@ -78,14 +78,14 @@ def built_in_values(
 
     Parameters
     ----------
+    links : addresses by the names in `model.tokens.LINKS`
     about : the patient of whom a message to a relative speaks
     """
     return {
         "name": name,
         "salutation": salutation(name, gender, locale),
         "hospital": hospital,
-        "unsubscribe_url": unsubscribe_url,
-        "preferences_url": preferences_url,
+        **links,
         "today": today.isoformat(),
         **about.values(locale),
         "letter_number": letter_number,
@@ -123,8 +123,7 @@ def preview_built_ins(hospital: HospitalWords, locale: Locale) -> Mapping[str, A
         gender=gender,
         locale=locale,
         hospital=hospital,
-        unsubscribe_url="https://hospital.example/unsubscribe/preview",
-        preferences_url="https://hospital.example/preferences/preview",
+        links={name: f"https://hospital.example/{use}/preview" for name, (_, use) in LINKS.items()},
         today=_PREVIEW_DAY,
         about=_FICTIONAL_PATIENT[locale],
         letter_number=NO_LETTER,

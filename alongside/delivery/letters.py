@@ -23,7 +23,7 @@ from alongside.model.enums import Channel, DeliveryMode, Gate, Locale
 from alongside.model.errors import Refused
 from alongside.model.letter_numbers import letter_number
 from alongside.model.postal import PostalAddress, envelope_lines
-from alongside.model.tokens import TokenSigner
+from alongside.model.tokens import LINKS, TokenSigner
 from alongside.settings import HospitalSettings
 
 #: Of an e-mail by which a person answers: it says nothing of the matter.
@@ -115,9 +115,9 @@ class Press:
         words = HospitalWords.of(self.settings.hospital, compiled.locale)
         zone = ZoneInfo(self.settings.hospital.time_zone)
         today = checked.planned_at.astimezone(zone).date().isoformat()
-        opens, prefers = "salutation" in compiled.reads, "preferences_url" in compiled.reads
+        opens, links = "salutation" in compiled.reads, compiled.reads & LINKS.keys() - {"unsubscribe_url"}
         on_paper = compiled.channel is Channel.LETTER
-        leave, sign, locale = f"{self.public_url}/u/", self._sign_unsubscribe, compiled.locale
+        leave, sign, locale = f"{self.public_url}/u/", self._signers["unsubscribe_url"], compiled.locale
         found = []
         for one in checked.ready:
             contact, variables = one.contact, one.variables
@@ -134,8 +134,8 @@ class Press:
                 kin = variables.get("kin") or {}
                 about = About(one.patient.name, kin.get("is"), one.patient.gender or kin.get("gender"))
                 values |= about.values(locale)
-            if prefers:
-                values["preferences_url"] = f"{self.public_url}/p/{self._sign_preferences(one.key)}"
+            for name in links:
+                values[name] = f"{self.public_url}/{LINKS[name][0]}/{self._signers[name](one.key)}"
             if on_paper:
                 values |= self._on_paper(one)
             found.append(values)
@@ -152,12 +152,9 @@ class Press:
         }
 
     @cached_property
-    def _sign_unsubscribe(self) -> TokenSigner:
-        return TokenSigner(self.secret, "unsubscribe")
-
-    @cached_property
-    def _sign_preferences(self) -> TokenSigner:
-        return TokenSigner(self.secret, "preferences")
+    def _signers(self) -> dict[str, TokenSigner]:
+        """By the name of the link."""
+        return {name: TokenSigner(self.secret, use) for name, (_, use) in LINKS.items()}
 
     def _letter(
         self, held: Claim, locale: Locale, subject: str, text: str, html: str, addressees: tuple[Addressee, ...]

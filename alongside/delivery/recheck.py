@@ -236,7 +236,7 @@ class Hours:
         self._exempt = Purpose(held.purpose) in self._house.exempt or not held.channel.keeps_quiet_hours
         self._known: dict[tuple[Any, ...], datetime | None] = {}
 
-    def later(self, variables: Mapping[str, Any], quiet: Any) -> datetime | None:
+    def later(self, variables: Mapping[str, Any], quiet: Any = None) -> datetime | None:
         """When the message may leave; None for now.
 
         Parameters

@@ -8,6 +8,13 @@ import hmac
 
 from alongside.model.ids import PreparedHmac
 
+#: Built-in variables of messages that are signed links: path of the page, and the use of its token.
+LINKS = {
+    "unsubscribe_url": ("u", "unsubscribe"),
+    "preferences_url": ("p", "preferences"),
+    "survey_url": ("s", "survey"),
+    "appointment_url": ("a", "appointment"),
+}
 _TAG = 16
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 

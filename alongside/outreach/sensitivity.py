@@ -31,6 +31,8 @@ _BUILT_IN = {
     "hospital": Sensitivity.PUBLIC,
     "unsubscribe_url": Sensitivity.PUBLIC,  # an opaque token
     "preferences_url": Sensitivity.PUBLIC,
+    "survey_url": Sensitivity.PUBLIC,
+    "appointment_url": Sensitivity.PUBLIC,
     "today": Sensitivity.PUBLIC,
     "patient_name": Sensitivity.PERSONAL,
     "patient_relation": Sensitivity.PERSONAL,

@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from alongside.ledger import Ledger, wishes
+from alongside.ledger import Ledger, surveys, wishes
 from alongside.patients import scripts
 
 if TYPE_CHECKING:
     import duckdb
 
 #: Canonical tables that have rows of our own, in temp tables `own_<table>`, by `person_id`.
-TABLES = ("preference",)
+TABLES = ("preference", "questionnaire_response")
 #: Columns of `preference` from a relation of wishes.
 PREFERENCE_SQL = f"""
     SELECT
@@ -24,6 +24,13 @@ PREFERENCE_SQL = f"""
         CASE WHEN kind = 'topics_off' THEN value END AS topics_off
     FROM {{relation}} WHERE kind IN ('channel', 'language', 'quiet', 'topics_off')"""
 
+#: One row a question: its name is the questionnaire's.
+_RESPONSES = f"""
+    SELECT
+        person_id, '{wishes.SOURCE}' AS source, message_key || ':' || name AS source_id, name AS questionnaire,
+        CAST(json_extract(scores, '$.' || name) AS DOUBLE) AS score, answered_at
+    FROM (SELECT *, unnest(json_keys(scores)) AS name FROM answered) WHERE TRUE"""
+
 
 def load(duck: duckdb.DuckDBPyConnection, ledger: Ledger, as_of: datetime) -> None:
     """Temp tables `own_<table>` of what was said by the moment, by people whom an extract describes (view `mapped`)."""
@@ -32,6 +39,9 @@ def load(duck: duckdb.DuckDBPyConnection, ledger: Ledger, as_of: datetime) -> No
     sql = PREFERENCE_SQL.format(relation="wished")
     duck.execute(f"CREATE OR REPLACE TEMP TABLE own_preference AS {sql} AND {described}")
     duck.unregister("wished")
+    duck.register("answered", surveys.answers(ledger, as_of))
+    duck.execute(f"CREATE OR REPLACE TEMP TABLE own_questionnaire_response AS {_RESPONSES} AND {described}")
+    duck.unregister("answered")
 
 
 def union_sql(table: str) -> str:

@@ -120,8 +120,8 @@ def knowledge(services: Services) -> Knowledge:
     """What the pages may show beside the ledger."""
     from alongside.web.picture import Picture
 
-    topics = services.catalogues.content.topics_for_patients()
-    return Knowledge(topics, Picture(services.warehouse), services.vault)
+    content = services.catalogues.content
+    return Knowledge(content.topics_for_patients(), Picture(services.warehouse), services.vault, content)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -21,7 +21,7 @@ from alongside.ledger import Ledger
 from alongside.ledger.schema import ledger_info
 from alongside.model.errors import AlongsideError
 from alongside.settings import HospitalSettings
-from alongside.web import preferences, unsubscribe
+from alongside.web import preferences, survey_page, unsubscribe
 from alongside.web.callbacks import Callbacks
 from alongside.web.knowledge import Knowledge
 from alongside.web.limits import PerMinute
@@ -29,6 +29,7 @@ from alongside.web.links import Links
 from alongside.web.metrics import Metrics
 from alongside.web.pages import Pages
 from alongside.web.preferences import Preferences
+from alongside.web.survey_page import SurveyPage
 from alongside.web.unsubscribe import Unsubscribe
 from alongside.web.webhook import MAX_BODY_BYTES, Ingest, Verify, Webhook
 
@@ -37,6 +38,7 @@ METRICS_PATH = "/metrics"
 UNSUBSCRIBE_PATH = "/u/{token}"
 #: Every message also links here: which e-mails may come.
 PREFERENCES_PATH = "/p/{token}"
+SURVEY_PATH = "/s/{token}"
 
 
 def create_app(
@@ -83,7 +85,12 @@ def create_app(
     choosing = replace(leaving, use=preferences.USE, valid_for=preferences.VALID_FOR)
     often, known = PerMinute(changes_per_minute), known or Knowledge()
     centre = Preferences(choosing, ledger, pages, settings, clock, patient, often, known)
-    routes = ((UNSUBSCRIBE_PATH, Unsubscribe(leaving, ledger, pages, clock, patient)), (PREFERENCES_PATH, centre))
+    asking = SurveyPage(replace(leaving, use=survey_page.USE), ledger, pages, known, clock, patient, often)
+    routes = (
+        (UNSUBSCRIBE_PATH, Unsubscribe(leaving, ledger, pages, clock, patient)),
+        (PREFERENCES_PATH, centre),
+        (SURVEY_PATH, asking),
+    )
     app.add_api_route(WEBHOOK_PATH, webhook.__call__, methods=["POST"], response_model=None)
     for path, of_path in routes:
         app.add_api_route(path, of_path.show, methods=["GET", "HEAD"], response_model=None)

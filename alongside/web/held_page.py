@@ -50,7 +50,7 @@ class HeldPage:
         """POST of one of the requests."""
         kind = next((kind for kind in KINDS if fields.get("kind") == [kind.value]), None)
         vault = self.known.vault
-        if kind is None or vault is None or sent.staged:
+        if kind is None or vault is None or sent.of_nobody:
             return await self.show(sent, as_file=False)
         home = self.settings.hospital.default_locale
         wall = self.clock()

@@ -129,7 +129,7 @@ def change_manner(
     now : patient time
     wall : wall time
     """
-    if sent.staged:  # an address of our own: a click there says nothing about the patient
+    if sent.of_nobody:
         return 0
     usual = settings.gates.quiet_hours
     asked = wishes_of(manner, fields, (f"{usual.start:%H:%M}", f"{usual.end:%H:%M}"))
@@ -210,7 +210,12 @@ def _events(connection: Connection, sent: Sent, asked: Mapping[WishKind, str], n
 
 def _ways(settings: HospitalSettings, sent: Sent, seen: Seen, standing: Wishes) -> Sequence[str]:
     """Channels that the hospital has and that reach this patient; the message's own one does."""
-    states = {Channel.EMAIL: seen.email_state, Channel.SMS: seen.text_state, Channel.CALL: seen.phone_state}
+    states = {
+        Channel.EMAIL: seen.email_state,
+        Channel.SMS: seen.text_state,
+        Channel.CALL: seen.phone_state,
+        Channel.LETTER: seen.postal_state,
+    }
     set_up = settings.channels.set_up
     return [
         channel.value

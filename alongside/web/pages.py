@@ -12,11 +12,14 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
 from alongside.content.formats import Formats
+from alongside.content.surveys import Survey
 from alongside.ledger.consent import CROSS_BORDER
 from alongside.ledger.data_requests import DataRequest
+from alongside.ledger.surveys import Response as SurveyResponse
 from alongside.model.enums import Locale, Purpose
 from alongside.settings import HospitalSettings
 from alongside.web.choices import Change, Choice
@@ -25,12 +28,19 @@ from alongside.web.held_words import HELD_WORDS
 from alongside.web.manner import Manner
 from alongside.web.manner_words import MANNER_WORDS
 from alongside.web.preference_words import PREFERENCE_WORDS
+from alongside.web.survey_words import SURVEY_WORDS
 from alongside.web.words import WORDS
 
 FOLDER = Path(__file__).parent / "pages"
 STYLE = (FOLDER / "page.css").read_text("utf-8")
 #: BCP 47, for `lang` attributes.
 LANGUAGE_TAGS = {Locale.ZH_CN: "zh-CN", Locale.EN: "en"}
+_LOCALES = {tag: locale for locale, tag in LANGUAGE_TAGS.items()}
+
+
+def in_language(locale: Locale, request: Request) -> Locale:
+    """The message's language, unless the page was asked for in another (`?lang=en`)."""
+    return _LOCALES.get(request.query_params.get("lang", ""), locale)
 
 
 def _style_hash() -> str:
@@ -174,6 +184,51 @@ class Pages:
             back=MANNER_WORDS[locale].purposes,
             words_of=HELD_WORDS[locale].requests[request.kind],
             day=self._day(locale)(request.due_at),
+        )
+
+    def survey(
+        self, locale: Locale, survey: Survey, before: SurveyResponse | None, *, missing: bool = False
+    ) -> HTMLResponse:
+        """A survey's form, with the numbers (never the words) that its link answered before."""
+        (other,) = set(Locale) - {locale}
+        return self._page(
+            "survey.html.j2",
+            422 if missing else 200,
+            locale,
+            **self._joints(locale),
+            say=SURVEY_WORDS[locale],
+            stop="。" if locale is Locale.ZH_CN else ". ",
+            missing=missing,
+            title=survey.title[locale],
+            lead=survey.lead[locale],
+            questions=[
+                {
+                    "name": one.name,
+                    "text": one.text[locale],
+                    "low": one.low[locale],
+                    "high": one.high[locale],
+                    "numbers": one.numbers,
+                    "score": before.scores.get(one.name) if before else None,
+                    "first": one is survey.questions[0],
+                }
+                for one in survey.questions
+            ],
+            comment=survey.comment[locale] if survey.comment else "",
+            written=before is not None and before.comment is not None,
+            other_lang=LANGUAGE_TAGS[other],
+            other_language=PREFERENCE_WORDS[other].language,
+        )
+
+    def survey_thanks(self, locale: Locale, due_at: datetime | None, until: datetime) -> HTMLResponse:
+        """The answer was kept. `due_at`: by then somebody sees to what went wrong."""
+        day = self._day(locale)
+        due = day(due_at) if due_at else ""
+        return self._page("survey_thanks.html.j2", 200, locale, say=SURVEY_WORDS[locale], due=due, until=day(until))
+
+    def survey_over(self) -> HTMLResponse:
+        """A survey that cannot be answered any more, in both languages."""
+        return self._in_both_languages(
+            410, {locale: (say.over_title, say.over) for locale, say in SURVEY_WORDS.items()}
         )
 
     def _day(self, locale: Locale) -> Callable[[datetime], str]:

@@ -12,7 +12,9 @@ from alongside.warehouse.duck import quoted
 if TYPE_CHECKING:
     from alongside.warehouse import Warehouse
 
-_PERSON = "SELECT language, email_state, phone_state, text_state FROM read_parquet({file}) WHERE person_id = ?"
+#: What is read of `person`; a snapshot that an earlier release built may lack some of it.
+_FACTS = ("language", "email_state", "phone_state", "text_state", "postal_state")
+_PERSON = "SELECT * FROM read_parquet({file}) WHERE person_id = ?"
 _EXPRESSED = """
 SELECT updated_at, source, source_id, channel, language, quiet_from, quiet_to, topics_off
 FROM read_parquet({file}) WHERE person_id = ? AND source <> ?"""
@@ -25,7 +27,7 @@ class Seen:
     Attributes
     ----------
     expressed : what extracts say of the person's wishes
-    email_state, phone_state, text_state : valid, invalid or missing
+    email_state, phone_state, text_state, postal_state : valid, invalid or missing
     """
 
     expressed: tuple[Expressed, ...] = ()
@@ -33,6 +35,7 @@ class Seen:
     email_state: str | None = None
     phone_state: str | None = None
     text_state: str | None = None
+    postal_state: str | None = None
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,16 @@ class Picture:
         if snapshot is None:
             return None
         with self.warehouse.connect() as duck:
-            person = duck.execute(_PERSON.format(file=quoted(snapshot.table("person"))), [person_id]).fetchall()
+            found = duck.execute(_PERSON.format(file=quoted(snapshot.table("person"))), [person_id])
+            names = [column[0] for column in found.description or []]
+            person = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
             if not person:
                 return None
             sql = _EXPRESSED.format(file=quoted(snapshot.table("preference")))
             rows = duck.execute(sql, [person_id, SOURCE]).fetchall()
-        return Seen(tuple(Expressed(_aware(row[0]), *row[1:]) for row in rows), *person[0])
+        return Seen(
+            tuple(Expressed(_aware(row[0]), *row[1:]) for row in rows), **{name: person[0].get(name) for name in _FACTS}
+        )
 
 
 def _aware(moment: Any) -> datetime | None:

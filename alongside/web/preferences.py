@@ -10,7 +10,6 @@ import hashlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from urllib.parse import parse_qs
 
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
@@ -22,12 +21,13 @@ from alongside.model.enums import Channel, Locale, Purpose
 from alongside.settings import HospitalSettings
 from alongside.web import held_page, manner_page
 from alongside.web.choices import Change, change, leave_channel, offered_purposes, open_channels, read_choices
+from alongside.web.forms import MAX_FORM_BYTES, read_fields
 from alongside.web.held_page import HeldPage
 from alongside.web.knowledge import Knowledge
 from alongside.web.limits import PerMinute
 from alongside.web.links import Links
 from alongside.web.manner_page import MannerPage
-from alongside.web.pages import LANGUAGE_TAGS, Pages
+from alongside.web.pages import Pages, in_language
 from alongside.web.preference_words import PREFERENCE_WORDS
 from alongside.web.webhook import read_limited
 from alongside.web.withdrawal import Sent
@@ -35,9 +35,6 @@ from alongside.web.withdrawal import Sent
 USE = "preferences"
 #: A link in an old message may be in many hands. Unsubscribing by the same message works for ever.
 VALID_FOR = timedelta(days=180)
-MAX_FORM_BYTES = 16 * 1024
-_MOST_FIELDS = 80
-_LOCALES = {tag: locale for locale, tag in LANGUAGE_TAGS.items()}
 
 
 @dataclass(frozen=True)
@@ -68,7 +65,7 @@ class Preferences:
         sent = await self.links.open(request)
         if isinstance(sent, Response):
             return sent
-        sent = in_language(sent, request)
+        sent = replace(sent, locale=in_language(sent.locale, request))
         match request.query_params.get("view"):
             case manner_page.VIEW:
                 return await self._manner.show(sent)
@@ -83,7 +80,7 @@ class Preferences:
         sent = await self.links.open(request)
         if isinstance(sent, Response):
             return sent
-        sent = in_language(sent, request)
+        sent = replace(sent, locale=in_language(sent.locale, request))
         body = await read_limited(request, MAX_FORM_BYTES)
         if body is None:
             return self.pages.lost(413)
@@ -151,19 +148,6 @@ class Preferences:
     def _purposes(self, sent: Sent) -> tuple[str, ...]:
         stores_in = self.settings.channel_stores_in(Channel(sent.channel))
         return offered_purposes(abroad=stores_in != self.settings.hospital.country)
-
-
-def in_language(sent: Sent, request: Request) -> Sent:
-    """The message's language, unless the page was asked for in another (`?lang=en`)."""
-    return replace(sent, locale=_LOCALES.get(request.query_params.get("lang", ""), sent.locale))
-
-
-def read_fields(body: bytes) -> dict[str, list[str]]:
-    """The fields of a form; none where no form of ours could have sent this."""
-    try:
-        return parse_qs(body.decode("ascii"), keep_blank_values=True, max_num_fields=_MOST_FIELDS)
-    except (UnicodeDecodeError, ValueError):
-        return {}
 
 
 def read_wish(fields: Mapping[str, list[str]]) -> Wish:

@@ -9,20 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from urllib.parse import parse_qs
 
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from alongside.ledger import Ledger
+from alongside.web.forms import MAX_FORM_BYTES, read_fields
 from alongside.web.links import Links
 from alongside.web.pages import Pages
 from alongside.web.webhook import read_limited
 from alongside.web.withdrawal import withdraw
 
 USE = "unsubscribe"
-MAX_FORM_BYTES = 16 * 1024
 
 
 @dataclass
@@ -57,8 +56,4 @@ class Unsubscribe:
 
 def wants_everything(body: bytes) -> bool:
     """Whether the form asks to stop all messages; a one-click body, or none, stops the kind that was sent."""
-    try:
-        fields = parse_qs(body.decode("ascii"), max_num_fields=10)
-    except (UnicodeDecodeError, ValueError):
-        return False
-    return fields.get("scope") == ["all"]
+    return read_fields(body).get("scope") == ["all"]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from alongside.ledger import Ledger
+from alongside.ledger import Ledger, seeds
 from alongside.ledger.consent import ConsentEvent, decide, record
 from alongside.ledger.events import DeliveryEvent, record_events
 from alongside.ledger.schema import message, run
@@ -27,6 +28,8 @@ class Sent:
     ----------
     sent_at : wall time of the run that sent it
     staged : staging sent it to an address of our own; a click there says nothing about the patient
+    template : name of the message
+    variables : what it was planned with
     """
 
     key: str
@@ -37,6 +40,14 @@ class Sent:
     address_blind: str
     sent_at: datetime
     staged: bool = False
+    campaign: str = ""
+    template: str = ""
+    variables: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def of_nobody(self) -> bool:
+        """Whether it went to an address of our own: what is said by its link says nothing about a patient."""
+        return self.staged or seeds.is_copy(self.campaign)
 
 
 def find(ledger: Ledger, message_key: str, default_locale: Locale) -> Sent | None:
@@ -61,6 +72,9 @@ def find(ledger: Ledger, message_key: str, default_locale: Locale) -> Sent | Non
         address_blind=row.address_blind,
         sent_at=row.started_at or row.updated_at,
         staged=staged,
+        campaign=row.campaign,
+        template=row.template,
+        variables=row.variables if isinstance(row.variables, dict) else {},
     )
 
 

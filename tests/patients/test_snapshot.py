@@ -11,7 +11,7 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from alongside.ledger import consent, people, wishes
+from alongside.ledger import consent, people, surveys, wishes
 from alongside.ledger.wishes import WishEvent
 from alongside.model.canonical import TABLES
 from alongside.model.enums import WishKind
@@ -462,3 +462,28 @@ def test_what_patients_wished_on_their_own_page_is_in_the_picture(small_world: W
     ours = [("alongside", before["person_id"])] * 2
     assert sorted((row["source"], row["person_id"]) for row in rows) == [*ours, ("crm", before["person_id"])]
     assert "preference" not in report.left_out
+
+
+def test_what_patients_answered_on_our_pages_is_in_the_picture(small_world: World) -> None:
+    told = {"questionnaire": "nps", "score": 9.0, "answered_at": _days(-20)}
+    known = (patient("a", **WANG),)
+    before = _one(small_world, *known, questionnaire_response=[_of("a", **told)])
+    assert before["last_nps"] == 9.0
+    for number, (person_id, days) in enumerate(
+        [(before["person_id"], -1), (before["person_id"], 1), ("p" + "0" * 16, -1)]
+    ):
+        answer = surveys.Response(
+            f"{number:032x}", person_id, "visit", {"nps": 3, "clear_explanation": 2}, AS_OF + timedelta(days=days)
+        )
+        with small_world.ledger.begin() as connection:
+            surveys.write(connection, answer, AS_OF)
+    (after,) = small_world.persons(AS_OF)
+    assert after == {**before, "last_nps": 3.0}
+    draft, report = small_world.snapshot(AS_OF)
+    rows = pq.read_table(draft.table("questionnaire_response")).to_pylist()
+    assert sorted((row["source"], row["questionnaire"], row["score"]) for row in rows) == [
+        ("alongside", "clear_explanation", 2.0),
+        ("alongside", "nps", 3.0),
+        ("his", "nps", 9.0),
+    ]
+    assert "questionnaire_response" not in report.left_out

@@ -12,12 +12,12 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from alongside.content import load
+from alongside.content import ContentCatalogue, load
 from alongside.ledger import Ledger
 from alongside.ledger.schema import message, person, run
 from alongside.ledger.vault import Identity, Vault
-from alongside.model.enums import DeliveryMode, Locale, MessageState, Purpose
-from alongside.model.tokens import sign_token
+from alongside.model.enums import DeliveryMode, MessageState, Purpose
+from alongside.model.tokens import LINKS, sign_token
 from alongside.sandbox.sendgrid.events import Signer
 from alongside.settings import Environment, HospitalSettings, Project, read_model
 from alongside.web import create_app
@@ -60,16 +60,25 @@ class House:
         locale: str = "zh_CN",
         person_id: str = "p0000000000000001",
         mode: DeliveryMode = DeliveryMode.SANDBOX,
+        **columns: Any,
     ) -> str:
-        """A message that was accepted; its key."""
+        """A message that was accepted; its key. `columns` of the message as they are wanted."""
         key = f"{len(self.keys) + 1:032x}"
         self.keys.append(key)
         plan_message(self.ledger, key, purpose, locale, person_id, mode)
+        if columns:
+            with self.ledger.begin() as connection:
+                connection.execute(message.update().where(message.c.message_key == key).values(**columns))
         return key
+
+    def url(self, link: str, key: str) -> str:
+        """The path of one of the message's links, by the name of its variable."""
+        path, use = LINKS[link]
+        return f"/{path}/{sign_token(self.ledger.info.secret, use, key)}"
 
     def admit(self, person_id: str, **seen: Any) -> None:
         """Let the hospital know this person, who has an address and a phone."""
-        reached = {"email_state": "valid", "phone_state": "valid", "text_state": "valid"}
+        reached = {"email_state": "valid", "phone_state": "valid", "text_state": "valid", "postal_state": "missing"}
         self.known.picture.people[person_id] = Seen(**{**reached, **seen})
         identity = Identity(name="Anna Novak", email="anna.novak@example.com", phone="+8613912345678")
         with self.ledger.begin() as connection:
@@ -143,12 +152,13 @@ class Pictured:
 @pytest.fixture
 def known(ledger: Ledger) -> Knowledge:
     """Topics of the shipped messages, a vault, and a picture in which a test puts people."""
-    return Knowledge(topics(), Pictured(), Vault.open(ledger, Environment(vault_key=bytes(32))))
+    vault = Vault.open(ledger, Environment(vault_key=bytes(32)))
+    return Knowledge(shipped().topics_for_patients(), Pictured(), vault, shipped())
 
 
 @cache
-def topics() -> dict[str, dict[Locale, str]]:
-    return load(Project.at(ROOT)).topics_for_patients()
+def shipped() -> ContentCatalogue:
+    return load(Project.at(ROOT))
 
 
 @pytest.fixture

@@ -66,6 +66,8 @@ def pages_of(house: House, locale: Locale) -> dict[str, str]:
     key = house.plan(Purpose.EDUCATION, locale, person_id=person)
     choose, leave = house.preference_link(key), house.link(key)
     get, post = house.client.get, house.client.post
+    asked = house.plan(Purpose.SURVEY, locale, person_id=person, template="follow_up/visit_survey")
+    survey = house.url("survey_url", asked)
     fields = {"form": "purposes", "offered": "care survey", "shown": "care survey"}
     found = {
         "unsubscribe": get(leave),
@@ -76,6 +78,12 @@ def pages_of(house: House, locale: Locale) -> dict[str, str]:
         "left": post(choose, data=LEAVE),
         "nothing left": get(choose),
         "lost": get("/u/nowhere"),
+        "survey": get(survey),
+        "survey incomplete": post(survey, data={"visit_satisfaction": "3"}),
+        "survey answered": post(survey, data={"nps": "9"}),
+        "survey recovered": post(survey, data={"nps": "2", "comment": "I waited for two hours."}),
+        "survey again": get(survey),
+        "survey over": get(house.url("survey_url", key)),
         "data": get(choose + DATA),
         "data asked": post(choose + DATA, data={"form": "request", "kind": "erasure"}),
         "data with a request": get(choose + DATA),

@@ -10,8 +10,9 @@ import pytest
 
 from alongside.ledger.consent import CROSS_BORDER
 from alongside.model.enums import Locale, Purpose
+from alongside.web.forms import read_fields
 from alongside.web.preference_words import PREFERENCE_WORDS, PreferenceWords
-from alongside.web.preferences import Wish, read_fields, read_wish
+from alongside.web.preferences import Wish, read_wish
 from alongside.web.words import WORDS
 from tests.ledgers import SqliteLedgers
 from tests.web.browser import chromium, serving
