@@ -11,6 +11,7 @@ import typer
 
 from alongside.cli import (
     alerts,
+    appointments,
     calls,
     deliveries,
     demo,
@@ -64,6 +65,7 @@ app.add_typer(operations.ledger, name="ledger")
 app.add_typer(experiments.app, name="experiment")
 app.add_typer(inbox.app, name="inbox")
 app.add_typer(calls.app, name="calls")
+app.add_typer(appointments.app, name="appointments")
 app.add_typer(relatives.app, name="relatives")
 app.add_typer(letters.app, name="letters")
 app.add_typer(alerts.app, name="alerts")

@@ -173,6 +173,13 @@ class WishKind(StrEnum):
     GENERAL_ONLY = "general_only"
 
 
+class AppointmentAnswer(StrEnum):
+    """What a patient says about an appointment."""
+
+    CONFIRM = "confirm"
+    CANCEL = "cancel"
+
+
 class Pace(StrEnum):
     """How often at most a patient wants to be written to, beyond what their care needs."""
 

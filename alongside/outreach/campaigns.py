@@ -80,6 +80,9 @@ class Campaign(Strict):
     repeat: Repeat = Repeat.model_validate({})
     fulfilled_when: str | None = Field(None, description="segment expression: what was asked for has happened")
     inpatients: bool = Field(False, description="also write to people who are in the hospital now")
+    cancellations_to_inbox: bool = Field(
+        False, description="who says by the message's link that they cannot come becomes a task for a person"
+    )
     urgent: bool = Field(False, description="passes the frequency cap and quiet hours; care only")
     cost_per_message: float = Field(0.0, ge=0)
     envelope: Envelope

@@ -14,6 +14,7 @@ from alongside.ledger import runs as run_store
 from alongside.ledger.messages import plan_batches
 from alongside.ledger.runs import RunPins
 from alongside.model.enums import Channel, Locale, Written
+from alongside.outreach.appointments import MARK_SQL, links_to_appointment
 from alongside.outreach.arms import Arms
 from alongside.outreach.campaign_plan import CampaignPlan
 from alongside.outreach.campaigns import Campaign
@@ -144,6 +145,7 @@ class Intentions:
             one = bodies[0]
             written = one.definition.to
             kin = "" if written is Written.PATIENT else _KIN.format(written=written.value)
+            about = MARK_SQL if links_to_appointment(message, content) else ""
             experiment = f"'{self.arms.experiment.name}'" if self.arms.experiment else "NULL::VARCHAR"
             parts.append(
                 f"""SELECT o.message_key, o.occurrence, o.recipient_id AS person_id,
@@ -152,11 +154,13 @@ class Intentions:
                     CASE o.channel || ' ' || o.language {hashes} END AS template_hash, o.language AS locale,
                     {experiment} AS experiment, nullif(o.variant, '') AS variant, o.address_blind,
                     CAST(json_object('v', {json_sql(self.catalogues, self.arms, number)}, 'gender', p.gender,
-                        'zone', o.time_zone, 'quiet', [o.quiet_from, o.quiet_to]{marks}{kin}) AS VARCHAR) AS variables,
+                        'zone', o.time_zone, 'quiet', [o.quiet_from, o.quiet_to]{marks}{kin}{about}) AS VARCHAR)
+                        AS variables,
                     '{one.sender}' AS sender,
                     CAST(hash(o.person_id) % {self.partitions} AS INTEGER) AS partition, o.not_before
                 FROM outcome AS o JOIN person AS p ON p.person_id = o.recipient_id
                 JOIN person AS s ON s.person_id = o.person_id
+                LEFT JOIN booked AS b ON b.person_id = o.person_id
                 JOIN variables_{number} AS t{number} ON t{number}.person_id = o.person_id
                 WHERE o.mask = 0 AND o.variant = '{variant}'"""
             )

@@ -17,6 +17,7 @@ from alongside.ledger.pauses import active_pauses
 from alongside.ledger.runs import RunPins
 from alongside.model.enums import DeliveryMode
 from alongside.model.errors import Refused
+from alongside.outreach.appointments import links_to_appointment, load_booked
 from alongside.outreach.approval import PlanHash, configuration_hash, objections, text_objections
 from alongside.outreach.arms import Arms
 from alongside.outreach.campaign_plan import CampaignPlan
@@ -123,6 +124,9 @@ class Planner:
         audience = choose_audience(duck, campaign.segment)
         load_relations(duck, self.facts, campaign, purpose, definition.to)
         self._answers(duck, campaign)
+        content = self.catalogues.content
+        linked = any(links_to_appointment(name, content) for name in self.catalogues.messages_of(campaign))
+        load_booked(duck, self.facts, wanted=linked)
         routes = routes_of(campaign, self.catalogues.messages_of(campaign), self.catalogues.content, self.settings)
         self._require_discreet(campaign)
         selective, as_of = is_selective(campaign, self.catalogues), self.run.as_of

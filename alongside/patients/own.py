@@ -5,14 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from alongside.ledger import Ledger, surveys, wishes
+from alongside.ledger import Ledger, appointments, surveys, wishes
 from alongside.patients import scripts
 
 if TYPE_CHECKING:
     import duckdb
 
 #: Canonical tables that have rows of our own, in temp tables `own_<table>`, by `person_id`.
-TABLES = ("preference", "questionnaire_response")
+TABLES = ("preference", "questionnaire_response", "interaction")
 #: Columns of `preference` from a relation of wishes.
 PREFERENCE_SQL = f"""
     SELECT
@@ -31,6 +31,14 @@ _RESPONSES = f"""
         CAST(json_extract(scores, '$.' || name) AS DOUBLE) AS score, answered_at
     FROM (SELECT *, unnest(json_keys(scores)) AS name FROM answered) WHERE TRUE"""
 
+#: What a patient answers about an appointment is something that they did on our pages.
+_INTERACTIONS = f"""
+    SELECT
+        person_id, '{wishes.SOURCE}' AS source, CAST(seq AS VARCHAR) AS source_id,
+        CASE answer WHEN 'confirm' THEN 'appointment_confirmed' ELSE 'appointment_cancelled' END AS kind,
+        answered_at AS occurred_at
+    FROM answered WHERE TRUE"""
+
 
 def load(duck: duckdb.DuckDBPyConnection, ledger: Ledger, as_of: datetime) -> None:
     """Temp tables `own_<table>` of what was said by the moment, by people whom an extract describes (view `mapped`)."""
@@ -41,6 +49,9 @@ def load(duck: duckdb.DuckDBPyConnection, ledger: Ledger, as_of: datetime) -> No
     duck.unregister("wished")
     duck.register("answered", surveys.answers(ledger, as_of))
     duck.execute(f"CREATE OR REPLACE TEMP TABLE own_questionnaire_response AS {_RESPONSES} AND {described}")
+    duck.unregister("answered")
+    duck.register("answered", appointments.answers(ledger, as_of))
+    duck.execute(f"CREATE OR REPLACE TEMP TABLE own_interaction AS {_INTERACTIONS} AND {described}")
     duck.unregister("answered")
 
 

@@ -120,8 +120,16 @@ def knowledge(services: Services) -> Knowledge:
     """What the pages may show beside the ledger."""
     from alongside.web.picture import Picture
 
-    content = services.catalogues.content
-    return Knowledge(content.topics_for_patients(), Picture(services.warehouse), services.vault, content)
+    known = services.catalogues
+    return Knowledge(
+        topics=known.content.topics_for_patients(),
+        picture=Picture(services.warehouse),
+        vault=services.vault,
+        content=known.content,
+        telling=frozenset(campaign.name for campaign in known.campaigns if campaign.cancellations_to_inbox),
+        sensitivity=known.sensitivity,
+        settings=services.settings,
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -21,8 +21,9 @@ from alongside.ledger import Ledger
 from alongside.ledger.schema import ledger_info
 from alongside.model.errors import AlongsideError
 from alongside.settings import HospitalSettings
-from alongside.web import preferences, survey_page, unsubscribe
+from alongside.web import coming_page, preferences, survey_page, unsubscribe
 from alongside.web.callbacks import Callbacks
+from alongside.web.coming_page import ComingPage
 from alongside.web.knowledge import Knowledge
 from alongside.web.limits import PerMinute
 from alongside.web.links import Links
@@ -39,6 +40,7 @@ UNSUBSCRIBE_PATH = "/u/{token}"
 #: Every message also links here: which e-mails may come.
 PREFERENCES_PATH = "/p/{token}"
 SURVEY_PATH = "/s/{token}"
+APPOINTMENT_PATH = "/a/{token}"
 
 
 def create_app(
@@ -86,10 +88,13 @@ def create_app(
     often, known = PerMinute(changes_per_minute), known or Knowledge()
     centre = Preferences(choosing, ledger, pages, settings, clock, patient, often, known)
     asking = SurveyPage(replace(leaving, use=survey_page.USE), ledger, pages, known, clock, patient, often)
+    about = replace(leaving, use=coming_page.USE)
+    coming = ComingPage(about, ledger, pages, settings, known, clock, patient, often)
     routes = (
         (UNSUBSCRIBE_PATH, Unsubscribe(leaving, ledger, pages, clock, patient)),
         (PREFERENCES_PATH, centre),
         (SURVEY_PATH, asking),
+        (APPOINTMENT_PATH, coming),
     )
     app.add_api_route(WEBHOOK_PATH, webhook.__call__, methods=["POST"], response_model=None)
     for path, of_path in routes:

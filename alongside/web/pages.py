@@ -17,12 +17,15 @@ from starlette.responses import HTMLResponse
 
 from alongside.content.formats import Formats
 from alongside.content.surveys import Survey
+from alongside.content.words import department
 from alongside.ledger.consent import CROSS_BORDER
 from alongside.ledger.data_requests import DataRequest
 from alongside.ledger.surveys import Response as SurveyResponse
-from alongside.model.enums import Locale, Purpose
+from alongside.model.enums import AppointmentAnswer, Locale, Purpose
 from alongside.settings import HospitalSettings
 from alongside.web.choices import Change, Choice
+from alongside.web.coming import Coming, Standing
+from alongside.web.coming_words import COMING_WORDS
 from alongside.web.held import Held
 from alongside.web.held_words import HELD_WORDS
 from alongside.web.manner import Manner
@@ -229,6 +232,52 @@ class Pages:
         """A survey that cannot be answered any more, in both languages."""
         return self._in_both_languages(
             410, {locale: (say.over_title, say.over) for locale, say in SURVEY_WORDS.items()}
+        )
+
+    def coming(self, locale: Locale, coming: Coming, *, just_now: bool = False) -> HTMLResponse:
+        """An appointment, the two buttons, or why there are none. `just_now`: the patient has answered with this."""
+        say, (other,) = COMING_WORDS[locale], set(Locale) - {locale}
+        formats = Formats(locale, ZoneInfo(self._hospital.time_zone))
+        at = {"day": formats.as_date(coming.at, "weekday"), "time": formats.as_time(coming.at)}
+        confirmed = coming.answer is AppointmentAnswer.CONFIRM
+        title, said = say.title, ""
+        if just_now:
+            title = say.confirmed_title if confirmed else say.cancelled_title
+            said = (say.confirmed if confirmed else say.cancelled).format(**at)
+        elif coming.answer is not None and coming.standing is Standing.BOOKED:
+            said = say.confirmed_before if confirmed else say.cancelled_before
+        told = {
+            Standing.BOOKED: "",
+            Standing.MOVED: say.moved,
+            Standing.CANCELLED: say.taken_back,
+            Standing.PASSED: say.passed,
+            Standing.GONE: say.gone,
+        }
+        return self._page(
+            "coming.html.j2",
+            200,
+            locale,
+            say=say,
+            title=title,
+            said=said,
+            coming=coming,
+            just_now=just_now,
+            when=say.when.format(**at),
+            where=say.where.format(department=department(coming.department, locale)) if coming.department else "",
+            told=told[coming.standing].format(**at),
+            other_lang=LANGUAGE_TAGS[other],
+            other_language=PREFERENCE_WORDS[other].language,
+        )
+
+    def cancellation(self, coming: Coming) -> str:
+        """What a person reads of a patient who cannot come, in the hospital's language."""
+        home = self._hospital.default_locale
+        formats = Formats(home, ZoneInfo(self._hospital.time_zone))
+        return COMING_WORDS[home].task.format(
+            day=formats.as_date(coming.at),
+            time=formats.as_time(coming.at),
+            source=coming.reference.source,
+            id=coming.reference.id,
         )
 
     def _day(self, locale: Locale) -> Callable[[datetime], str]:

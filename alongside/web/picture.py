@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 #: What is read of `person`; a snapshot that an earlier release built may lack some of it.
 _FACTS = ("language", "email_state", "phone_state", "text_state", "postal_state")
 _PERSON = "SELECT * FROM read_parquet({file}) WHERE person_id = ?"
+_BOOKING = """
+SELECT start_at, status, department FROM read_parquet({file}) WHERE person_id = ? AND source = ? AND source_id = ?"""
 _EXPRESSED = """
 SELECT updated_at, source, source_id, channel, language, quiet_from, quiet_to, topics_off
 FROM read_parquet({file}) WHERE person_id = ? AND source <> ?"""
@@ -39,6 +41,15 @@ class Seen:
 
 
 @dataclass(frozen=True)
+class Booking:
+    """An appointment, as the hospital's system has it."""
+
+    start_at: datetime | None
+    status: str | None = None
+    department: str | None = None
+
+
+@dataclass(frozen=True)
 class Picture:
     """The snapshots of a warehouse, looked into for one person at a time: the rows of one id lie together."""
 
@@ -60,6 +71,16 @@ class Picture:
         return Seen(
             tuple(Expressed(_aware(row[0]), *row[1:]) for row in rows), **{name: person[0].get(name) for name in _FACTS}
         )
+
+    def booking(self, person_id: str, source: str, appointment: str) -> Booking | None:
+        """One appointment of a living person; None where the current snapshot does not have it."""
+        snapshot = self.warehouse.current()
+        if snapshot is None:
+            return None
+        with self.warehouse.connect() as duck:
+            sql = _BOOKING.format(file=quoted(snapshot.table("appointment")))
+            rows = duck.execute(sql, [person_id, source, appointment]).fetchall()
+        return Booking(_aware(rows[0][0]), *rows[0][1:]) if rows else None
 
 
 def _aware(moment: Any) -> datetime | None:

@@ -28,6 +28,7 @@ class Sent:
     ----------
     sent_at : wall time of the run that sent it
     staged : staging sent it to an address of our own; a click there says nothing about the patient
+    subject_id : whom the message is about
     template : name of the message
     variables : what it was planned with
     """
@@ -40,6 +41,7 @@ class Sent:
     address_blind: str
     sent_at: datetime
     staged: bool = False
+    subject_id: str = ""
     campaign: str = ""
     template: str = ""
     variables: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
@@ -72,6 +74,7 @@ def find(ledger: Ledger, message_key: str, default_locale: Locale) -> Sent | Non
         address_blind=row.address_blind,
         sent_at=row.started_at or row.updated_at,
         staged=staged,
+        subject_id=row.subject_person_id,
         campaign=row.campaign,
         template=row.template,
         variables=row.variables if isinstance(row.variables, dict) else {},

@@ -12,17 +12,17 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from alongside.content import ContentCatalogue, load
 from alongside.ledger import Ledger
 from alongside.ledger.schema import message, person, run
 from alongside.ledger.vault import Identity, Vault
 from alongside.model.enums import DeliveryMode, MessageState, Purpose
 from alongside.model.tokens import LINKS, sign_token
+from alongside.outreach.catalogues import Catalogues, load
 from alongside.sandbox.sendgrid.events import Signer
 from alongside.settings import Environment, HospitalSettings, Project, read_model
 from alongside.web import create_app
 from alongside.web.knowledge import Knowledge
-from alongside.web.picture import Seen
+from alongside.web.picture import Booking, Seen
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -70,6 +70,18 @@ class House:
             with self.ledger.begin() as connection:
                 connection.execute(message.update().where(message.c.message_key == key).values(**columns))
         return key
+
+    def book(
+        self, locale: str = "en", person_id: str = "p0000000000000001", *, known: bool = True, **changes: Any
+    ) -> str:
+        """A message about an operation in three days; its key. `known`: the hospital's system has the booking."""
+        at = PATIENT_NOW + timedelta(days=3)
+        reference = {"source": "his", "id": f"A{len(self.keys)}", "at": f"{at:%Y-%m-%dT%H:%M:%SZ}"}
+        if known:
+            booking = Booking(**{"start_at": at, "status": "booked", "department": "ophthalmology", **changes})
+            self.known.picture.bookings[person_id, "his", reference["id"]] = booking
+        about = {"template": "treatment/pre_op_checklist", "campaign": "pre_op_checklist"}
+        return self.plan(Purpose.CARE, locale, person_id, variables={"appointment": reference}, **about)
 
     def url(self, link: str, key: str) -> str:
         """The path of one of the message's links, by the name of its variable."""
@@ -144,20 +156,27 @@ class Pictured:
 
     def __init__(self) -> None:
         self.people: dict[str, Seen] = {}
+        self.bookings: dict[tuple[str, str, str], Booking] = {}
 
     def of(self, person_id: str) -> Seen | None:
         return self.people.get(person_id)
+
+    def booking(self, person_id: str, source: str, appointment: str) -> Booking | None:
+        return self.bookings.get((person_id, source, appointment))
 
 
 @pytest.fixture
 def known(ledger: Ledger) -> Knowledge:
     """Topics of the shipped messages, a vault, and a picture in which a test puts people."""
     vault = Vault.open(ledger, Environment(vault_key=bytes(32)))
-    return Knowledge(shipped().topics_for_patients(), Pictured(), vault, shipped())
+    known = shipped()
+    topics = known.content.topics_for_patients()
+    telling = frozenset({"pre_op_checklist"})
+    return Knowledge(topics, Pictured(), vault, known.content, telling, known.sensitivity, known.content.settings)
 
 
 @cache
-def shipped() -> ContentCatalogue:
+def shipped() -> Catalogues:
     return load(Project.at(ROOT))
 
 

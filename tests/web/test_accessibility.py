@@ -66,6 +66,7 @@ def pages_of(house: House, locale: Locale) -> dict[str, str]:
     key = house.plan(Purpose.EDUCATION, locale, person_id=person)
     choose, leave = house.preference_link(key), house.link(key)
     get, post = house.client.get, house.client.post
+    coming = house.url("appointment_url", house.book(locale, person))
     asked = house.plan(Purpose.SURVEY, locale, person_id=person, template="follow_up/visit_survey")
     survey = house.url("survey_url", asked)
     fields = {"form": "purposes", "offered": "care survey", "shown": "care survey"}
@@ -78,6 +79,12 @@ def pages_of(house: House, locale: Locale) -> dict[str, str]:
         "left": post(choose, data=LEAVE),
         "nothing left": get(choose),
         "lost": get("/u/nowhere"),
+        "appointment": get(coming),
+        "appointment confirmed": post(coming, data={"answer": "confirm"}),
+        "appointment confirmed before": get(coming),
+        "appointment cancelled": post(coming, data={"answer": "cancel"}),
+        "appointment cancelled before": get(coming),
+        "appointment gone": get(house.url("appointment_url", house.book(locale, person, known=False))),
         "survey": get(survey),
         "survey incomplete": post(survey, data={"visit_satisfaction": "3"}),
         "survey answered": post(survey, data={"nps": "9"}),
