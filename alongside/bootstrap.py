@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
 from alongside.ledger import Ledger
@@ -19,6 +20,9 @@ from alongside.outreach.catalogues import Catalogues
 from alongside.outreach.catalogues import load as load_catalogues
 from alongside.settings import Environment, HospitalSettings, Project, Seeds, read_model, read_seeds
 from alongside.warehouse import Warehouse
+
+if TYPE_CHECKING:
+    from alongside.delivery.desk import Desk
 
 #: What decides who gets which words: its hash pins a run's configuration.
 CONFIGURED = ("config/**/*.yaml", "templates/**/*", "expectations/*.yaml")
@@ -51,6 +55,13 @@ class Services:
     @cached_property
     def vault(self) -> Vault:
         return Vault.open(self.ledger, self.environment)
+
+    @property
+    def desk(self) -> Desk:
+        """Where staff work through the inbox."""
+        from alongside.delivery.desk import Desk  # who only checks or plans never sends
+
+        return Desk(self.project, self.environment, self.settings, self.ledger, self.vault, self.clock)
 
     @cached_property
     def warehouse(self) -> Warehouse:

@@ -30,12 +30,9 @@ def list_threads(
 ) -> None:
     """Threads that wait for a person, the most urgent first."""
     from alongside.bootstrap import build
-    from alongside.ledger import inbox
 
     house = build()
-    wanted = list(ThreadStatus) if everything else [ThreadStatus.OPEN]
-    with house.ledger.reading() as connection:
-        found = inbox.threads(connection, wanted, limit=limit)
+    found = house.desk.threads(list(ThreadStatus) if everything else [ThreadStatus.OPEN], limit)
     if as_json:
         emit([_thread_json(house, one) for one in found])
     elif not found:
@@ -52,12 +49,9 @@ def list_threads(
 def show(thread: Id, as_json: AsJson = False) -> None:
     """One conversation. The words are the patient's: look at them where nobody else does."""
     from alongside.bootstrap import build
-    from alongside.ledger import inbox
 
     house = build()
-    with house.ledger.reading() as connection:
-        found = inbox.find(connection, thread)
-        said = inbox.entries(connection, house.vault, thread)
+    found, said = house.desk.show(thread)
     if as_json:
         emit(_thread_json(house, found) | {"entries": [_entry_json(one) for one in said]})
         return
@@ -75,14 +69,9 @@ def show(thread: Id, as_json: AsJson = False) -> None:
 def take(thread: Id, by: By = None, as_json: AsJson = False) -> None:
     """Say who answers."""
     from alongside.bootstrap import build
-    from alongside.ledger import inbox
-    from alongside.ledger.runs import write_audit
 
-    house, who = build(), by or getpass.getuser()
-    now = house.clock()
-    with house.ledger.begin() as connection:
-        inbox.assign(connection, thread, who, now)
-        write_audit(connection, now, who, "inbox.take", thread, {})
+    who = by or getpass.getuser()
+    build().desk.take(thread, who)
     tell({"thread_id": thread, "owner": who}, as_json, f"{who} answers {thread}.")
 
 
@@ -95,64 +84,24 @@ def answer(
 ) -> None:
     """Answer by the way on which the patient wrote. It leaves at once, or as soon as the provider can be reached."""
     from alongside.bootstrap import build
-    from alongside.delivery.replies import answer as plan
-    from alongside.ledger import inbox
-    from alongside.ledger.runs import write_audit
 
-    house, who = build(), by or getpass.getuser()
-    with house.ledger.reading() as connection:
-        channel = inbox.find(connection, thread).channel
-        locale = inbox.locale_of(connection, thread) or house.settings.hospital.default_locale
-    sender = house.settings.inbox.sender
-    now = house.clock()
-    key = plan(house.ledger, house.vault, house.settings, thread, text, by=who, sender=sender, locale=locale, now=now)
-    with house.ledger.begin() as connection:
-        write_audit(connection, now, who, "inbox.answer", thread, {"message": key})
-    left, why = _send(house, channel)
-    said = "The provider has it." if left else f"Kept; it leaves with the next run of 'deliver': {why}"
-    tell({"thread_id": thread, "message_key": key, "sent": left}, as_json, f"Answered {thread}. {said}")
+    desk = build().desk
+    channel = desk.show(thread)[0].channel
+    key = desk.answer(thread, text, by or getpass.getuser())
+    left = desk.send(channel)
+    if left.stopped:
+        raise fail(f"The answer was not sent: {left.why}.")
+    said = "The provider has it." if left.sent else f"Kept; it leaves with the next run of 'deliver': {left.why}"
+    tell({"thread_id": thread, "message_key": key, "sent": left.sent}, as_json, f"Answered {thread}. {said}")
 
 
 @app.command("close")
 def close(thread: Id, by: By = None, as_json: AsJson = False) -> None:
     """No (further) answer is needed. Whoever writes again opens a new thread."""
     from alongside.bootstrap import build
-    from alongside.ledger import inbox
-    from alongside.ledger.runs import write_audit
 
-    house, who = build(), by or getpass.getuser()
-    now = house.clock()
-    with house.ledger.begin() as connection:
-        inbox.set_status(connection, thread, ThreadStatus.CLOSED, now)
-        write_audit(connection, now, who, "inbox.close", thread, {})
+    build().desk.close(thread, by or getpass.getuser())
     tell({"thread_id": thread, "status": ThreadStatus.CLOSED}, as_json, f"Closed {thread}.")
-
-
-def _send(house: Services, channel: Any) -> tuple[bool, str]:
-    """Dispatch answers that wait; whether everything left, and why not."""
-    from alongside.delivery import dispatch
-    from alongside.delivery.replies import ANSWERS
-    from alongside.model.clock import RunClock
-    from alongside.model.errors import AlongsideError
-
-    now = house.clock()
-    try:
-        report = dispatch(
-            house.ledger,
-            house.project,
-            house.settings,
-            house.environment,
-            clock=RunClock(now, now),
-            channel=channel,
-            run_id=ANSWERS,
-            workers=0,
-        )
-    except AlongsideError as error:
-        return False, str(error)
-    gates = ", ".join(report.progress.gates)
-    if report.progress.withheld or report.progress.rejected:
-        raise fail(f"The answer was not sent: {gates or 'the provider refused it'}.")
-    return report.complete and report.progress.unknown == 0, "; ".join(report.reasons) or "its outcome is not known yet"
 
 
 def _due(house: Services, one: Thread) -> str:

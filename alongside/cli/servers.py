@@ -64,18 +64,18 @@ def sandbox(
     runpy.run_module(f"alongside.sandbox.{provider}", run_name="__main__", alter_sys=False)
 
 
-def web(
+def serve(
     port: options.Port = 8021,
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     stand_in: Annotated[
         Path | None, typer.Option(help="Folder of a running stand-in: its key and simulated clock are used.")
     ] = None,
 ) -> None:
-    """Start the web application: event webhooks and unsubscribe pages."""
+    """Start the web application: event webhooks, patients' pages, the inbox for programs."""
     import runpy
 
     given = [f"--port={port}", f"--host={host}"]
-    sys.argv = ["alongside web", *given, *([f"--stand-in={stand_in}"] if stand_in else [])]
+    sys.argv = ["alongside serve", *given, *([f"--stand-in={stand_in}"] if stand_in else [])]
     runpy.run_module("alongside.web", run_name="__main__", alter_sys=False)
 
 

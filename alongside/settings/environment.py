@@ -45,6 +45,7 @@ class Environment:
     fcm_service_account : JSON of the key of a service account; fcm_url : base address of its vendor
     smtp_url : server of e-mail, with login, for the provider `smtp`
     metrics_token : what Prometheus has to show at `/metrics` of the web application; empty: no such page
+    staff_token : what programs of the staff have to show at `/api/inbox`; empty: no such route (`web.staff`)
     resolver : DNS resolver that `doctor` asks; empty means the machine's
     public_url : overrides `delivery.public_url`
     traces : whether OpenTelemetry's own variables name a collector for traces
@@ -76,6 +77,7 @@ class Environment:
     fcm_url: str = "https://fcm.googleapis.com"
     smtp_url: str = field(default="", repr=False)
     metrics_token: str = field(default="", repr=False)
+    staff_token: str = field(default="", repr=False)
     resolver: str = ""
     public_url: str = ""
     traces: bool = False
@@ -111,6 +113,7 @@ class Environment:
             fcm_url=env.get("FCM_URL", "https://fcm.googleapis.com").rstrip("/"),
             smtp_url=env.get("SMTP_URL", ""),
             metrics_token=env.get("ALONGSIDE_METRICS_TOKEN", ""),
+            staff_token=env.get("ALONGSIDE_STAFF_TOKEN", ""),
             resolver=env.get("ALONGSIDE_RESOLVER", ""),
             public_url=env.get("ALONGSIDE_PUBLIC_URL", "").rstrip("/"),
             traces=_wants_traces(env),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from datetime import date, time
 from zoneinfo import ZoneInfo
 
@@ -372,6 +373,27 @@ class StaffSettings(Strict):
         return self
 
 
+class WebSettings(Strict):
+    """The web application behind its proxy."""
+
+    proxies: list[str] = Field(
+        default_factory=list, description="addresses or networks of proxies whose word on a client's address is taken"
+    )
+    client_header: str = Field(
+        "X-Forwarded-For", pattern="^[A-Za-z0-9-]{1,60}$", description="the header in which they say it, and no other"
+    )
+
+    @field_validator("proxies")
+    @classmethod
+    def _networks(cls, proxies: list[str]) -> list[str]:
+        for proxy in proxies:
+            try:
+                ipaddress.ip_network(proxy)
+            except ValueError:
+                raise ValueError(f"{proxy!r} is no address or network such as 10.0.0.0/8") from None
+        return proxies
+
+
 class HospitalSettings(Strict):
     hospital: Hospital
     sources: list[str] = Field(description="names of files in config/sources that the daily run reads")
@@ -380,6 +402,7 @@ class HospitalSettings(Strict):
     gates: Gates = Field(default_factory=Gates)
     inbox: InboxSettings = Field(default_factory=InboxSettings)
     staff: StaffSettings = Field(default_factory=StaffSettings)
+    web: WebSettings = Field(default_factory=WebSettings)
     warehouse: WarehouseSettings = Field(default_factory=WarehouseSettings)
 
     def channel_stores_in(self, channel: Channel) -> str:

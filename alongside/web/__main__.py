@@ -1,4 +1,4 @@
-"""`python -m alongside.web --port 8021`: serves the webhook and the patients' pages through uvicorn."""
+"""`python -m alongside.web --port 8021`: webhooks, patients' pages and the inbox for programs, through uvicorn."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from alongside.sandbox.sendgrid.events import PUBLIC_KEY_FILE
 from alongside.web.aliyun_callbacks import AliyunCallbacks
 from alongside.web.callbacks import Callbacks, Intake
 from alongside.web.knowledge import Knowledge
+from alongside.web.staff import StaffTokens
 from alongside.web.twilio_callbacks import TwilioCallbacks
 from alongside.web.wechat_callbacks import WeChatCallbacks
 
@@ -150,6 +151,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             callbacks=callbacks_of(services, patient),
             known=knowledge(services),
             metrics_token=services.environment.metrics_token,
+            desk=services.desk,
+            staff=StaffTokens.read(services.environment.staff_token),
         )
     except AlongsideError as error:
         sys.stderr.write(f"{error}\n")
@@ -162,6 +165,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         access_log=False,
         log_level="warning",
         server_header=False,
+        proxy_headers=False,  # whose word on a client's address counts is said in config/alongside.yaml, `web`
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
     return 0

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from alongside.ledger import Ledger
 from alongside.model.enums import Locale
 from alongside.model.tokens import read_token
-from alongside.web.limits import PerMinute
+from alongside.web.limits import PerMinute, Proxies
 from alongside.web.pages import Pages
 from alongside.web.withdrawal import Sent, find
 
@@ -35,13 +35,14 @@ class Links:
     use: str
     valid_for: timedelta | None = None
     limit: PerMinute = field(default_factory=PerMinute)
+    proxies: Proxies = field(default_factory=Proxies)
 
     async def open(self, request: Request) -> Sent | Response:
         """The message behind this request's `{token}`, or the page that answers instead.
 
         A signed link is looked at whatever else came from the same client: many patients may share one address.
         """
-        client = request.client.host if request.client else ""
+        client = self.proxies.client_of(request)
         now = self.clock()
         key = read_token(self.ledger.info.secret, self.use, request.path_params["token"])
         sent = await run_in_threadpool(find, self.ledger, key, self.default_locale) if key else None

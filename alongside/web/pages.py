@@ -88,6 +88,11 @@ class Pages:
         texts = {locale: (words.lost_title, words.lost) for locale, words in WORDS.items()}
         return self._in_both_languages(status, texts, headers)
 
+    def busy(self) -> HTMLResponse:
+        """Too many requests at once, in both languages."""
+        texts = {locale: (words.busy_title, words.busy) for locale, words in WORDS.items()}
+        return self._in_both_languages(429, texts, {"Retry-After": "60"})
+
     def expired(self) -> HTMLResponse:
         """A link of a message that is too old, in both languages."""
         texts = {locale: (say.expired_title, say.expired) for locale, say in PREFERENCE_WORDS.items()}

@@ -34,6 +34,8 @@ class Words:
     done_again: str
     lost_title: str
     lost: str
+    busy_title: str
+    busy: str
     help: str
 
 
@@ -67,6 +69,8 @@ WORDS: dict[Locale, Words] = {
         done_again="Would you like to hear from us again, or only by phone? Call us:",
         lost_title="This link does not work",
         lost="It may have been cut off. Please open the whole link from the e-mail, or call us:",
+        busy_title="Please try again in a minute",
+        busy="There are very many visitors just now. Nothing was changed. If it is urgent, call us:",
         help="Questions? Call us:",
     ),
     Locale.ZH_CN: Words(
@@ -98,6 +102,8 @@ WORDS: dict[Locale, Words] = {
         done_again="想重新接收，或改用电话联系？请致电：",
         lost_title="链接无法打开",
         lost="链接可能不完整。请从邮件中重新打开完整的链接，或致电：",
+        busy_title="请一分钟后再试",
+        busy="现在访问的人太多，没有做任何更改。如有急事，请致电：",
         help="有疑问？请致电：",
     ),
 }

@@ -21,7 +21,8 @@ from tests.conftest import ROOT
 #: Commands without --json, and why.
 EXEMPT = {
     "sandbox": "a server; the line that it prints when it is ready is JSON by itself",
-    "web": "a server; it prints nothing while all is well",
+    "serve": "a server; it prints nothing while all is well",
+    "web": "the same by its earlier name",
 }
 
 

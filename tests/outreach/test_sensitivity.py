@@ -78,7 +78,7 @@ def test_a_department_in_a_subject_is_named(project: Project, subject: str) -> N
 def test_a_variable_in_an_address_is_named(project: Project) -> None:
     path = "templates/follow_up/visit_survey/email.en.txt.j2"
     text = (project.root / path).read_text("utf-8")
-    line = next(one for one in text.splitlines() if "http" in one or "hospital.website" in one)
+    line = next(one for one in text.splitlines() if "survey_url" in one)
     edit(project, path, line, line + "\nhttps://hospital.example/survey?department={{ visit_department }}")
     [found] = [one for one in told(project) if "reaches the url" in one]
     assert "visit_department: reads encounter.department (health) and reaches the url of email" in found

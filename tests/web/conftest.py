@@ -90,7 +90,7 @@ class House:
 
     def admit(self, person_id: str, **seen: Any) -> None:
         """Let the hospital know this person, who has an address and a phone."""
-        reached = {"email_state": "valid", "phone_state": "valid", "text_state": "valid", "postal_state": "missing"}
+        reached = {"email_state": "valid", "phone_state": "valid", "text_state": "valid", "openid_state": "missing"}
         self.known.picture.people[person_id] = Seen(**{**reached, **seen})
         identity = Identity(name="Anna Novak", email="anna.novak@example.com", phone="+8613912345678")
         with self.ledger.begin() as connection:

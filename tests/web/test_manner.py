@@ -12,6 +12,7 @@ from alongside.ledger import wishes
 from alongside.ledger.suppressions import Suppression, add
 from alongside.ledger.wishes import Expressed, Wishes
 from alongside.model.enums import Decision, DeliveryMode, Locale, Pace, Purpose
+from alongside.web.held_words import HELD_WORDS
 from alongside.web.manner_words import MANNER_WORDS
 from alongside.web.preference_words import PREFERENCE_WORDS
 from tests.web.choosing import PERSON, consented, everything, say, standing
@@ -226,3 +227,10 @@ def test_both_languages_say_everything(house: House, locale: Locale) -> None:
     page = house.client.get(house.preference_link(house.plan(locale=other)) + f"{VIEW}&lang={locale.replace('_', '-')}")
     assert words.title in page.text
     assert PREFERENCE_WORDS[other].language in page.text
+
+
+def test_every_way_has_words(house: House) -> None:
+    for words in MANNER_WORDS.values():
+        assert {"-", *house.settings.channels.set_up} <= words.ways.keys()
+    for held in HELD_WORDS.values():
+        assert set(house.settings.channels.set_up) <= held.channels.keys()
