@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,6 +14,7 @@ from alongside.content import BatchGroup, ContentCatalogue, RenderFailed, saluta
 from alongside.content.message import CompiledMessage
 from alongside.content.salutation import tidy_name
 from alongside.content.standard import About, HospitalWords
+from alongside.content.tracking import TRAP, counted, links_of, variable_of
 from alongside.delivery.recheck import Checked, Ready, gate_name
 from alongside.delivery.replies import answer_text
 from alongside.delivery.seeding import MARKS
@@ -23,7 +24,7 @@ from alongside.model.enums import Channel, DeliveryMode, Gate, Locale
 from alongside.model.errors import Refused
 from alongside.model.letter_numbers import letter_number
 from alongside.model.postal import PostalAddress, envelope_lines
-from alongside.model.tokens import LINKS, TokenSigner
+from alongside.model.tokens import LINKS, ClickSigner, TokenSigner
 from alongside.settings import HospitalSettings
 
 #: Of an e-mail by which a person answers: it says nothing of the matter.
@@ -39,6 +40,7 @@ class Press:
     secret: bytes
     public_url: str
     mode: DeliveryMode
+    _bodies: dict[tuple[str, Channel, Locale], CompiledMessage] = field(default_factory=dict, repr=False, compare=False)
 
     def compose(self, held: Claim, checked: Checked) -> list[Letter]:
         """Letters for what is ready; what cannot be rendered, or may not be said, is added to what is withheld.
@@ -51,7 +53,7 @@ class Press:
         locale = Locale(held.locale)
         if held.template == inbox.TEMPLATE:
             return [self._answer(held, locale, one) for one in ready]
-        compiled = self.catalogue.compiled(held.template, held.channel, locale)
+        compiled = self._compiled(held.template, held.channel, locale)
         self._require_planned_text(compiled, ready)
         values = self._values(compiled, checked)
         failures: dict[int, RenderFailed] = {}
@@ -118,6 +120,7 @@ class Press:
         opens, links = "salutation" in compiled.reads, compiled.reads & LINKS.keys() - {"unsubscribe_url"}
         on_paper = compiled.channel is Channel.LETTER
         leave, sign, locale = f"{self.public_url}/u/", self._signers["unsubscribe_url"], compiled.locale
+        clicks = [(index, variable_of(index)) for index in self._counted_links(compiled)]
         found = []
         for one in checked.ready:
             contact, variables = one.contact, one.variables
@@ -134,6 +137,8 @@ class Press:
                 kin = variables.get("kin") or {}
                 about = About(one.patient.name, kin.get("is"), one.patient.gender or kin.get("gender"))
                 values |= about.values(locale)
+            for index, name in clicks:
+                values[name] = f"{self.public_url}/c/{self._sign_click(one.key, index)}"
             for name in links:
                 values[name] = f"{self.public_url}/{LINKS[name][0]}/{self._signers[name](one.key)}"
             if on_paper:
@@ -150,6 +155,27 @@ class Press:
             "recipient_lines": "\n".join(envelope_lines(PostalAddress.read(one.address), name, home)) if name else None,
             "large_type": bool(one.variables.get("large")),
         }
+
+    def _counted_links(self, compiled: CompiledMessage) -> range:
+        """Numbers of the links whose clicks are counted, the trap among them."""
+        links = links_of(self.catalogue.compiled(compiled.name, compiled.channel, compiled.locale))
+        return range(TRAP, len(links) + 1) if self._counts_clicks and links else range(0)
+
+    @property
+    def _counts_clicks(self) -> bool:
+        return self.settings.delivery.click_tracking == "redirect"
+
+    @cached_property
+    def _sign_click(self) -> ClickSigner:
+        return ClickSigner(self.secret)
+
+    def _compiled(self, template: str, channel: Channel, locale: Locale) -> CompiledMessage:
+        """The message's body, with its links counted where the hospital wants that; made once."""
+        key = (template, channel, locale)
+        if key not in self._bodies:
+            compiled = self.catalogue.compiled(template, channel, locale)
+            self._bodies[key] = counted(compiled) if self._counts_clicks else compiled
+        return self._bodies[key]
 
     @cached_property
     def _signers(self) -> dict[str, TokenSigner]:

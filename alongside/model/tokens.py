@@ -15,6 +15,8 @@ LINKS = {
     "survey_url": ("s", "survey"),
     "appointment_url": ("a", "appointment"),
 }
+#: Use of a token that leads on to a link of the message.
+CLICK = "click"
 _TAG = 16
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
@@ -50,6 +52,22 @@ def read_token(secret: bytes, use: str, token: str) -> str | None:
         return None
     body, tag = raw[:-_TAG], raw[-_TAG:]
     return body.hex() if hmac.compare_digest(tag, _tag(secret, use, body)) else None
+
+
+def read_click(secret: bytes, token: str) -> tuple[str, int] | None:
+    """Message key and number of the link of a token that `ClickSigner` made; None as of `read_token`."""
+    body = read_token(secret, CLICK, token)
+    return None if body is None or len(body) < 4 else (body[:-2], int(body[-2:], 16))
+
+
+class ClickSigner:
+    """Tokens of a message's counted links, by their number (at most 255)."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._sign = TokenSigner(secret, CLICK)
+
+    def __call__(self, message_key: str, index: int) -> str:
+        return self._sign(f"{message_key}{index:02x}")
 
 
 def _written(raw: bytes) -> str:

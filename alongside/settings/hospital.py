@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from datetime import date, time
+from typing import Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
@@ -46,6 +47,9 @@ class Delivery(Strict):
         default_factory=list, description="addresses and numbers that staging may write to"
     )
     public_url: str = "http://127.0.0.1:8021"
+    click_tracking: Literal["off", "redirect"] = Field(
+        "off", description="redirect: links of e-mails lead over our own pages, which count who follows them"
+    )
     max_lateness_hours: float = Field(6, gt=0)
     workers: int = Field(2, ge=1, le=64)
     lease_seconds: float = Field(120, ge=5)

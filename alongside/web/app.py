@@ -28,10 +28,12 @@ from alongside.model.errors import AlongsideError
 from alongside.settings import HospitalSettings
 from alongside.web import coming_page, preferences, survey_page, unsubscribe
 from alongside.web.callbacks import Callbacks
+from alongside.web.clicks import USE as USE_OF_CLICKS
+from alongside.web.clicks import Clicks
 from alongside.web.coming_page import ComingPage
 from alongside.web.inbox_api import InboxApi
 from alongside.web.knowledge import Knowledge
-from alongside.web.limits import CALLBACKS, LEAVING, MACHINES, PAGES, Doorman, PerMinute, Proxies
+from alongside.web.limits import CALLBACKS, CLICKS, LEAVING, MACHINES, PAGES, Doorman, PerMinute, Proxies
 from alongside.web.links import Links
 from alongside.web.metrics import Metrics
 from alongside.web.pages import Pages
@@ -52,6 +54,7 @@ _OF_MACHINES = ("/api/", "/webhooks/", METRICS_PATH, HEALTH_PATH, DESCRIPTION_PA
 PREFERENCES_PATH = "/p/{token}"
 SURVEY_PATH = "/s/{token}"
 APPOINTMENT_PATH = "/a/{token}"
+CLICK_PATH = "/c/{token}"
 
 
 def create_app(
@@ -148,6 +151,9 @@ def _add_pages(
         show, submit = doorman.guard(of_path.show, shown, pages.busy), doorman.guard(of_path.submit, sent, pages.busy)
         app.add_api_route(path, show, methods=["GET", "HEAD"], **options)
         app.add_api_route(path, submit, methods=["POST"], **options)
+    clicks = Clicks(replace(links, use=USE_OF_CLICKS), ledger, settings, known, clock, patient)
+    follow = doorman.guard(clicks.follow, CLICKS, pages.busy)
+    app.add_api_route(CLICK_PATH, follow, methods=["GET", "HEAD"], response_model=None, include_in_schema=False)
 
 
 def _add_machines(

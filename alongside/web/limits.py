@@ -66,6 +66,8 @@ class Limit:
 LEAVING = Limit("leaving", None, None)
 #: A hospital's waiting room, or a telephone company, may share one address.
 PAGES = Limit("pages", 300, 6_000)
+#: Links of messages on their way: a company's mail scanner follows those of all its staff.
+CLICKS = Limit("clicks", 1_200, 60_000)
 #: Callbacks of a vendor: three a message, at the rate at which messages leave.
 CALLBACKS = Limit("callbacks", 30_000, 60_000)
 #: Health checks, metrics, the description of this interface.

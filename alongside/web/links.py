@@ -42,9 +42,12 @@ class Links:
 
         A signed link is looked at whatever else came from the same client: many patients may share one address.
         """
-        client = self.proxies.client_of(request)
-        now = self.clock()
         key = read_token(self.ledger.info.secret, self.use, request.path_params["token"])
+        return await self.find(request, key)
+
+    async def find(self, request: Request, key: str | None) -> Sent | Response:
+        """The same for the message key that a token held; None for a token that is not ours."""
+        client, now = self.proxies.client_of(request), self.clock()
         sent = await run_in_threadpool(find, self.ledger, key, self.default_locale) if key else None
         if sent is None:
             if not self.limit.allows(client, now.timestamp()):

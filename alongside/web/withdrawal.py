@@ -29,7 +29,7 @@ class Sent:
     sent_at : wall time of the run that sent it
     staged : staging sent it to an address of our own; a click there says nothing about the patient
     subject_id : whom the message is about
-    template : name of the message
+    template, template_hash : name of the message, and the version that was planned
     variables : what it was planned with
     """
 
@@ -44,6 +44,7 @@ class Sent:
     subject_id: str = ""
     campaign: str = ""
     template: str = ""
+    template_hash: str = ""
     variables: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -77,6 +78,7 @@ def find(ledger: Ledger, message_key: str, default_locale: Locale) -> Sent | Non
         subject_id=row.subject_person_id,
         campaign=row.campaign,
         template=row.template,
+        template_hash=row.template_hash,
         variables=row.variables if isinstance(row.variables, dict) else {},
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +14,7 @@ from alongside.sandbox.sendgrid.checks import Body
 from alongside.sandbox.sendgrid.responses import DEFAULT_RULE
 from alongside.sandbox.sendgrid.validation import recipients
 
-_LINK = re.compile(r"""["'](https?://[^"']+)["']""")
+_LINK = re.compile(r"""href=["']((?!tel:|mailto:|#)[^"']+)["']""")
 _LIST_UNSUBSCRIBE = re.compile(r"<(https?://[^>]+)>")
 
 
@@ -37,11 +37,11 @@ def accepted_lines(
     shared = _shared_fields(body, request_id, at)
     plain, html = _part(body, "text/plain"), _part(body, "text/html")
     shared["html_sha256"] = hashlib.sha256(html.encode()).hexdigest() if html else None
-    link = _first_link(html)
+    links = list(dict.fromkeys(_LINK.findall(html)))
     text = plain or html
     lines: list[bytes] = []
     for item in body["personalizations"]:
-        record = shared | _own_fields(body, item, link)
+        record = shared | _own_fields(body, item, links)
         record["rule"] = rule_of(record["subject"], text) or DEFAULT_RULE
         for address in recipients(item):
             record["n"] = len(lines)
@@ -66,7 +66,7 @@ def _shared_fields(body: Body, request_id: str, at: float) -> dict[str, Any]:
     return shared
 
 
-def _own_fields(body: Body, item: Body, link: str) -> dict[str, Any]:
+def _own_fields(body: Body, item: Body, links: Sequence[str]) -> dict[str, Any]:
     substitutions: Mapping[str, str] = item.get("substitutions") or {}
     arguments = {**(body.get("custom_args") or {}), **(item.get("custom_args") or {})}
     own: dict[str, Any] = {
@@ -78,8 +78,10 @@ def _own_fields(body: Body, item: Body, link: str) -> dict[str, Any]:
         own["from"] = item["from"]["email"]
     if arguments:
         own["args"] = arguments
-    if link:
-        own["link"] = _substituted(link, substitutions)
+    # A whole address may be a substitution: whether it is one of the web shows only with the recipient's values.
+    told = (_substituted(link, substitutions) for link in links)
+    if link := next((link for link in told if link.startswith(("https://", "http://"))), ""):
+        own["link"] = link
     if send_at := item.get("send_at") or body.get("send_at"):
         own["send_at"] = send_at
     if url := _one_click_url(item.get("headers") or {}) or _one_click_url(body.get("headers") or {}):
@@ -105,15 +107,6 @@ def _part(body: Body, mime: str) -> str:
     for block in body.get("content") or ():
         if block["type"].lower() == mime:
             return str(block["value"])
-    return ""
-
-
-def _first_link(html: str) -> str:
-    place = html.find("href=")
-    while place >= 0:  # a plain search for the word is ten times faster than the pattern's
-        if found := _LINK.match(html, place + 5):
-            return found.group(1)
-        place = html.find("href=", place + 5)
     return ""
 
 
