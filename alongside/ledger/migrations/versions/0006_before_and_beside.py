@@ -1,6 +1,6 @@
 """What a new sender may send in a day, copies for seeds, and alerts that staff were told.
 
-Revision ID: 0009
+Revision ID: 0006
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0009"
+revision = "0006"
 down_revision: str | None = "0005"
 
 MOMENT = sa.DateTime(timezone=True)

@@ -1,6 +1,6 @@
 """Letters on paper: what waits to be printed, was printed, posted and came back.
 
-Revision ID: 0006
+Revision ID: 0007
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0006"
-down_revision: str | None = "0009"
+revision = "0007"
+down_revision: str | None = "0006"
 
 MOMENT = sa.DateTime(timezone=True)
 
