@@ -13,14 +13,14 @@ from alongside.content.standard import HospitalWords
 from alongside.delivery.keywords import is_stop
 from alongside.ledger import Ledger, consent, inbox, suppressions
 from alongside.ledger.consent import ConsentEvent
-from alongside.ledger.events import DeliveryEvent, record_events
+from alongside.ledger.events import record_events, was_read
 from alongside.ledger.groups import survivors
 from alongside.ledger.inbox import Said, Sender
 from alongside.ledger.messages import plan_batches
 from alongside.ledger.suppressions import Suppression
 from alongside.ledger.vault import Vault
 from alongside.model.addresses import normalise
-from alongside.model.enums import Channel, Decision, EventKind, Locale, Purpose
+from alongside.model.enums import Channel, Decision, Locale, Purpose
 from alongside.model.errors import Refused
 from alongside.model.ids import message_key
 from alongside.settings import HospitalSettings
@@ -72,15 +72,10 @@ def take_in(
             secret=ledger.info.secret,
         )
         if fresh and sender.message_key is not None:
-            record_events(connection, [_read(said, sender.message_key, patient_now)], received_at=wall)
+            record_events(connection, [was_read(sender.message_key, "reply", patient_now)], received_at=wall)
         if fresh and stop and not sender.staged:
             _leave(connection, said, blind, sender, wall, patient_now)
     return "known" if not fresh else "stop" if stop else "thread"
-
-
-def _read(said: Inbound, key: str, patient_now: datetime) -> DeliveryEvent:
-    """Who answers has read what was sent last."""
-    return DeliveryEvent(f"answer:{said.inbound_id}"[:120], key, EventKind.READ, patient_now)
 
 
 # ---------------------------------------------------------------------------------------------------------- following

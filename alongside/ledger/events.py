@@ -55,6 +55,17 @@ class DeliveryEvent:
     closes: str | None = None
 
 
+def was_read(message_key: str, by: str, at: datetime) -> DeliveryEvent:
+    """Whoever answers a message has read it.
+
+    Parameters
+    ----------
+    by : how it was answered, for example `survey`: each way tells once
+    at : patient time
+    """
+    return DeliveryEvent(f"read:{message_key}.{by}"[:120], message_key, EventKind.READ, at, detail=by)
+
+
 @dataclass(frozen=True)
 class Recorded:
     """The events that were new, in the order given, and how many were not taken."""

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from alongside.content.surveys import Survey
 from alongside.ledger import Ledger, inbox, surveys
 from alongside.ledger.data_requests import ACTOR
+from alongside.ledger.events import record_events, was_read
 from alongside.ledger.groups import survivors
 from alongside.ledger.inbox import Task
 from alongside.ledger.runs import write_audit
@@ -86,6 +87,7 @@ def keep(
         comment = vault.seal_words(place_of(sent.key), said) if said else None
         response = Response(sent.key, living, survey.name, given.scores, now, comment, thread_id)
         surveys.write(connection, response, wall)
+        record_events(connection, [was_read(sent.key, "survey", now)], received_at=wall)
         return due_at
 
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from alongside.ledger import Ledger, appointments, inbox
 from alongside.ledger.appointments import Answered
 from alongside.ledger.data_requests import ACTOR
+from alongside.ledger.events import record_events, was_read
 from alongside.ledger.groups import survivors
 from alongside.ledger.inbox import Task
 from alongside.ledger.runs import write_audit
@@ -123,6 +124,7 @@ def answer(
         told = Answered(sent.key, living, reference.source, reference.id, reference.at, said, now, wall)
         if not appointments.record(connection, told):
             return False
+        record_events(connection, [was_read(sent.key, "appointment", now)], received_at=wall)
         if said is AppointmentAnswer.CANCEL and due_within is not None and vault is not None:
             task_id, channel = (
                 f"appointment:{reference.source}:{reference.id}:{reference.at.isoformat()}",

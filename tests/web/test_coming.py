@@ -67,6 +67,10 @@ def test_yes_is_kept_once_and_can_become_no_and_no_stays(house: House) -> None:
     with house.ledger.reading() as connection:
         [last] = appointments.since(connection, NOW)
     assert (last.source, last.appointment, last.answer, last.person_id) == ("his", "A0", "cancel", PERSON)
+    # Whoever answers has read it, once: what nobody reads is tried on another channel.
+    assert house.ledger.read_arrow("SELECT kind, detail FROM delivery_event").to_pylist() == [
+        {"kind": "read", "detail": "appointment"}
+    ]
 
 
 def test_who_cannot_come_reaches_a_person_where_the_campaign_says_so(house: House) -> None:

@@ -62,6 +62,7 @@ def test_an_answer_is_kept_and_can_be_changed(house: House) -> None:
     assert second is not None
     assert second.scores == {"nps": 3}
     assert len(everything(house.ledger)["survey_response"]) == 1
+    assert house.ledger.read_arrow("SELECT detail FROM delivery_event").to_pylist() == [{"detail": "survey"}]
 
 
 def test_words_with_a_low_score_reach_a_person_once_and_are_sealed(house: House) -> None:
