@@ -59,6 +59,7 @@ class WeChatCallbacks(Callbacks):
     token: str = field(repr=False)
     patience: float = 3.0
     _seen: OrderedDict[tuple[str, str], _Seen] = field(default_factory=OrderedDict)
+    _awaited: OrderedDict[str, None] = field(default_factory=OrderedDict)
 
     @property
     def routes(self) -> Sequence[tuple[str, Endpoint]]:
@@ -114,21 +115,32 @@ class WeChatCallbacks(Callbacks):
         return _HEARD
 
     async def _finished(self, found: Finished) -> Response:
-        """An event of another system's message is nobody's; one that is young may be ours in a moment."""
-        key = await run_in_threadpool(self._key_of, found.receipt)
-        age = self.intake.patient_clock() - found.occurred_at
-        left = self.patience if age < _YOUNG else 0.0
-        while key is None and left > 0:
-            await asyncio.sleep(_LOOK_AGAIN)
-            left -= _LOOK_AGAIN
-            key = await run_in_threadpool(self._key_of, found.receipt)
+        """An event of another system's message is nobody's; one that is young may be ours in a moment.
+
+        It is waited for, and once more when the vendor comes again.
+        """
+        key = await self._await(found)
         if key is not None:
             await self._take_statuses([found.of(key)])
-        elif age < _YOUNG:
+        elif self._is_young(found) and found.receipt not in self._awaited:
+            self._awaited[found.receipt] = None
+            while len(self._awaited) > _SIGNATURES:
+                self._awaited.popitem(last=False)
             return self._refuse("early", 503, "try again later")
         else:
             self.counts["foreign"] += 1
         return _HEARD
+
+    async def _await(self, found: Finished) -> str | None:
+        """The message's key, at the latest when patience ends."""
+        left = self.patience if self._is_young(found) else 0.0
+        while (key := await run_in_threadpool(self._key_of, found.receipt)) is None and left > 0:
+            await asyncio.sleep(_LOOK_AGAIN)
+            left -= _LOOK_AGAIN
+        return key
+
+    def _is_young(self, found: Finished) -> bool:
+        return self.intake.patient_clock() - found.occurred_at < _YOUNG
 
     def _key_of(self, receipt: str) -> str | None:
         with self.intake.ledger.reading() as connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from alongside import diagnosis
+from alongside.bootstrap import Services, build
 from alongside.channels.acceptance import acceptance_of
 from alongside.delivery.replies import ANSWERS, Inbound, answer, take_in, unfollow
 from alongside.ledger import inbox, receipts, suppressions
@@ -20,6 +23,7 @@ from alongside.model.errors import Refused
 from alongside.sandbox import wechat
 from alongside.sandbox.common.log import read_ndjson
 from alongside.sandbox.wechat.followers import Rates, is_stranger
+from alongside.web.__main__ import callbacks_of
 from tests.delivery.clinic import Clinic, openid_of, registered
 from tests.delivery.conftest import in_a_thread
 
@@ -171,3 +175,41 @@ def test_a_word_of_leaving_is_heard(clinic: Clinic) -> None:
     with clinic.ledger.reading() as connection:
         [row] = connection.execute(sa.select(inbound.c.person_id))
     assert row.person_id == f"p{1:016x}"
+
+
+# ------------------------------------------------------------------------------------------------------------- doctor
+def _house(clinic: Clinic, **changes: Any) -> Services:
+    return build(clinic.project, replace(clinic.environment, wechat_token="standin", **changes))
+
+
+def test_the_doctor_asks_whether_the_account_has_our_templates(clinic: Clinic) -> None:
+    state, found = diagnosis._wechat(_house(clinic))
+    assert (state, found.partition(";")[0]) == ("ok", "1 templates as the account has them")
+    assert diagnosis._wechat(_house(clinic, wechat_app_secret=""))[0] == "warning"
+    with pytest.raises(Refused, match="40125"):
+        diagnosis._wechat(_house(clinic, wechat_app_secret="wrong"))
+    written = clinic.project.config / "alongside.yaml"
+    text = written.read_text("utf-8")
+    for before, after, told in (
+        ("What to do", "What to leave", "a_minute_for_your_heart differ"),
+        ("a_minute_for_your_heart", "another_template", "another_template not registered"),
+    ):
+        written.write_text(text.replace(before, after), "utf-8")
+        assert diagnosis._wechat(_house(clinic)) == ("failed", told)
+
+
+def test_the_doctor_misses_the_token_without_which_nothing_is_heard(clinic: Clinic) -> None:
+    state, found = diagnosis._wechat(build(clinic.project, clinic.environment))
+    assert (state, found) == ("warning", "WECHAT_TOKEN is not set: events and patients' messages would be refused")
+
+
+def test_the_application_listens_where_the_account_is_set_up(clinic: Clinic) -> None:
+    assert "wechat" in callbacks_of(_house(clinic), lambda: datetime.now(UTC))
+    without = build(clinic.project, clinic.environment)
+    assert "wechat" not in callbacks_of(without, lambda: datetime.now(UTC))  # nobody calls where no stand-in runs
+    written = clinic.project.config / "alongside.yaml"
+    live = written.read_text("utf-8").replace("mode: sandbox", "mode: live")
+    written.write_text(live, "utf-8")
+    twilio = replace(clinic.environment, twilio_auth_token="12345")
+    with pytest.raises(Refused, match="WECHAT_TOKEN"):
+        callbacks_of(build(clinic.project, twilio), lambda: datetime.now(UTC))

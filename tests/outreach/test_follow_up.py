@@ -321,6 +321,21 @@ def test_wechat_then_a_text_then_a_call(ledger_url: str, tmp_path: Path) -> None
     clinic.ledger.engine.dispose()
 
 
+def test_silence_of_an_app_says_nothing(ledger_url: str, tmp_path: Path) -> None:
+    """Nobody tells what becomes of a notification; only what was refused is followed."""
+    order = ["push", "sms"]
+    sections = {"sms": {"stores_data_in": "CN"}, "push": {"stores_data_in": "CN"}}
+    clinic = Clinic.open(ledger_url, tmp_path / "project", "http://127.0.0.1:9", **sections)
+    clinic.admit(EVERYBODY, channels=order)
+    clinic.plan(EVERYBODY, channel=Channel.PUSH)
+    snapshot(clinic)
+    stand(clinic, 1, MessageState.ACCEPTED)
+    stand(clinic, 2, MessageState.REJECTED, "UNREGISTERED the app is not on this device any more")
+    assert follow(clinic, channels=order).planned == {"sms": 1}
+    assert followers(clinic) == [(key_of(2), "sms")]
+    clinic.ledger.engine.dispose()
+
+
 def test_the_shipped_checklist_goes_this_way() -> None:
     """Tested above for the order that the shipped campaign has."""
     import yaml

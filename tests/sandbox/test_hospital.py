@@ -18,6 +18,7 @@ import phonenumbers
 import pyarrow.parquet as pq
 import pytest
 
+from alongside.model.addresses import normalise
 from alongside.sandbox.hospital import HospitalReport, generate
 from alongside.sandbox.hospital.clinical import NAMES
 from alongside.sandbox.hospital.dirt import CLEAN
@@ -206,6 +207,21 @@ def test_nobody_can_be_reached_by_what_stands_in_the_files(made: HospitalReport)
     assert phonenumbers.is_valid_number(phonenumbers.parse(phones[17], "CN"))
     cards = [row["id_card"] for row in read(made.root, "his.patients") if row["id_card"]]
     assert all(card.startswith("999999") and len(card) == 18 for card in cards)
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "kind", "share"),
+    [("crm.contacts", "wechat_openid", "openid", 0.5), ("app_events.users", "push_token", "device_token", 0.6)],
+)
+def test_some_follow_the_account_and_some_let_the_app_notify_them(
+    made: HospitalReport, name: str, column: str, kind: str, share: float
+) -> None:
+    rows = read(made.root, name)
+    given = [row[column] for row in rows if row[column]]
+    assert len(given) / len(rows) == pytest.approx(share, abs=0.06)
+    assert all(normalise(kind, value) == value for value in given)
+    # Two contacts of one person, which the CRM has, follow as one.
+    assert len(set(given)) >= 0.95 * len(given)
 
 
 def test_identity_numbers_are_unique_but_for_people_registered_twice(made: HospitalReport) -> None:

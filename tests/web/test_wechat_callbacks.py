@@ -221,6 +221,12 @@ def test_an_event_that_comes_before_its_message_is_written_down_waits_for_it(acc
     assert account.state == "delivered"
 
 
+def test_a_young_event_of_another_system_is_waited_for_twice_and_no_more(account: Account) -> None:
+    assert [account.tell(SUCCESS, age=1) for _ in range(3)] == [503, 200, 200]
+    assert (account.counts["early"], account.counts["foreign"]) == (1, 2)
+    assert account.state == "accepted"
+
+
 # ------------------------------------------------------------------------------------------------------------ followers
 def test_who_stops_following_gets_nothing_until_they_follow_again(account: Account) -> None:
     account.event("unsubscribe")
