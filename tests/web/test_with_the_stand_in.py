@@ -7,25 +7,31 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
 
-from alongside.bootstrap import Services
+from alongside.bootstrap import Services, build
 from alongside.channels.base import Addressee, Letter, Posted
 from alongside.channels.sendgrid import SendGrid
+from alongside.delivery.keywords import is_stop
+from alongside.delivery.vendors import WECHAT_PATH
 from alongside.ledger import Ledger
-from alongside.ledger.schema import consent_event, delivery_event, message
-from alongside.model.enums import DeliveryMode, Locale, MessageState, Purpose
+from alongside.ledger.schema import consent_event, delivery_event, message, suppression, thread
+from alongside.model.enums import Channel, DeliveryMode, Locale, MessageState, Purpose
 from alongside.model.errors import Refused
 from alongside.model.tokens import sign_token
+from alongside.sandbox import wechat
 from alongside.sandbox.common.clock import simulated_now
 from alongside.sandbox.sendgrid import Options, read_ndjson, start
+from alongside.sandbox.wechat.followers import Rates
 from alongside.settings import Environment, HospitalSettings, Project
 from alongside.web import create_app
-from alongside.web.__main__ import patient_clock, webhook_key
+from alongside.web.__main__ import callbacks_of, patient_clock, webhook_key
+from tests.delivery.clinic import Clinic, registered
 from tests.ledgers import SqliteLedgers
 from tests.web.browser import serving
 from tests.web.conftest import ROOT, plan_message
@@ -158,3 +164,59 @@ def test_a_start_without_a_key_ends_with_one_clear_line(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "no key verifies webhooks" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+# ------------------------------------------------------------------------------------------------------------- WeChat
+TEMPLATE = {
+    "template_id": "a_minute_for_your_heart",
+    "title": "A minute for your heart",
+    "fields": [{"name": "thing1", "label": "What to do"}],
+}
+LIVELY = Rates(stranger=0.2, block=0.15, fail=0.1, unfollow=0.15, stop=0.15, answer=0.2)
+
+
+def test_what_followers_do_reaches_the_ledger(ledger_url: str, tmp_path: Path) -> None:
+    """Planned, dispatched, told of, left, answered: everything over real ports, events twice now and then."""
+    folder = tmp_path / "followers"
+    options = wechat.Options(folder, templates=(registered(TEMPLATE),), rates=LIVELY, seed=3, duplicates=0.3)
+    with wechat.start(options) as running:
+        clinic = Clinic.open(ledger_url, tmp_path / "clinic", running.url, wechat={"registered": [TEMPLATE]})
+        clinic.admit(range(PEOPLE), channels=("wechat",))
+        clinic.plan(range(PEOPLE), channel=Channel.WECHAT)
+        house = build(clinic.project, replace(clinic.environment, wechat_token=running.token))
+        clock = lambda: simulated_now(folder / "clock.json") or datetime.now(UTC)  # noqa: E731
+        app = create_app(
+            clinic.ledger,
+            settings=clinic.settings,
+            webhook_key="",
+            clock=lambda: datetime.now(UTC),
+            callbacks=callbacks_of(house, clock),
+        )
+        with serving(app) as base:
+            running.control.set_webhook(f"{base}{WECHAT_PATH}")
+            running.control.set_clock(clinic.as_of)
+            report = clinic.dispatch(channel=Channel.WECHAT)
+            assert running.control.set_clock(clinic.as_of + timedelta(days=1), settle=60)
+            stats = running.control.stats()
+        told = list(read_ndjson(folder / "inbound.ndjson"))
+        with clinic.ledger.reading() as connection:
+            reasons = Counter(connection.scalars(sa.select(suppression.c.reason)))
+            threads = connection.scalar(sa.select(sa.func.count()).select_from(thread))
+        states = clinic.states
+        clinic.ledger.engine.dispose()
+        house.ledger.engine.dispose()
+    assert stats["accepted"] == report.progress.accepted == PEOPLE - states["rejected"]
+    assert (stats["lost"], stats["unheard"]) == (0, 0)
+    assert stats["events_posted"] == stats["accepted"]
+    assert stats["events_repeated"] > 0
+    assert states["delivered"] + states["dropped"] + states["bounced"] == stats["accepted"]
+    left = [one for one in told if one["kind"] == "unsubscribe"]
+    words = [one for one in told if one["kind"] == "text"]
+    stops = [one for one in words if is_stop(one["words"])]
+    assert reasons == {
+        "unfollowed": states["rejected"] + len(left),
+        "refused": states["dropped"],
+        "unsubscribe": len(stops),
+    }
+    assert threads == len(words) - len(stops) > 0
+    assert min(reasons.values()) > 0
