@@ -24,7 +24,7 @@ from alongside.channels.base import Addressee, Letter, LetterRefused, Posted
 from alongside.channels.one_by_one import OneByOne
 from alongside.channels.registered import Registered, match, without_signature
 from alongside.channels.texts import Trace, personal_text
-from alongside.channels.transport import LONGEST_WAIT, broken, retry_after
+from alongside.channels.transport import LONGEST_WAIT, KeptSession, broken, retry_after
 from alongside.model.clock import require_utc
 from alongside.model.enums import MessageState
 from alongside.model.errors import DeliveryError, OutcomeUnknown, Permanent, Refused, Retryable, Throttled
@@ -160,22 +160,10 @@ class Aliyun(OneByOne):
         self.at_once = at_once
         self._key_id, self._secret, self._registered = key_id, secret, tuple(registered)
         self._url, self._host, self._clock = url.rstrip("/"), urlsplit(url).netloc, clock
-        self._timeout = aiohttp.ClientTimeout(total=timeout + 30, connect=10, sock_connect=10, sock_read=timeout)
-        self._session: aiohttp.ClientSession | None = None
-
-    @property
-    def session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            connector = aiohttp.TCPConnector(limit=max(self.at_once, 1) * 4, keepalive_timeout=15)
-            self._session = aiohttp.ClientSession(
-                connector=connector, timeout=self._timeout, cookie_jar=aiohttp.DummyCookieJar()
-            )
-        return self._session
+        self._session = KeptSession(max(at_once, 1) * 4, timeout)
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._session.close()
 
     def check(self, letter: Letter) -> dict[str, str]:
         if not letter.sender_address.strip():
@@ -276,5 +264,5 @@ class Aliyun(OneByOne):
         from yarl import URL
 
         exact = URL(f"{self._url}/?{query}", encoded=True)  # as it was signed, to the letter
-        async with self.session.post(exact, headers=headers, allow_redirects=False) as response:
+        async with self._session().post(exact, headers=headers, allow_redirects=False) as response:
             return response.status, response.headers, await response.read()

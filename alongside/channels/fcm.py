@@ -21,7 +21,7 @@ from alongside.channels.fcm_answers import is_of_token, read_answer
 from alongside.channels.google_account import GRANT, ServiceAccount
 from alongside.channels.one_by_one import OneByOne
 from alongside.channels.texts import personal_text
-from alongside.channels.transport import broken
+from alongside.channels.transport import KeptSession, broken
 from alongside.model.addresses import DEVICE_TOKEN
 from alongside.model.enums import MessageState
 from alongside.model.errors import DeliveryError, Refused, Retryable
@@ -99,23 +99,11 @@ class Fcm(OneByOne):
         self.at_once = at_once
         self._account, self._validity, self._clock = account, validity, clock
         self._url = f"{url.rstrip('/')}/v1/projects/{account.project}/messages:send"
-        self._timeout = aiohttp.ClientTimeout(total=timeout + 30, connect=10, sock_connect=10, sock_read=timeout)
-        self._session: aiohttp.ClientSession | None = None
+        self._session = KeptSession(max(at_once, 1) * 4, timeout)
         self._bearer = Bearer(self._new_token)
 
-    @property
-    def session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            connector = aiohttp.TCPConnector(limit=max(self.at_once, 1) * 4, keepalive_timeout=15)
-            self._session = aiohttp.ClientSession(
-                connector=connector, timeout=self._timeout, cookie_jar=aiohttp.DummyCookieJar()
-            )
-        return self._session
-
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._session.close()
 
     def check(self, letter: Letter) -> dict[str, str]:
         found = {one.key: check_addressee(one, letter, self._validity) for one in letter.addressees}
@@ -141,7 +129,7 @@ class Fcm(OneByOne):
         """What the answer means, and whether it was the token that was refused."""
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         try:
-            async with self.session.post(self._url, data=body, headers=headers, allow_redirects=False) as response:
+            async with self._session().post(self._url, data=body, headers=headers, allow_redirects=False) as response:
                 status, told, answer = response.status, response.headers, await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return broken(error, "FCM", "FCM_URL"), False
@@ -150,7 +138,7 @@ class Fcm(OneByOne):
     async def _new_token(self) -> Token:
         given = {"grant_type": GRANT, "assertion": self._account.assertion(SCOPE, self._clock())}
         try:
-            async with self.session.post(self._account.token_url, data=given, allow_redirects=False) as response:
+            async with self._session().post(self._account.token_url, data=given, allow_redirects=False) as response:
                 status, body = response.status, await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Retryable(f"no access token ({type(error).__name__})", where="FCM") from error

@@ -19,7 +19,7 @@ import aiohttp
 import orjson
 
 from alongside.channels.base import Addressee, Channel, Letter, LetterRefused, Posted, RecipientsRefused
-from alongside.channels.transport import LONGEST_WAIT, SHORTEST_WAIT, broken, retry_after
+from alongside.channels.transport import LONGEST_WAIT, SHORTEST_WAIT, KeptSession, broken, retry_after
 from alongside.model.enums import MessageState
 from alongside.model.errors import DeliveryError, OutcomeUnknown, Permanent, Refused, Retryable, Throttled
 
@@ -272,24 +272,10 @@ class SendGrid(Channel):
         self.max_recipients = min(max_recipients, MAX_PERSONALIZATIONS)
         self._url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"}
-        self._timeout = aiohttp.ClientTimeout(total=timeout + 30, connect=10, sock_connect=10, sock_read=timeout)
-        self._connections = connections
-        self._session: aiohttp.ClientSession | None = None
-
-    @property
-    def session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            # Shorter than what servers keep: a connection that the other side has closed costs an unknown outcome.
-            connector = aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=15)
-            self._session = aiohttp.ClientSession(
-                connector=connector, timeout=self._timeout, headers=self._headers, cookie_jar=aiohttp.DummyCookieJar()
-            )
-        return self._session
+        self._session = KeptSession(connections, timeout, self._headers)
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._session.close()
 
     def check(self, letter: Letter) -> dict[str, str]:
         check_letter(letter)
@@ -305,7 +291,7 @@ class SendGrid(Channel):
         if len(body) > MAX_BODY_BYTES:
             raise Permanent("the request exceeds 30 MB", where="e-mail")
         try:
-            async with self.session.post(f"{self._url}/v3/mail/send", data=body, allow_redirects=False) as response:
+            async with self._session().post(f"{self._url}/v3/mail/send", data=body, allow_redirects=False) as response:
                 answer = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise broken(error, "SendGrid", "SENDGRID_URL, SENDGRID_API_KEY") from error
@@ -316,7 +302,7 @@ class SendGrid(Channel):
     async def lookup(self, argument: str, value: str) -> list[MessageState]:
         parameters = {"query": f"unique_args['{argument}']=\"{value}\"", "limit": str(MAX_PERSONALIZATIONS)}
         try:
-            async with self.session.get(
+            async with self._session().get(
                 f"{self._url}/v3/messages", params=parameters, allow_redirects=False
             ) as response:
                 answer = await response.read()

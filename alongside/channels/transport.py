@@ -27,6 +27,36 @@ def run_loop(main: Coroutine[Any, Any, Result]) -> Result:
         return runner.run(main)
 
 
+class KeptSession:
+    """Connections to one vendor that are kept open, opened when they are first needed. Belongs to one event loop.
+
+    Parameters
+    ----------
+    connections : at most
+    timeout : seconds without an answer after which the outcome is unknown
+    headers : of every request
+    """
+
+    def __init__(self, connections: int, timeout: float, headers: Mapping[str, str] | None = None) -> None:
+        self._connections, self._headers = connections, headers
+        self._timeout = aiohttp.ClientTimeout(total=timeout + 30, connect=10, sock_connect=10, sock_read=timeout)
+        self._session: aiohttp.ClientSession | None = None
+
+    def __call__(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            # Shorter than what servers keep: a connection that the other side has closed costs an unknown outcome.
+            connector = aiohttp.TCPConnector(limit=self._connections, keepalive_timeout=15)
+            self._session = aiohttp.ClientSession(
+                connector=connector, timeout=self._timeout, headers=self._headers, cookie_jar=aiohttp.DummyCookieJar()
+            )
+        return self._session
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+
 def retry_after(headers: Mapping[str, str], now: float, *, otherwise: float = 1.0) -> float:
     """Seconds to wait by `Retry-After` (seconds or a date, RFC 9110 10.2.3), between 0.05 and 900.
 

@@ -20,7 +20,7 @@ import orjson
 from alongside.channels.base import Addressee, Letter, LetterRefused, Posted
 from alongside.channels.one_by_one import OneByOne
 from alongside.channels.texts import Trace, personal_text
-from alongside.channels.transport import LONGEST_WAIT, broken, retry_after
+from alongside.channels.transport import LONGEST_WAIT, KeptSession, broken, retry_after
 from alongside.channels.twilio_codes import FAULTS, Blame, Fault
 from alongside.channels.twilio_events import BATCH_ID, MESSAGE_KEY, callback_url
 from alongside.channels.twilio_trace import PAGE_SIZE, Page, read_message, read_page
@@ -217,23 +217,10 @@ class Twilio(OneByOne):
         self._url = url.rstrip("/")
         pair = b64encode(f"{api_key or account_sid}:{secret}".encode()).decode()
         self._headers = {"Authorization": f"Basic {pair}"}
-        self._timeout = aiohttp.ClientTimeout(total=timeout + 30, connect=10, sock_connect=10, sock_read=timeout)
-        self._session: aiohttp.ClientSession | None = None
-
-    @property
-    def session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            # Shorter than what servers keep: a connection that the other side has closed costs an unknown outcome.
-            connector = aiohttp.TCPConnector(limit=max(self.at_once, 1) * 4, keepalive_timeout=15)
-            self._session = aiohttp.ClientSession(
-                connector=connector, timeout=self._timeout, headers=self._headers, cookie_jar=aiohttp.DummyCookieJar()
-            )
-        return self._session
+        self._session = KeptSession(max(at_once, 1) * 4, timeout, self._headers)
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._session.close()
 
     def check(self, letter: Letter) -> dict[str, str]:
         check_letter(letter)
@@ -246,7 +233,7 @@ class Twilio(OneByOne):
     async def post(self, body: bytes) -> Posted:
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         try:
-            async with self.session.post(
+            async with self._session().post(
                 f"{self._url}{self._path}.json", data=body, headers=headers, allow_redirects=False
             ) as response:
                 answer = await response.read()
@@ -301,7 +288,7 @@ class Twilio(OneByOne):
 
     async def _get(self, path: str) -> tuple[int, Mapping[str, str], bytes]:
         try:
-            async with self.session.get(f"{self._url}{path}", allow_redirects=False) as response:
+            async with self._session().get(f"{self._url}{path}", allow_redirects=False) as response:
                 return response.status, response.headers, await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Retryable("the vendor did not answer", where="Twilio") from error

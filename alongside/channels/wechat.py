@@ -18,7 +18,7 @@ from alongside.channels.base import AddressClosed, Addressee, Letter, LetterRefu
 from alongside.channels.bearer import Bearer, Token
 from alongside.channels.one_by_one import OneByOne
 from alongside.channels.texts import personal_text
-from alongside.channels.transport import broken
+from alongside.channels.transport import KeptSession, broken
 from alongside.channels.wechat_codes import CLOSING, WAITS, Meaning, meaning_of
 from alongside.channels.wechat_templates import Misfit, Template, fill
 from alongside.model.addresses import OPENID
@@ -144,23 +144,11 @@ class WeChat(OneByOne):
         self.at_once = at_once
         self._app_id, self._app_secret, self._url = app_id, app_secret, url.rstrip("/")
         self._templates = tuple(templates)
-        self._timeout = aiohttp.ClientTimeout(total=timeout + 30, connect=10, sock_connect=10, sock_read=timeout)
-        self._session: aiohttp.ClientSession | None = None
+        self._session = KeptSession(max(at_once, 1) * 4, timeout)
         self._bearer = Bearer(self._new_token)
 
-    @property
-    def session(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            connector = aiohttp.TCPConnector(limit=max(self.at_once, 1) * 4, keepalive_timeout=15)
-            self._session = aiohttp.ClientSession(
-                connector=connector, timeout=self._timeout, cookie_jar=aiohttp.DummyCookieJar()
-            )
-        return self._session
-
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._session.close()
 
     def recognises(self, letter: Letter) -> float:
         """A template message by its `client_msg_id`; an answer has nothing of the kind."""
@@ -246,7 +234,7 @@ class WeChat(OneByOne):
     async def _call(self, path: str, token: str | None, body: bytes | None) -> tuple[int, bytes]:
         query = {} if token is None else {"access_token": token}
         method, headers = ("GET", {}) if body is None else ("POST", {"Content-Type": "application/json"})
-        async with self.session.request(
+        async with self._session().request(
             method, self._url + path, params=query, data=body, headers=headers, allow_redirects=False
         ) as response:
             return response.status, await response.read()

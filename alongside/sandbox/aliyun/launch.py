@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -20,7 +19,7 @@ from alongside.sandbox.common import process
 from alongside.sandbox.common.clock import StandInClock
 from alongside.sandbox.common.control import Control as BaseControl
 from alongside.sandbox.common.faults import Faults
-from alongside.sandbox.common.http import JSON, json_object, json_response
+from alongside.sandbox.common.http import control_refusals, json_object, json_response
 from alongside.sandbox.common.loopback import require_loopback_host, require_loopback_url
 from alongside.sandbox.common.phone_queue import MessageQueue, steps_of_phones
 from alongside.sandbox.common.phone_store import Files
@@ -77,7 +76,7 @@ def _assemble(options: Options, files: Files) -> Texts:
 
 
 def _app(texts: Texts) -> web.Application:
-    app = web.Application(client_max_size=64 * 1024, middlewares=[_refusals])
+    app = web.Application(client_max_size=64 * 1024, middlewares=[control_refusals])
     app.router.add_post("/", texts.handle)
 
     def counters() -> dict[str, Any]:
@@ -100,17 +99,6 @@ def _app(texts: Texts) -> web.Application:
     Steering(texts.clock, texts.postman, texts.faults, counters).add_to(app)
     app.router.add_post("/_sandbox/inbound", inbound)
     return app
-
-
-@web.middleware
-async def _refusals(request: web.Request, handler: Callable[..., Any]) -> web.StreamResponse:
-    """A refused control call says what to change, in the shape that `Control` reads."""
-    try:
-        found: web.StreamResponse = await handler(request)
-        return found
-    except Refused as error:
-        body = json.dumps({"errors": [{"message": error.describe()}]}).encode()
-        return web.Response(status=400, body=body, content_type=JSON)
 
 
 def start(options: Options, *, patience: float = 30.0) -> AbstractContextManager[Running]:

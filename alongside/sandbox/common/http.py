@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -36,3 +37,14 @@ async def json_object(request: web.Request) -> dict[str, Any]:
 def iso(seconds: float) -> str:
     """Seconds since the epoch as UTC text with milliseconds."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@web.middleware
+async def control_refusals(request: web.Request, handler: Callable[..., Any]) -> web.StreamResponse:
+    """A refused control call says what to change, in the shape that `Control` reads."""
+    try:
+        found: web.StreamResponse = await handler(request)
+        return found
+    except Refused as error:
+        body = orjson.dumps({"errors": [{"message": error.describe()}]})
+        return web.Response(status=400, body=body, content_type=JSON)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -16,7 +15,7 @@ from alongside.sandbox.common import process
 from alongside.sandbox.common.clock import StandInClock
 from alongside.sandbox.common.control import Control as BaseControl
 from alongside.sandbox.common.faults import Faults
-from alongside.sandbox.common.http import JSON, json_object, json_response
+from alongside.sandbox.common.http import control_refusals, json_object, json_response
 from alongside.sandbox.common.loopback import require_loopback_host, require_loopback_url
 from alongside.sandbox.common.phone_queue import MessageQueue
 from alongside.sandbox.common.phone_store import Files
@@ -105,7 +104,7 @@ def _assemble(options: Options, files: Files) -> Account:
 
 
 def _app(account: Account) -> web.Application:
-    app = web.Application(client_max_size=64 * 1024, middlewares=[_refusals])
+    app = web.Application(client_max_size=64 * 1024, middlewares=[control_refusals])
     account.routes(app)
 
     def counters() -> dict[str, Any]:
@@ -135,14 +134,3 @@ def _app(account: Account) -> web.Application:
     app.router.add_post("/_sandbox/inbound", inbound)
     app.router.add_post("/_sandbox/forget_tokens", forget_tokens)
     return app
-
-
-@web.middleware
-async def _refusals(request: web.Request, handler: Callable[..., Any]) -> web.StreamResponse:
-    """A refused control call says what to change, in the shape that `Control` reads."""
-    try:
-        found: web.StreamResponse = await handler(request)
-        return found
-    except Refused as error:
-        body = json.dumps({"errors": [{"message": error.describe()}]}).encode()
-        return web.Response(status=400, body=body, content_type=JSON)
