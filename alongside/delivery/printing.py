@@ -39,7 +39,7 @@ class Stack:
     Attributes
     ----------
     number : within its day, from 1
-    again : letters of it that had been printed before
+    again : letters of it that had been printed before, or by somebody else meanwhile
     unprintable : numbers of letters that hold a character which no font of this machine has; they stay listed
     """
 
@@ -159,21 +159,20 @@ class PrintRoom:
         for path, content in files.items():
             write_private(path, content)
         failpoint("letters.written")
-        stack = Stack(
+        with self.ledger.begin() as connection:
+            pages = {one.letter_id: count for one, count in zip(printed, made.pages, strict=True)}
+            again = letter_list.mark_printed(connection, pages, now)
+            details = {"letters": len(printed), "again": again, "pages": sum(made.pages)}
+            write_audit(connection, now, self.by, "letters.print", part.title, details)
+        return Stack(
             day=part.letters[0].day,
             number=part.letters[0].stack or 0,
             letters=len(printed),
             pages=sum(made.pages),
-            again=sum(one.printings > 0 for one in printed),
+            again=again,
             unprintable=tuple(part.letters[place].number for place in made.missing),
             files=tuple(files),
         )
-        with self.ledger.begin() as connection:
-            pages = {one.letter_id: count for one, count in zip(printed, made.pages, strict=True)}
-            letter_list.mark_printed(connection, pages, now)
-            details = {"letters": stack.letters, "again": stack.again, "pages": stack.pages}
-            write_audit(connection, now, self.by, "letters.print", part.title, details)
-        return stack
 
     @property
     def _rules(self) -> LetterChannel:

@@ -177,8 +177,9 @@ def arrange(connection: Connection, day: date, letter_ids: Sequence[str], size: 
         connection.execute(update, rows)
 
 
-def mark_printed(connection: Connection, pages: Mapping[str, int], now: datetime) -> None:
-    """These letters lie on disk as PDF, with so many pages each."""
+def mark_printed(connection: Connection, pages: Mapping[str, int], now: datetime) -> int:
+    """These letters lie on disk as PDF, with so many pages each; returns how many anybody had printed before."""
+    before = _printed_before(connection, pages)
     table, at = printed_letter.c, sa.bindparam("at", type_=Utc())
     update = (
         printed_letter.update()
@@ -194,6 +195,13 @@ def mark_printed(connection: Connection, pages: Mapping[str, int], now: datetime
     rows = [{"of_letter": letter_id, "of_pages": number, "at": now} for letter_id, number in pages.items()]
     if rows:
         connection.execute(update, rows)
+    return before
+
+
+def _printed_before(connection: Connection, letter_ids: Collection[str]) -> int:
+    here = in_keys(connection, printed_letter.c.letter_id, sorted(letter_ids))
+    query = sa.select(sa.func.count()).where(here, printed_letter.c.printings > 0)
+    return connection.execute(query).scalar_one()
 
 
 def move(

@@ -32,8 +32,10 @@ posted AS (
         p.*,
         CASE
             WHEN NOT says_nothing(p.street)
-                AND length(p.street) <= 120
-                AND coalesce(length(p.in_city), 0) + coalesce(length(p.in_district), 0) <= 80
+                -- what seven lines of the envelope's window hold, with the name
+                AND length(p.street) <= 90
+                AND length(concat(p.street, p.in_state, p.in_city, p.in_district))
+                    <= CASE WHEN is_ideographic(p.street) THEN 90 ELSE 160 END
                 -- in Chinese a line often holds its city
                 AND (p.in_city IS NOT NULL OR regexp_matches(p.street, '[\x{4e00}-\x{9fff}][市县区州旗镇乡村]'))
                 AND r.country IS NOT NULL

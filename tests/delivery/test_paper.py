@@ -44,8 +44,10 @@ def paper(content: ContentCatalogue, name: str, locale: Locale, **values: Any) -
 
 
 def in_window(pieces: list[Piece]) -> list[Piece]:
-    """What shows in the window of a DL envelope: 20 mm from the left, 45 mm from the top, 90 by 45 mm."""
-    return [one for one in pieces if 20 <= one.x < 110 and 45 <= one.y < 90]
+    """What can show in the window of a DL envelope: 90 by 45 mm, 20 mm from its left and 50 mm from its top, in which a
+    folded sheet slides by 10 mm sideways and 5 mm up and down. Places are those of baselines.
+    """
+    return [one for one in pieces if 10 <= one.x < 110 and 45 <= one.y < 98]
 
 
 def test_some_messages_are_letters_in_both_languages() -> None:
@@ -63,7 +65,21 @@ def test_only_sender_number_and_recipient_show_in_the_window(
     number = {Locale.ZH_CN: "信件编号 ", Locale.EN: "Letter "}[locale]
     sender = f"{hospital.name} · {hospital.postal_address}"
     assert [one.text for one in shown] == [sender, number + "7K3M-92QX-4HTB", *lines]
-    assert all(one.x >= 24.9 for one in shown)  # 5 mm within the window's edge: envelopes slide
+    assert all(one.x >= 24.9 and one.y < 90 for one in shown)
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["999001", "示" * 40, "范" * 50, "一二三四五六七八 收"],
+        ["Anna Novak", "Sample " * 12 + "Street", "Exampleton " * 6 + "ZZ 00000", "ELSEWHERE"],
+    ],
+)
+def test_the_longest_address_that_counts_as_one_fits(content: ContentCatalogue, lines: list[str]) -> None:
+    made = paper(content, "prevention/flu_vaccine", Locale.EN, recipient_lines="\n".join(lines))
+    shown = [one for one in in_window(pieces_of(made.pdf)) if one.y > 56]
+    assert "".join("".join(one.text for one in shown).split()) == "".join("".join(lines).split())
+    assert all(57 < one.y < 90 for one in shown)
 
 
 @pytest.mark.parametrize(("name", "locale"), shipped())

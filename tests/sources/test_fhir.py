@@ -279,3 +279,22 @@ def test_a_related_person_is_somebody_who_can_be_written_to_and_no_patient(
     assert str(relation["decided_at"]).startswith(day)
     roles = {row["source_id"]: (row["role"], row["email"]) for row in shipped.rows("patient")}
     assert roles == {"p1": (None, None), "RelatedPerson/r1": ("contact", "r@example.com")}
+
+
+@pytest.mark.parametrize(
+    ("addresses", "expected"),
+    [
+        ([{"use": "old", "city": "Oldtown"}, {"use": "home", "city": "Newtown"}], "Newtown"),
+        ([{"type": "physical", "city": "Visit"}, {"type": "postal", "city": "Post"}], "Post"),
+        ([{"type": "physical", "city": "Visit"}], "Visit"),
+        ([{"use": "old", "city": "Oldtown"}], None),
+    ],
+)
+def test_letters_go_where_somebody_lives_now(
+    shipped: Hospital, addresses: list[dict[str, str]], expected: str | None
+) -> None:
+    line = {"line": ["1 Sample Street", "Flat 2"], "postalCode": "00000", "state": "ZZ", "country": "US"}
+    read(shipped, {"resourceType": "Patient", "id": "p1", "address": [{**line, **one} for one in addresses]})
+    [row] = shipped.rows("patient", "address_line, city, state, postal_code, country")
+    known = ("1 Sample Street, Flat 2", expected, "ZZ", "00000", "US")
+    assert tuple(row.values()) == (known if expected else (None,) * 5)

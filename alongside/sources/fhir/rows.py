@@ -81,7 +81,7 @@ def patient(found: Found, context: Context) -> Iterator[Row]:
     if any(link.get("type") == "replaced-by" for link in mappings(resource.get("link"))):
         yield refused(found, "", "not_usable")
         return
-    address = first(resource.get("address"))
+    address = _home(resource)
     birth = string(resource.get("birthDate"))
     partial = birth is not None and len(birth) < len("YYYY-MM-DD")
     yield {
@@ -105,6 +105,12 @@ def patient(found: Found, context: Context) -> Iterator[Row]:
         "language": language_of(resource),
         FAULT: fault("birth_date", "partial_date", fatal=False) if partial else None,
     }
+
+
+def _home(resource: Json) -> Json:
+    """Where letters go: no former address, and one for visits only where there is no other."""
+    present = [one for one in mappings(resource.get("address")) if one.get("use") != "old"]
+    return next(iter(sorted(present, key=lambda one: one.get("type") == "physical")), {})
 
 
 def _deceased(resource: Json, as_of: datetime) -> str | None:
