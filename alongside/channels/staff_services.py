@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 from alongside.model.errors import Refused, Retryable
 
 _WHERE = "staff"
@@ -17,6 +19,7 @@ def say(url: str, title: str, text: str) -> None:
     """
     from apprise import Apprise  # takes a quarter of a second
 
+    logging.getLogger("apprise").setLevel(logging.CRITICAL)  # its messages quote addresses, which are secrets
     service = Apprise()
     if not service.add(url):
         remedy = "Give the address of a WeCom group robot, or a URL of Apprise (github.com/caronc/apprise/wiki)."

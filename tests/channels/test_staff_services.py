@@ -106,6 +106,8 @@ def test_other_services_are_reached_through_apprise() -> None:
     assert (told["title"], told["message"]) == ("head", "line one\nline two")
 
 
-def test_an_address_of_no_service_is_refused() -> None:
-    with pytest.raises(Refused, match="no known service"):
-        staff_services.say("nonsense://x", "head", "line")
+@pytest.mark.parametrize("url", ["nonsense://hunter2@x", "json://me:hunter2@127.0.0.1:9/"])
+def test_an_address_that_leads_nowhere_is_not_quoted(url: str, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("DEBUG"), pytest.raises((Refused, Retryable)) as caught:
+        staff_services.say(url, "head", "line")
+    assert "hunter2" not in f"{caught.value} {caplog.text}"
