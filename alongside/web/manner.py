@@ -214,6 +214,7 @@ def _ways(settings: HospitalSettings, sent: Sent, seen: Seen, standing: Wishes) 
         Channel.EMAIL: seen.email_state,
         Channel.SMS: seen.text_state,
         Channel.WECHAT: seen.openid_state,
+        Channel.PUSH: seen.device_token_state,
         Channel.CALL: seen.phone_state,
         Channel.LETTER: seen.postal_state,
     }

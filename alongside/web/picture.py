@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from alongside.warehouse import Warehouse
 
 #: What is read of `person`; a snapshot that an earlier release built may lack some of it.
-_FACTS = ("language", "email_state", "phone_state", "text_state", "openid_state", "postal_state")
+_FACTS = ("language", "email_state", "phone_state", "text_state", "openid_state", "device_token_state", "postal_state")
 _PERSON = "SELECT * FROM read_parquet({file}) WHERE person_id = ?"
 _BOOKING = """
 SELECT start_at, status, department FROM read_parquet({file}) WHERE person_id = ? AND source = ? AND source_id = ?"""
@@ -29,7 +29,7 @@ class Seen:
     Attributes
     ----------
     expressed : what extracts say of the person's wishes
-    email_state, phone_state, text_state, openid_state, postal_state : valid, invalid or missing
+    email_state, phone_state, text_state, openid_state, device_token_state, postal_state : valid, invalid or missing
     """
 
     expressed: tuple[Expressed, ...] = ()
@@ -38,6 +38,7 @@ class Seen:
     phone_state: str | None = None
     text_state: str | None = None
     openid_state: str | None = None
+    device_token_state: str | None = None
     postal_state: str | None = None
 
 

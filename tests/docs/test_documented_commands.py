@@ -45,7 +45,7 @@ def _leaves(group: Any, above: str = "") -> Iterator[str]:
     for name, command in group.commands.items():
         if hasattr(command, "commands"):
             yield from _leaves(command, f"{above}{name} ")
-        else:
+        elif not command.hidden:
             yield above + name
 
 

@@ -35,7 +35,7 @@ _RUN = """async () => (await axe.run({resultTypes: ["violations"]})).violations
 
 @pytest.fixture(scope="module")
 def axe() -> Iterator[Any]:
-    """A function that names the violations of a page on the smallest phone. No page may scroll sideways at any width."""
+    """A function that names the violations of a page on the smallest phone; no page may scroll sideways anywhere."""
     sync_api = pytest.importorskip("playwright.sync_api")
     script = pytest.importorskip("axe_playwright_python.sync_playwright").Axe().axe_script
     with sync_api.sync_playwright() as driver:
