@@ -14,10 +14,9 @@ from alongside.settings.seeds import check_seeds
 def check_project(project: Project) -> list[Finding]:
     """All findings, sorted by file and line, each once; paths relative to the project."""
     from alongside import quality, sources
-    from alongside.content import surveys
 
     findings: list[Finding] = []
-    for capability in (_settings, _seeds, sources.check, quality.check, surveys.check, _outreach):
+    for capability in (_settings, _seeds, sources.check, quality.check, _outreach):
         try:
             findings += capability(project)
         except ConfigurationInvalid as error:

@@ -13,10 +13,9 @@ from types import MappingProxyType
 from typing import Protocol
 
 from alongside.channels.capabilities import provider_of
-from alongside.channels.fcm import fault_of as fault_of_notification
+from alongside.channels.fcm_message import fault_of as fault_of_notification
 from alongside.channels.registered import match, nearest, registered_texts, without_signature
-from alongside.channels.wechat import ANSWER_HOURS, LONGEST_ANSWER
-from alongside.channels.wechat_templates import Misfit, Template, fill
+from alongside.channels.wechat_templates import ANSWER_HOURS, LONGEST_ANSWER, Misfit, Template, fill
 from alongside.model.enums import Channel
 from alongside.settings import HospitalSettings
 from alongside.settings.hospital import WeChatChannel

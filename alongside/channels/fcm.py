@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable
-from typing import Any
 
 import aiohttp
 import orjson
@@ -18,6 +17,7 @@ import orjson
 from alongside.channels.base import Addressee, Letter, LetterRefused, Posted
 from alongside.channels.bearer import Bearer, Token
 from alongside.channels.fcm_answers import is_of_token, read_answer
+from alongside.channels.fcm_message import fault_of, message_of
 from alongside.channels.google_account import GRANT, ServiceAccount
 from alongside.channels.one_by_one import OneByOne
 from alongside.channels.texts import personal_text
@@ -28,42 +28,11 @@ from alongside.model.errors import DeliveryError, Refused, Retryable
 
 API_URL = "https://fcm.googleapis.com"
 SCOPE = "https://www.googleapis.com/auth/firebase.messaging"
-#: Bytes of a message, without the device's token.
-MAX_PAYLOAD = 4096
 _KEY = re.compile(r"[0-9a-f]{32}")
 _DEVICE = re.compile(DEVICE_TOKEN)
-_SOME_KEY = "0" * 32
 
 
 # ------------------------------------------------------------------------------------------------------------- build
-def message_of(text: str, key: str, validity: int) -> dict[str, Any]:
-    """A message without its device: the first line is the title, what follows is the body.
-
-    Data hold the message key alone: whoever reads the traffic or the device's log learns nothing of the patient.
-
-    Parameters
-    ----------
-    validity : seconds that it may wait for an Android device
-    """
-    title, _, body = text.strip().partition("\n")
-    return {
-        "notification": {"title": title.strip(), "body": " ".join(body.split())},
-        "data": {"m": key},
-        "android": {"ttl": f"{validity}s", "collapse_key": key, "notification": {"tag": key}},
-        "apns": {"headers": {"apns-collapse-id": key}},
-    }
-
-
-def fault_of(text: str, validity: int = 0) -> str | None:
-    """Why the vendor would refuse this text for everybody; None when it would not."""
-    message = message_of(text, _SOME_KEY, validity)
-    if not message["notification"]["title"] or not message["notification"]["body"]:
-        return "a notification has a title in its first line, and words below"
-    if (size := len(orjson.dumps(message))) > MAX_PAYLOAD:
-        return f"the notification has {size} bytes, and the vendor takes {MAX_PAYLOAD}"
-    return None
-
-
 def check_addressee(one: Addressee, letter: Letter, validity: int) -> str | None:
     """Why the vendor would refuse this recipient; None when it would not. The reason names no value."""
     if not _DEVICE.fullmatch(one.address):

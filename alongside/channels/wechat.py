@@ -20,16 +20,12 @@ from alongside.channels.one_by_one import OneByOne
 from alongside.channels.texts import personal_text
 from alongside.channels.transport import KeptSession, broken
 from alongside.channels.wechat_codes import CLOSING, WAITS, Meaning, meaning_of
-from alongside.channels.wechat_templates import Misfit, Template, fill
+from alongside.channels.wechat_templates import LONGEST_ANSWER, Misfit, Template, fill
 from alongside.model.addresses import OPENID
 from alongside.model.enums import MessageState
 from alongside.model.errors import DeliveryError, OutcomeUnknown, Permanent, Refused, Retryable, Throttled
 
 API_URL = "https://api.weixin.qq.com"
-#: Bytes of the text of an answer.
-LONGEST_ANSWER = 2048
-#: How long after a patient's message it may be answered (customer-service messages).
-ANSWER_HOURS = 48
 #: For so long one `client_msg_id` stands for one message to one follower.
 RECOGNISED_SECONDS = 600.0
 _TEMPLATE, _ANSWER = "/cgi-bin/message/template/send", "/cgi-bin/message/custom/send"

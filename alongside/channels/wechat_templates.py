@@ -15,6 +15,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+#: Bytes of the text of an answer.
+LONGEST_ANSWER = 2048
+#: How long after a patient's message it may be answered (customer-service messages).
+ANSWER_HOURS = 48
 _HAN = r"\u3400-\u9fff"
 _TIME = r"(?:[01]\d|2[0-3]):[0-5]\d(?::[0-5]\d)?"
 _DATE = r"(?:\d{4}年\d{1,2}月(?:\d{1,2}日)?|\d{1,2}月\d{1,2}日|\d{4}([-/.])\d{1,2}%s\d{1,2})"

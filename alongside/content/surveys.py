@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -111,6 +111,8 @@ def read(project: Project) -> tuple[list[SurveyFile], list[Finding]]:
                 document.finding("name", what=f"differs from its file's name {path.name}", remedy="align them")
             )
         found.append(SurveyFile(survey, document))
+    known = _listed(project)
+    faults += [fault for file in found for fault in _unknown(file, known)]
     return found, faults
 
 
@@ -127,17 +129,13 @@ def load(project: Project) -> dict[str, Survey]:
     return {file.survey.name: file.survey for file in files}
 
 
-def check(project: Project) -> list[Finding]:
-    """Faults of the files, and questions whose answers no segment could read."""
-    files, faults = read(project)
-    known = _listed(project)
-    for file in files:
-        for index, question in enumerate(file.survey.questions):
-            if known and question.name not in known:
-                remedy = nearest(question.name, known) or "add it to surveys in config/vocabulary.yaml"
-                what = f"{question.name!r} is no known survey"
-                faults.append(file.document.finding("questions", index, "name", what=what, remedy=remedy))
-    return faults
+def _unknown(file: SurveyFile, known: Collection[str]) -> Iterator[Finding]:
+    """Questions whose answers no segment could read."""
+    for index, question in enumerate(file.survey.questions):
+        if known and question.name not in known:
+            remedy = nearest(question.name, known) or "add it to surveys in config/vocabulary.yaml"
+            what = f"{question.name!r} is no known survey"
+            yield file.document.finding("questions", index, "name", what=what, remedy=remedy)
 
 
 def _listed(project: Project) -> tuple[str, ...]:

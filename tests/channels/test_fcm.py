@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alongside.channels.base import AddressClosed, Addressee, Letter, LetterRefused, Posted
-from alongside.channels.fcm import MAX_PAYLOAD, SCOPE, check_addressee, fault_of, message_of
+from alongside.channels.fcm import SCOPE, check_addressee
 from alongside.channels.fcm_answers import is_of_token, read_answer
+from alongside.channels.fcm_message import MAX_PAYLOAD, fault_of, message_of
 from alongside.channels.google_account import ServiceAccount
 from alongside.model.errors import OutcomeUnknown, Permanent, Refused, Throttled
 from tests.fakes import key_of
