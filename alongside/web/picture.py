@@ -12,6 +12,8 @@ from alongside.warehouse.duck import quoted
 if TYPE_CHECKING:
     from alongside.warehouse import Warehouse
 
+#: One page needs a small part of the budget for analyses: many may be shown at once.
+_SHARE = 16
 #: What is read of `person`; a snapshot that an earlier release built may lack some of it.
 _FACTS = ("language", "email_state", "phone_state", "text_state", "openid_state", "device_token_state", "postal_state")
 _PERSON = "SELECT * FROM read_parquet({file}) WHERE person_id = ?"
@@ -62,7 +64,7 @@ class Picture:
         snapshot = self.warehouse.current()
         if snapshot is None:
             return None
-        with self.warehouse.connect() as duck:
+        with self.warehouse.connect(_SHARE) as duck:
             found = duck.execute(_PERSON.format(file=quoted(snapshot.table("person"))), [person_id])
             names = [column[0] for column in found.description or []]
             person = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
@@ -79,7 +81,7 @@ class Picture:
         snapshot = self.warehouse.current()
         if snapshot is None:
             return None
-        with self.warehouse.connect() as duck:
+        with self.warehouse.connect(_SHARE) as duck:
             sql = _BOOKING.format(file=quoted(snapshot.table("appointment")))
             rows = duck.execute(sql, [person_id, source, appointment]).fetchall()
         return Booking(_aware(rows[0][0]), *rows[0][1:]) if rows else None
