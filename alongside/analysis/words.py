@@ -75,6 +75,7 @@ _TABLE: Mapping[str, tuple[str, str]] = {
     "gate:suppressed": ("拦：禁发名单", "held back: suppression list"),
     "gate:already_sent": ("拦：已发过", "held back: sent before"),
     "gate:frequency_cap": ("拦：频次上限", "held back: frequency cap"),
+    "gate:too_late": ("拦：会晚到", "held back: would arrive too late"),
     "gate:own_pace": ("拦：患者要求少发", "held back: wants fewer messages"),
     "gate:general_only": ("拦：只要通用信息", "held back: wants general information only"),
     "gate:duplicate_address": ("拦：同一邮箱", "held back: same address"),

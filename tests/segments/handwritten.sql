@@ -244,6 +244,7 @@ due AS (
 SELECT
     *,
     at_home AND needs_flu_vaccine AND vaccination IS NULL AS flu_vaccine_due,
+    at_home AND age BETWEEN 1 AND 4 AND NOT flu_given AND vaccination IS NULL AS child_flu_vaccine_due,
     at_home AND (age >= 65 OR list_has_any(conditions, ['copd', 'asthma', 'heart_failure'])) AND pneumo IS NULL
         AND vaccination IS NULL AS pneumococcal_vaccine_due,
     at_home AND age BETWEEN 45 AND 75 AND NOT coalesce(colonoscopy >= ago(3650), false)
