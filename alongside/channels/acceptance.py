@@ -18,7 +18,7 @@ from alongside.channels.registered import match, nearest, registered_texts, with
 from alongside.channels.wechat_templates import ANSWER_HOURS, LONGEST_ANSWER, Misfit, Template, fill
 from alongside.model.enums import Channel
 from alongside.settings import HospitalSettings
-from alongside.settings.hospital import WeChatChannel
+from alongside.settings.channels import WeChatChannel
 
 #: An answer is on its way for a while: what would end meanwhile is not begun.
 _ON_THE_WAY = timedelta(minutes=15)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import date
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from alongside.model.enums import Channel, Locale, Purpose, Stage, Written
+from alongside.settings.strict import Strict
 
 #: Channels whose bodies a message can carry so far, and the files each needs.
 BODIES: dict[Channel, tuple[str, ...]] = {
@@ -40,10 +41,6 @@ OF_THE_PATIENT: dict[str, str] = {
     "patient_relation": "the patient in the reader's words: your father, 您的父亲",
 }
 BUILT_IN |= OF_THE_PATIENT
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Variable(Strict):

@@ -10,10 +10,10 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
-from alongside.content.definition import Strict
 from alongside.model.enums import Channel, Locale, Purpose, Severity
 from alongside.model.errors import ConfigurationInvalid
 from alongside.model.findings import Finding
+from alongside.settings.strict import Strict
 from alongside.settings.yaml_source import read_document, validate
 
 _HAN = "\u3400-\u9fff\uf900-\ufaff"

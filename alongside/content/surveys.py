@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from alongside.model.enums import Locale
 from alongside.model.errors import ConfigurationInvalid
 from alongside.model.findings import Finding, nearest
 from alongside.settings import Document, Project, read_document, validate
+from alongside.settings.strict import Strict
 
 _NAME = r"^[a-z][a-z0-9_]{1,59}$"
-
-
-class Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 def _both_languages(texts: dict[Locale, str]) -> dict[Locale, str]:
@@ -29,6 +26,7 @@ def _both_languages(texts: dict[Locale, str]) -> dict[Locale, str]:
 class Question(Strict):
     """A question that a number answers."""
 
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
     name: str = Field(pattern=_NAME, description="questionnaire under which answers are known: config/vocabulary.yaml")
     text: dict[Locale, str]
     lowest: int = Field(alias="from", ge=0, le=10)

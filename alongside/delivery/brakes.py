@@ -17,7 +17,7 @@ from alongside.ledger.pauses import ITSELF, set_pause
 from alongside.ledger.runs import write_audit
 from alongside.model.clock import RunClock
 from alongside.model.errors import StoreUnavailable
-from alongside.settings.hospital import StopCampaign
+from alongside.settings.channels import StopCampaign
 
 #: Events take seconds to arrive, and a look costs a few statements for each campaign.
 SECONDS_BETWEEN_LOOKS = 10.0

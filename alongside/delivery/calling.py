@@ -10,7 +10,7 @@ from alongside.ledger.runs import write_audit
 from alongside.ledger.vault import Vault
 from alongside.model.enums import CallOutcome, CallStatus, Channel
 from alongside.settings import HospitalSettings
-from alongside.settings.hospital import CallChannel
+from alongside.settings.channels import CallChannel
 
 
 def record_call(

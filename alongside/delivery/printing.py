@@ -29,7 +29,7 @@ from alongside.ledger.vault import Vault
 from alongside.model.enums import Channel, LetterStatus, Locale
 from alongside.model.errors import Refused
 from alongside.settings import HospitalSettings
-from alongside.settings.hospital import LetterChannel
+from alongside.settings.channels import LetterChannel
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from alongside.ledger.vault import Vault
 from alongside.model.enums import Channel, DeliveryMode
 from alongside.model.errors import Refused
 from alongside.settings import Environment, HospitalSettings
-from alongside.settings.hospital import CallChannel, EmailChannel, PushChannel, SmsChannel
+from alongside.settings.channels import CallChannel, EmailChannel, PushChannel, SmsChannel
 
 #: Where a provider of text messages reports, below the public address of the web application.
 TWILIO_STATUS_PATH = "/webhooks/twilio/status"

@@ -15,7 +15,7 @@ from alongside.model.enums import DeliveryMode
 from alongside.outreach.campaigns import Campaign, Envelope
 from alongside.outreach.catalogues import Catalogues
 from alongside.settings import HospitalSettings
-from alongside.settings.hospital import ChannelSettings
+from alongside.settings.channels import ChannelSettings
 
 #: Digits of a hash that people read and type: 48 bits, so that no other plan of theirs begins alike.
 PRINTED = 12

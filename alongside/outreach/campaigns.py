@@ -13,7 +13,7 @@ from alongside.model.enums import Channel, Locale, Relationship, Written
 from alongside.model.errors import ConfigurationInvalid, Refused
 from alongside.model.findings import Finding, nearest
 from alongside.settings import Document, Project, read_document, validate
-from alongside.settings.hospital import Strict
+from alongside.settings.strict import Strict
 
 
 class Window(Strict):

@@ -24,7 +24,7 @@ from alongside.outreach.experiments import ExperimentDefinition
 from alongside.outreach.relations import CHUNK
 from alongside.outreach.wishes import is_selective
 from alongside.settings import HospitalSettings
-from alongside.settings.hospital import EmailChannel
+from alongside.settings.channels import EmailChannel
 from alongside.warehouse.duck import quoted
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from alongside.model.errors import ConfigurationInvalid, Refused
 from alongside.model.findings import Finding, nearest
 from alongside.segments import Catalogue, compile_variables
 from alongside.settings import HospitalSettings, Project, read_document, validate
-from alongside.settings.hospital import Strict
+from alongside.settings.strict import Strict
 
 FILE = "sensitivity.yaml"
 #: What the built-in variables give away.

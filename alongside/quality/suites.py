@@ -25,7 +25,7 @@ from alongside.model.enums import Severity
 from alongside.model.errors import ConfigurationInvalid
 from alongside.model.findings import Finding, nearest
 from alongside.settings import Document, Project, read_document, validate
-from alongside.settings.hospital import Strict
+from alongside.settings.strict import Strict
 
 Dimension = Literal["completeness", "validity", "consistency", "uniqueness", "timeliness"]
 OnFailure = Literal["remove_row", "remove_value", "report", "stop"]

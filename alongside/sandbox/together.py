@@ -20,7 +20,7 @@ from alongside.sandbox.common.log import read_ndjson
 from alongside.sandbox.sendgrid.launch import start as start_sendgrid
 from alongside.sandbox.sendgrid.options import Options as SendGridOptions
 from alongside.settings import HospitalSettings
-from alongside.settings.hospital import SmsChannel, WeChatChannel
+from alongside.settings.channels import SmsChannel, WeChatChannel
 
 #: Shares of events that come twice, and of messages whose events come in reverse: as untidy as in life.
 DUPLICATES, REORDER = 0.02, 0.05

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from enum import StrEnum
 
-from pydantic import BaseModel, ConfigDict, Field, RootModel, field_validator, model_validator
+from pydantic import Field, RootModel, field_validator, model_validator
 
 from alongside.model.enums import Locale, Stage
+from alongside.settings.strict import Strict
 
 NAME = re.compile(r"^[a-z][a-z0-9_]{0,62}$")
 
@@ -19,12 +20,6 @@ class Level(StrEnum):
     MEDICAL = "medical"
     BEHAVIOUR = "behaviour"
     NEED = "need"
-
-
-class Strict(BaseModel):
-    """Unknown fields are faults: a mistyped rule must not silently be no rule."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _both_languages(texts: dict[Locale, str]) -> dict[Locale, str]:

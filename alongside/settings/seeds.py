@@ -7,9 +7,9 @@ from pydantic import Field, model_validator
 from alongside.model.enums import Channel, DeliveryMode, Locale, Purpose
 from alongside.model.errors import ConfigurationInvalid
 from alongside.model.findings import Finding, nearest
-from alongside.settings.hospital import Strict
 from alongside.settings.project import Project
 from alongside.settings.references import Reference
+from alongside.settings.strict import Strict
 from alongside.settings.yaml_source import Document, read_document, validate
 
 

@@ -15,7 +15,7 @@ from alongside.model.enums import Locale
 from alongside.model.errors import ConfigurationInvalid
 from alongside.model.findings import Finding, nearest
 from alongside.settings import Project
-from alongside.settings.hospital import Strict
+from alongside.settings.strict import Strict
 from alongside.settings.yaml_source import Document, read_document, validate
 from alongside.sources.vocabulary import SYSTEMS
 

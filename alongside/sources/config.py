@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, PrivateAttr, field_validator, model
 from alongside.model.canonical import PROVENANCE, TABLES
 from alongside.model.enums import Purpose
 from alongside.model.findings import nearest
-from alongside.settings.hospital import Strict
+from alongside.settings.strict import Strict
 from alongside.sources.expressions import ExpressionInvalid, columns_of
 from alongside.sources.vocabulary import ALLOWED
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from alongside.channels.wechat_templates import FORMS, Misfit, Template, fill, type_of
 from alongside.sandbox.wechat.values import fits
-from alongside.settings.hospital import WeChatTemplate
+from alongside.settings.channels import WeChatTemplate
 
 VISIT = Template("visit-template", "到院提醒", {"thing1": "医院", "time2": "到院时间"})
 REFILL = Template("refill-template", "续方提醒", {"thing1": "医院", "phrase2": "您的处方"})

@@ -21,7 +21,7 @@ from alongside.ledger.schema import audit
 from alongside.model.clock import RunClock
 from alongside.model.enums import Channel, EventKind
 from alongside.model.errors import StoreUnavailable
-from alongside.settings.hospital import StopCampaign
+from alongside.settings.channels import StopCampaign
 from tests.delivery.clinic import Clinic
 from tests.fakes import NOON, key_of
 

@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 
 from alongside.model.enums import Locale
 from alongside.outreach.experiments.metrics import Metric
-from alongside.settings.hospital import Strict
+from alongside.settings.strict import Strict
 
 #: Guardrails of every experiment with patients, with the largest acceptable worsening where none is given.
 DEFAULT_GUARDRAILS: Mapping[str, float] = {"unsubscribed": 0.02, "complained": 0.01, "delivered": 0.03}

@@ -15,7 +15,7 @@ from alongside.model.canonical import TABLES
 from alongside.model.enums import EventKind, Locale
 from alongside.model.findings import Finding, nearest
 from alongside.settings import Document
-from alongside.settings.hospital import Strict
+from alongside.settings.strict import Strict
 
 DELIVERY = "delivery"
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
-from alongside.settings.hospital import Strict
+from alongside.settings.strict import Strict
 from alongside.settings.yaml_source import read_model
 
 DEFAULT_RULE = "default"
