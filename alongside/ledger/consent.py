@@ -30,12 +30,12 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from alongside.ledger import schema
 from alongside.ledger.copying import copy
-from alongside.ledger.groups import PORTION, in_keys_sql, key_list, members, portions, survivors
+from alongside.ledger.groups import PORTION, in_keys_sql, key_list, members, survivors
+from alongside.ledger.logs import append
 from alongside.ledger.runs import write_audit
 from alongside.model.enums import Decision
 from alongside.model.ids import keyed_hash
@@ -100,12 +100,7 @@ def record(connection: Connection, events: Iterable[ConsentEvent], now: datetime
         }
         for event in events
     ]
-    table, new = schema.consent_event, 0
-    insert = sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
-    for portion in portions(rows):
-        fresh = insert.values(portion).on_conflict_do_nothing().returning(table.c.seq)
-        new += len(connection.execute(fresh).all())
-    return new
+    return append(connection, schema.consent_event, rows)
 
 
 def mark_invented(connection: Connection, now: datetime) -> None:

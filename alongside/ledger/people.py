@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from alongside.ledger import consent, schema, wishes
+from alongside.ledger import consent, relations, schema, wishes
 from alongside.ledger.groups import members, portions, survivors
 from alongside.model.errors import Refused
 from alongside.model.ids import keyed_hash
@@ -148,6 +148,7 @@ def split(connection: Connection, survivor_id: str, leaving: Collection[str], ru
     connection.execute(table.update().where(table.c.person_id == fresh).values(survivor_id=None))
     consent.copy_withdrawals(connection, set(group) - set(leaving), fresh, at)
     wishes.copy_to(connection, set(group) - set(leaving), fresh, at)
+    relations.copy_denials(connection, set(group) - set(leaving), fresh, at)
     _remember(connection, "split", Merge(survivor_id, fresh, rule), at)
     _look_again(connection, [survivor_id, fresh])
     return fresh

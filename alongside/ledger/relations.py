@@ -12,16 +12,17 @@ The rule, in plain words, for one patient and one relative:
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from alongside.ledger.engine import Ledger
 from alongside.ledger.groups import in_keys_sql, key_list, members, portions, survivors
+from alongside.ledger.logs import append
 from alongside.ledger.runs import write_audit
 from alongside.ledger.schema import Utc, relation_event
 from alongside.model.enums import Decision, Relationship, Written
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 #: Public: it names a statement, it hides nothing. The same key in SQL gives the same facts.
 FACT_KEY = b"alongside relation fact"
 Pair = tuple[str, str]  # patient, relative
+#: What a statement consists of, in the order of `fact_of`.
+_SAID = ("person_id", "related_id", "relationship", "decides", "decision", "decided_at", "origin")
 
 _STANDING = """
 SELECT subject_id, related_id, relationship, decides, decision
@@ -152,22 +155,37 @@ def decide(
     if relation.decision is decision:
         return False
     origin = f"staff:{by}"[:80]
-    values = {
+    said = {
         "person_id": relation.subject_id,
         "related_id": relation.related_id,
         "relationship": relation.relationship.value,
         "decides": relation.decides,
         "decision": decision.value,
         "decided_at": now,
-        "recorded_at": now,
         "origin": origin,
-        "evidence": evidence[:200],
     }
-    values["fact"] = fact_of(
-        relation.subject_id, relation.related_id, relation.relationship, relation.decides, decision, now, origin
-    )
-    connection.execute(relation_event.insert().values(values))
+    append(connection, relation_event, [_row(said, evidence, now)])
     write_audit(
         connection, now, by, f"relative.{decision.value}", relation.subject_id, {"relative": relation.related_id}
     )
     return True
+
+
+def copy_denials(connection: Connection, from_ids: Collection[str], to_id: str, now: datetime) -> int:
+    """What the hospital was told not to tell counts for the split-off person, too, as patient and as relative."""
+    columns = [relation_event.c[name] for name in (*_SAID, "evidence")]
+    copies = []
+    for side in ("person_id", "related_id"):
+        query = sa.select(*columns).where(
+            relation_event.c[side].in_(sorted(from_ids)),
+            relation_event.c.decision == Decision.DENY.value,
+            ~relation_event.c.origin.startswith("extract:"),
+        )
+        for row in connection.execute(query).mappings():
+            said = {**{name: row[name] for name in _SAID}, side: to_id, "origin": f"split:{row['origin']}"[:80]}
+            copies.append(_row(said, row["evidence"], now))
+    return append(connection, relation_event, copies)
+
+
+def _row(said: Mapping[str, Any], evidence: str, now: datetime) -> dict[str, Any]:
+    return {**said, "recorded_at": now, "evidence": evidence[:200], "fact": fact_of(*(said[name] for name in _SAID))}

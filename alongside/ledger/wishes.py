@@ -21,11 +21,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
 from alongside.ledger import schema
-from alongside.ledger.groups import members, portions, survivors
+from alongside.ledger.groups import members, survivors
+from alongside.ledger.logs import append
 from alongside.model.enums import Locale, Pace, WishKind
 from alongside.model.ids import keyed_hash
 
@@ -119,12 +119,7 @@ def record(connection: Connection, events: Iterable[WishEvent], now: datetime) -
         }
         for event in events
     ]
-    table, new = schema.wish_event, 0
-    insert = sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
-    for portion in portions(rows):
-        fresh = insert.values(portion).on_conflict_do_nothing().returning(table.c.seq)
-        new += len(connection.execute(fresh).all())
-    return new
+    return append(connection, schema.wish_event, rows)
 
 
 def copy_to(connection: Connection, from_ids: Collection[str], to_id: str, now: datetime) -> int:

@@ -73,6 +73,7 @@ async def test_whoever_gives_up_waiting_leaves_the_place_to_the_next() -> None:
     window.leave(mark, WELL)  # wakes the first ...
     first.cancel()  # ... which is gone before it could take its place
     window.leave(await asyncio.wait_for(second, 5), WELL)
+    assert window._busy == 0
 
 
 @given(

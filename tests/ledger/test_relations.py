@@ -101,3 +101,22 @@ def test_what_a_patient_tells_the_staff_is_not_revived_by_the_next_extract(ledge
 def test_strangers_are_no_relatives(ledger: Ledger) -> None:
     with ledger.begin() as connection, pytest.raises(Refused, match="not known as relatives"):
         relations.decide(connection, "father", "stranger", Decision.PERMIT, START, by="nurse", evidence="form")
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_no_holds_for_both_sides_of_a_split(ledger: Ledger, side: int) -> None:
+    """Whoever was one person when the patient said no: neither is told, and of neither."""
+    one, other = PAIR[side], "other"
+    with ledger.begin() as connection:
+        values = [{"person_id": person, "minted_at": START} for person in (*PAIR, other)]
+        connection.execute(schema.person.insert(), values)
+        people.merge(connection, [people.Merge(one, other, "test")], START)
+    apart = {"person_id": other} if side == 0 else {"related_id": other}
+    _say(ledger, "permit", 1)
+    _say(ledger, "permit", 1, **apart)
+    with ledger.begin() as connection:
+        now = START + timedelta(days=10)
+        relations.decide(connection, *PAIR, Decision.DENY, now, by="nurse", evidence="call")
+        people.split(connection, one, [other], "test", START + timedelta(days=20))
+    pairs = [PAIR, (other, PAIR[1]) if side == 0 else (PAIR[0], other)]
+    assert [_hears(ledger, pair=pair) for pair in pairs] == [False, False]
