@@ -2,7 +2,7 @@
 
 from alongside.analysis.csv_analysis import analyse_csv
 from alongside.analysis.evaluation import evaluate
-from alongside.analysis.figures import forest_svg
+from alongside.analysis.forest import forest_svg
 from alongside.analysis.result import ExperimentResult
 from alongside.analysis.section import Section, section
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from alongside.analysis.result import (
     ArmMetric,
@@ -32,6 +32,17 @@ class ArmSums:
     missing: int = 0
     adjusted: AdjustedArm | None = None
 
+    def plus(self, other: ArmSums) -> ArmSums:
+        """Both together (Chan, Golub and LeVeque 1983). Adjusted sums do not add up, and are left behind."""
+        missing = self.missing + other.missing
+        if not self.n or not other.n:
+            filled = self if self.n else other
+            return replace(filled, missing=missing, adjusted=None)
+        n, distance = self.n + other.n, other.mean - self.mean
+        squares = sum(arm.variance * (arm.n - 1) for arm in (self, other) if arm.n > 1)
+        squares += distance * distance * self.n * other.n / n
+        return ArmSums(n, self.total + other.total, self.mean + distance * other.n / n, squares / (n - 1), missing)
+
     def as_metric(self) -> ArmMetric:
         return ArmMetric(self.n, self.mean if self.n and math.isfinite(self.mean) else None, self.missing)
 
@@ -39,6 +50,13 @@ class ArmSums:
 NOBODY = ArmSums(0, 0.0, math.nan, math.nan)
 Sums = Mapping[str, ArmSums]  # by arm
 Compare = Callable[[float], Comparison]
+Viewed = Callable[[Compare, str, str], Compare]  # what a look makes of the comparison of this variant on this metric
+
+
+def once(compare: Compare, variant: str, metric: str) -> Compare:
+    """The data are looked at once."""
+    del variant, metric
+    return compare
 
 
 def comparer(metric: MetricInfo, treatment: ArmSums, control: ArmSums, covariate_mean: float | None = None) -> Compare:
@@ -60,6 +78,7 @@ def compare_goals(
     control: str,
     alpha: float,
     covariate_mean: Mapping[str, float] | None = None,
+    viewed: Viewed = once,
 ) -> tuple[GoalComparison, ...]:
     """Every variant against control on every goal, as one family.
 
@@ -67,11 +86,15 @@ def compare_goals(
     """
     pairs = [(variant, metric) for metric in goals for variant in treatments]
     compares = [
-        comparer(
-            metric,
-            sums[metric.name].get(variant, NOBODY),
-            sums[metric.name].get(control, NOBODY),
-            (covariate_mean or {}).get(metric.name),
+        viewed(
+            comparer(
+                metric,
+                sums[metric.name].get(variant, NOBODY),
+                sums[metric.name].get(control, NOBODY),
+                (covariate_mean or {}).get(metric.name),
+            ),
+            variant,
+            metric.name,
         )
         for variant, metric in pairs
     ]
@@ -100,13 +123,14 @@ def compare_guardrails(
     treatments: Sequence[str],
     control: str,
     alpha: float,
+    viewed: Viewed = once,
 ) -> tuple[GuardrailComparison, ...]:
     """Every variant against control on every (metric, margin): all must be unharmed, so nothing is adjusted."""
     found = []
     for metric, margin in guardrails:
         for variant in treatments:
             arms = [sums[metric.name].get(name, NOBODY) for name in (variant, control)]
-            comparison = comparer(metric, arms[0], arms[1])(alpha)
+            comparison = viewed(comparer(metric, arms[0], arms[1]), variant, metric.name)(alpha)
             status = guardrail_status(comparison, metric.direction.sign, margin)
             found.append(GuardrailComparison(variant, metric, comparison, margin, status))
     return tuple(found)

@@ -1,19 +1,18 @@
 """The decision rule, apart from how the numbers came about.
 
-Ship only if a goal wins and every guardrail is unharmed; without proof the control stays. Looking every day costs
-nothing before the planned day, because nothing but harm is decided earlier, and harm at a level divided by the number
-of daily looks (Bonferroni's bound, whatever the looks' dependence).
+Ship only if a goal wins and every guardrail is unharmed; without proof the control stays. Two clocks run: harm is
+weighed by exact evidence that may be looked at whenever, and a win or a loss comes on the planned day, or on an earlier
+look where the comparisons already pay for every look.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from alongside.analysis.harm import HarmEvidence
 from alongside.analysis.result import GoalComparison, GuardrailComparison, GuardrailStatus
 from alongside.model.enums import Verdict
-from alongside.outreach.experiments.definition import ExperimentDefinition
 from alongside.stats.sample_ratio import SampleRatio
 
 
@@ -21,7 +20,12 @@ from alongside.stats.sample_ratio import SampleRatio
 class Evidence:
     """All that the rule looks at.
 
-    `mismatched`: arms without their planned sizes, if any; `early_harm`: the guardrails at the level of a daily look.
+    Attributes
+    ----------
+    mismatched : arms without their planned sizes, if any
+    stopping : guardrails on which harm is proved, whatever the day
+    harm : what was weighed to prove it
+    sequential : the comparisons pay for every look, so that a verdict may come before the planned day
     """
 
     goals: Sequence[GoalComparison]
@@ -29,7 +33,9 @@ class Evidence:
     mismatched: SampleRatio | None = None
     complete: bool = True
     exploratory: bool = False
-    early_harm: Sequence[GuardrailComparison] = ()
+    stopping: Sequence[GuardrailComparison] = ()
+    harm: Sequence[HarmEvidence] = ()
+    sequential: bool = False
 
 
 @dataclass(frozen=True)
@@ -40,34 +46,43 @@ class Decided:
     variant: str | None = None
     goal: GoalComparison | None = None
     guardrail: GuardrailComparison | None = None
-
-
-def early_alpha(definition: ExperimentDefinition) -> float:
-    """Level of one daily look for harm."""
-    days = definition.design.planned_days + math.ceil(definition.waits.total_seconds() / 86400)
-    return definition.design.alpha / max(1, days)
+    harm: HarmEvidence | None = None  # where events were weighed one by one
 
 
 def decide(evidence: Evidence) -> Decided:
     """The verdict."""
     if evidence.mismatched is not None:
         return Decided(Verdict.INVALID)
-    if not evidence.complete:
-        harmful = _harmed(evidence.early_harm)
-        return (
-            Decided(Verdict.STOP_FOR_HARM, harmful.variant, None, harmful) if harmful else Decided(Verdict.NOT_MATURE)
-        )
+    if evidence.complete:
+        return _final(evidence)
+    if evidence.stopping:
+        return _stop(evidence, evidence.stopping[0])
+    if evidence.sequential and not evidence.exploratory:
+        early = _final(evidence)
+        if early.verdict in {Verdict.SHIP, Verdict.KEEP_CONTROL}:
+            return early
+    return Decided(Verdict.NOT_MATURE)
+
+
+def _final(evidence: Evidence) -> Decided:
     winners = _winning(evidence.goals)
     safe = [goal for goal in winners if _all_unharmed(evidence.guardrails, goal.variant)]
     if safe:
         verdict = Verdict.INCONCLUSIVE if evidence.exploratory else Verdict.SHIP
         return Decided(verdict, safe[0].variant, safe[0])
-    if harmful := _harmed(evidence.guardrails):
-        return Decided(Verdict.STOP_FOR_HARM, harmful.variant, None, harmful)
+    if harmful := next(iter(evidence.stopping), None) or _harmed(evidence.guardrails):
+        return _stop(evidence, harmful)
     if winners:
         unclear = _first_not_unharmed(evidence.guardrails, winners[0].variant)
         return Decided(Verdict.INCONCLUSIVE, winners[0].variant, winners[0], unclear)
     return _without_winner(evidence.goals)
+
+
+def _stop(evidence: Evidence, harmful: GuardrailComparison) -> Decided:
+    """Stop this variant; the weighed events tell more than the comparison only where they are what proved it."""
+    mine = (item for item in evidence.harm if (item.variant, item.metric) == (harmful.variant, harmful.metric.name))
+    proof = next((item for item in mine if item.stop and harmful.status is not GuardrailStatus.HARMED), None)
+    return Decided(Verdict.STOP_FOR_HARM, harmful.variant, None, harmful, proof)
 
 
 def _winning(goals: Sequence[GoalComparison]) -> list[GoalComparison]:

@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alongside.analysis.comparing import compare_goals, compare_guardrails
-from alongside.analysis.decision import Evidence, decide, early_alpha
+from alongside.analysis.comparing import Sums, compare_goals, compare_guardrails, comparer, once
+from alongside.analysis.decision import Evidence, decide
+from alongside.analysis.harm import HarmEvidence, weigh
+from alongside.analysis.looking import View, path
 from alongside.analysis.observation import Observed, observe
-from alongside.analysis.result import Arm, ArmMetric, ExperimentResult, MetricInfo, Words
+from alongside.analysis.result import (
+    Arm,
+    ArmMetric,
+    ExperimentResult,
+    GoalComparison,
+    GuardrailComparison,
+    GuardrailStatus,
+    Looking,
+    MetricInfo,
+    PathOfGoal,
+    Words,
+)
 from alongside.analysis.wording import Facts, sentence
 from alongside.ledger import experiments as store
 from alongside.model.enums import Locale, Verdict
 from alongside.model.errors import Refused
-from alongside.outreach.experiments import Decide, ExperimentDefinition, Metric
-from alongside.stats.sample_ratio import MISMATCH, SampleRatio, sample_ratio
+from alongside.outreach.experiments import Calendar, Decide, ExperimentDefinition, Looks, Metric
+from alongside.stats.multiplicity import holm_levels
+from alongside.stats.sample_ratio import MISMATCH, SampleRatio, running_sample_ratio
 
 if TYPE_CHECKING:
     from alongside.ledger import Ledger
@@ -49,9 +65,13 @@ def evaluate(
     if registration is None:
         what = f"experiment '{definition.name}' has not been launched"
         raise Refused(what, remedy="It is launched by the first run of its campaign.")
-    observed = observe(definition, registration.launched_at, ledger, tables, as_of, warehouse)
+    # A verdict that came early ends the looking: later data of arms that are no longer filled would only blur it.
+    ended = registration.decided_at if definition.design.looks is Looks.DAILY else None
+    seen_until = min(as_of, ended) if ended else as_of
+    observed = observe(definition, registration.launched_at, ledger, tables, seen_until, warehouse)
     exploratory = _exploratory(definition, registration, store.edited_variants(ledger, definition.name))
-    result = conclude(definition, observed, as_of, exploratory, store.delivery_by_variant(ledger, definition.name))
+    delivery = store.delivery_by_variant(ledger, definition.name)
+    result = replace(conclude(definition, observed, seen_until, exploratory, delivery), as_of=as_of)
     if run_id is not None:
         record(ledger, definition, result, as_of, run_id)
     return result
@@ -92,16 +112,22 @@ def conclude(
 ) -> ExperimentResult:
     """Statistics, verdict and words on what was observed. Pure."""
     alpha, control, treatments = definition.design.alpha, definition.control, definition.treatments
-    goals = compare_goals([_info(metric) for metric in definition.goals], observed.sums, treatments, control, alpha)
+    view = _view(definition, observed, as_of)
+    sums, viewed = (observed.sums, once) if view is None else (view.sums, view.at_last_look)
+    infos = [_info(metric) for metric in definition.goals]
+    goals = compare_goals(infos, sums, treatments, control, alpha, viewed=viewed)
     rules = [(_info(item.metric), item.margin) for item in definition.guardrails]
-    guardrails = compare_guardrails(rules, observed.sums, treatments, control, alpha)
-    early = compare_guardrails(rules, observed.sums, treatments, control, early_alpha(definition))
-    overall = _ratio(definition, observed.units)
-    by_channel = {name: _ratio(definition, units) for name, units in observed.channels.items()}
+    guardrails = compare_guardrails(rules, sums, treatments, control, alpha, viewed)
+    harm = weigh(definition, observed.watched)
+    overall = _ratio(definition, observed.arrivals.values())
+    by_channel = {name: _ratio(definition, [days]) for name, days in observed.arrivals.items()}
     mismatched = _mismatched(overall, by_channel)
     complete = observed.maturity.complete(as_of)
-    decided = decide(Evidence(goals, guardrails, mismatched, complete, bool(exploratory), early))
-    arms = {name: _arm(definition, observed, name) for name in definition.shares}
+    evidence = Evidence(
+        goals, guardrails, mismatched, complete, bool(exploratory), _stopping(harm, guardrails), harm, view is not None
+    )
+    decided = decide(evidence)
+    arms = {name: _arm(definition, observed.units, sums, name) for name in definition.shares}
     facts = Facts(control, arms, alpha, mismatched or overall, bool(guardrails), bool(exploratory), observed.maturity)
     return ExperimentResult(
         name=definition.name,
@@ -120,6 +146,48 @@ def conclude(
         notes=_notes(definition, observed),
         sample_ratio_by_channel=by_channel,
         delivery=delivery or {},
+        looking=_looking(definition, view, goals, as_of) if view else None,
+        harm=harm,
+    )
+
+
+def _view(definition: ExperimentDefinition, observed: Observed, as_of: datetime) -> View | None:
+    """What daily looks show; None where only the planned day decides."""
+    if definition.design.looks is Looks.FINAL:
+        return None
+    calendar = Calendar.of(definition, observed.maturity.launched_at)
+    arrivals: Counter[int] = Counter()
+    for days in observed.arrivals.values():
+        arrivals.update({day: sum(arms.values()) for day, arms in days.items()})
+    return View(definition, calendar, observed.courses, arrivals, as_of)
+
+
+def _looking(definition: ExperimentDefinition, view: View, goals: Sequence[GoalComparison], as_of: datetime) -> Looking:
+    levels = holm_levels([goal.comparison.p_value or 1.0 for goal in goals], definition.design.alpha)
+    paths = []
+    for goal, alpha in zip(goals, levels, strict=True):
+        taken = view.taken(goal.variant, goal.metric.name)
+        plain = [comparer(goal.metric, item.treatment, item.control)(alpha) for item in taken]
+        points = path(view.calendar, taken, plain, goal.metric.direction.sign, alpha)
+        paths.append(PathOfGoal(goal.variant, goal.metric, alpha, points))
+    calendar = view.calendar
+    return Looking(calendar.taken(as_of), calendar.planned, calendar.next_after(as_of), tuple(paths))
+
+
+def _stopping(
+    harm: Sequence[HarmEvidence], guardrails: Sequence[GuardrailComparison]
+) -> tuple[GuardrailComparison, ...]:
+    """Guardrails on which a variant is to be stopped: harm is proved, and not shown to be within the margin."""
+    proved = {(item.variant, item.metric) for item in harm if item.stop}
+    watched = {(item.variant, item.metric) for item in harm}
+    return tuple(
+        item
+        for item in guardrails
+        if item.status is not GuardrailStatus.UNHARMED
+        and (
+            (item.variant, item.metric.name) in proved
+            or ((item.variant, item.metric.name) not in watched and item.status is GuardrailStatus.HARMED)
+        )
     )
 
 
@@ -127,16 +195,25 @@ def _info(metric: Metric) -> MetricInfo:
     return MetricInfo(metric.name, metric.kind, metric.direction, metric.label)
 
 
-def _ratio(definition: ExperimentDefinition, units: Mapping[str, int]) -> SampleRatio:
-    return sample_ratio({name: units.get(name, 0) for name in definition.shares}, definition.shares)
+def _ratio(definition: ExperimentDefinition, arrivals: Iterable[Mapping[int, Mapping[str, int]]]) -> SampleRatio:
+    """The arms' sizes against the plan, as they grew from day to day."""
+    by_day: dict[int, Counter[str]] = {}
+    for days in arrivals:
+        for day, arms in days.items():
+            by_day.setdefault(day, Counter()).update(arms)
+    looks, total = [], Counter(dict.fromkeys(definition.shares, 0))
+    for _, arms in sorted(by_day.items()):
+        total.update(arms)
+        looks.append(dict(total))
+    return running_sample_ratio(looks or [dict(total)], definition.shares)
 
 
-def _arm(definition: ExperimentDefinition, observed: Observed, name: str) -> Arm:
+def _arm(definition: ExperimentDefinition, units: Mapping[str, int], sums: Mapping[str, Sums], name: str) -> Arm:
     metrics = {
-        metric.name: sums.as_metric() if (sums := observed.sums[metric.name].get(name)) else ArmMetric(0, None)
+        metric.name: found.as_metric() if (found := sums[metric.name].get(name)) else ArmMetric(0, None)
         for metric in definition.metrics
     }
-    return Arm(observed.units.get(name, 0), metrics)
+    return Arm(units.get(name, 0), metrics)
 
 
 def _mismatched(overall: SampleRatio, by_channel: Mapping[str, SampleRatio]) -> SampleRatio | None:

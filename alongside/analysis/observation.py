@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alongside.analysis.comparing import ArmSums, Sums
+from alongside.analysis.harm import FirstEvents, Watched, is_watched, watch
+from alongside.analysis.looking import Course, summed
 from alongside.analysis.result import Maturity
 from alongside.ledger import experiments as store
 from alongside.model.errors import StoreUnavailable
-from alongside.outreach.experiments import ExperimentDefinition, Metric, MetricKind
+from alongside.outreach.experiments import Calendar, ExperimentDefinition, Metric, MetricKind
 from alongside.outreach.experiments.metrics import DELIVERY, Aggregate
 
 if TYPE_CHECKING:
@@ -32,6 +35,9 @@ class Observed:
     channels: Mapping[str, Mapping[str, int]]  # by planned channel, then arm
     maturity: Maturity
     sums: Mapping[str, Sums]  # by metric, then arm
+    courses: Mapping[str, Course] = field(default_factory=dict)  # by metric: the same sums as they came in
+    arrivals: Mapping[str, Mapping[int, Mapping[str, int]]] = field(default_factory=dict)  # by channel, day, arm
+    watched: Mapping[str, Mapping[str, Watched]] = field(default_factory=dict)  # by guardrail, then variant
 
 
 def observe(
@@ -47,17 +53,27 @@ def observe(
     kinds = sorted({metric.event.value for metric in definition.metrics if metric.event is not None})
     events = store.events(ledger, definition.name, kinds)
     ends = definition.enrolment_ends(launched_at)
+    calendar = Calendar.of(definition, launched_at)
     with warehouse.connect() as connection:
         _register(connection, definition, assigned, events, ends)
-        units = dict(connection.execute("SELECT variant, count(*) FROM unit GROUP BY variant").fetchall())
-        channels: dict[str, dict[str, int]] = {}
-        for channel, variant, count in connection.execute(
-            "SELECT channel, variant, count(*) FROM unit GROUP BY channel, variant ORDER BY channel"
-        ).fetchall():
-            channels.setdefault(channel, {})[variant] = count
-        sums = {metric.name: _sums(connection, metric, tables, as_of) for metric in definition.metrics}
+        arrivals = _arrivals(connection, launched_at)
+        courses = {metric.name: _course(connection, metric, tables, as_of, calendar) for metric in definition.metrics}
+        watched = {
+            metric.name: watch(_first_events(connection, metric, tables, as_of, launched_at), metric, definition, as_of)
+            for metric in (rule.metric for rule in definition.guardrails)
+            if is_watched(metric)
+        }
         maturity = _maturity(connection, definition, launched_at, as_of)
-    return Observed(units, channels, maturity, sums)
+    channels = {name: _together(days.values()) for name, days in arrivals.items()}
+    sums = {name: summed(course) for name, course in courses.items()}
+    return Observed(_together(channels.values()), channels, maturity, sums, courses, arrivals, watched)
+
+
+def _together(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    found: Counter[str] = Counter()
+    for part in counts:
+        found.update(part)
+    return dict(found)
 
 
 def _register(
@@ -90,11 +106,40 @@ def _maturity(
     return Maturity(launched_at, ends, due, mature, enrolled - mature, late[0] if late else 0)
 
 
-def _sums(connection: duckdb.DuckDBPyConnection, metric: Metric, tables: Path, as_of: datetime) -> Sums:
+def _arrivals(connection: duckdb.DuckDBPyConnection, launched_at: datetime) -> dict[str, dict[int, dict[str, int]]]:
+    """People by planned channel, day after launch and arm, in the order of days."""
+    rows = connection.execute(
+        "SELECT channel, CAST(floor(date_diff('second', $1::TIMESTAMP, assigned_at) / 86400) AS INTEGER) AS day,"
+        " variant, count(*) FROM unit GROUP BY ALL ORDER BY ALL",
+        [_naive(launched_at)],
+    ).fetchall()
+    found: dict[str, dict[int, dict[str, int]]] = {}
+    for channel, day, variant, count in rows:
+        found.setdefault(channel, {}).setdefault(day, {})[variant] = count
+    return found
+
+
+def _course(
+    connection: duckdb.DuckDBPyConnection, metric: Metric, tables: Path, as_of: datetime, calendar: Calendar
+) -> Course:
     query = _sql("outcome").format(fact=_fact(metric, tables, as_of), outcome=_outcome(metric))
     waits = metric.window + metric.settles
-    rows = connection.execute(query, [metric.window, waits, _naive(as_of)]).fetchall()
-    return {row[0]: ArmSums(*row[1:]) for row in rows}
+    limits = [metric.window, waits, _naive(as_of), _naive(calendar.launched_at), calendar.step.total_seconds()]
+    looks: dict[int, dict[str, ArmSums]] = {}
+    for variant, look, *sums in connection.execute(query, limits).fetchall():
+        looks.setdefault(look, {})[variant] = ArmSums(*sums)
+    return tuple(looks.items())
+
+
+def _first_events(
+    connection: duckdb.DuckDBPyConnection, metric: Metric, tables: Path, as_of: datetime, launched_at: datetime
+) -> list[FirstEvents]:
+    query = _sql("strata").format(fact=_fact(metric, tables, as_of))
+    rows = connection.execute(query, [metric.window, _naive(launched_at)]).fetchall()
+    return [
+        FirstEvents(cohort, variant, day, people, last.replace(tzinfo=UTC))
+        for cohort, variant, day, people, last in rows
+    ]
 
 
 def _fact(metric: Metric, tables: Path, as_of: datetime) -> str:

@@ -1,15 +1,20 @@
--- One row an arm for one metric, over people whose window is closed and whose data have arrived.
+-- One row an arm and look for one metric, over people whose window is closed and whose data have arrived.
 -- {fact}: person_id, happened_at, value. {outcome}: the value of a person, null where there is none.
--- $1 window, $2 window plus settling time, $3 as_of.
+-- $1 window, $2 window plus settling time, $3 nothing later counts, $4 launch, $5 seconds from look to look.
 SELECT
     variant,
+    look,
     count(outcome) AS n,
     coalesce(sum(outcome), 0.0) AS total,
     coalesce(avg(outcome), 'nan'::DOUBLE) AS mean,
     coalesce(var_samp(outcome), 'nan'::DOUBLE) AS variance,
     count(*) - count(outcome) AS missing
 FROM (
-    SELECT unit.variant, {outcome} AS outcome
+    SELECT
+        unit.variant,
+        CAST(ceil(date_diff('second', $4::TIMESTAMP, any_value(unit.assigned_at) + $2::INTERVAL) / $5) AS INTEGER)
+            AS look,
+        {outcome} AS outcome
     FROM unit
     LEFT JOIN ({fact}) AS fact
         ON fact.person_id = unit.person_id
@@ -18,4 +23,5 @@ FROM (
     WHERE unit.assigned_at + $2::INTERVAL <= $3
     GROUP BY unit.person_id, unit.variant
 )
-GROUP BY variant
+GROUP BY variant, look
+ORDER BY look, variant

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from alongside.analysis.harm import HarmEvidence
 from alongside.model.enums import Locale, Verdict
 from alongside.outreach.experiments.metrics import Direction, MetricKind
 from alongside.stats import Comparison, Interval
@@ -27,6 +28,12 @@ class MetricInfo:
 
     def words(self, locale: Locale) -> str:
         return self.label.get(locale) or self.name
+
+    def harm_words(self, locale: Locale) -> str:
+        """What the harm consists in: the thing itself, or that it did not happen."""
+        if self.direction is Direction.LOWER:
+            return self.words(locale)
+        return f"未{self.words(locale)}" if locale is Locale.ZH_CN else f"not: {self.words(locale)}"
 
 
 @dataclass(frozen=True)
@@ -104,6 +111,51 @@ class Maturity:
 
 
 @dataclass(frozen=True)
+class Point:
+    """One look on the way.
+
+    Attributes
+    ----------
+    z : of the plain test, positive where the variant is better; None where there is no test yet, or in the future
+    bound : z from which a look claims a difference
+    fraction : share of alpha's time that is over
+    """
+
+    number: int
+    at: datetime
+    people: int | None
+    z: float | None
+    bound: float
+    fraction: float
+
+
+@dataclass(frozen=True)
+class PathOfGoal:
+    """One comparison on its way through the boundaries; `alpha` is what it has within its family."""
+
+    variant: str
+    metric: MetricInfo
+    alpha: float
+    points: tuple[Point, ...]
+
+
+@dataclass(frozen=True)
+class Looking:
+    """The looks of an experiment that may end early.
+
+    Attributes
+    ----------
+    taken, planned : looks that have come, and all of them
+    next_at : of the next look; None after the last
+    """
+
+    taken: int
+    planned: int
+    next_at: datetime | None
+    paths: tuple[PathOfGoal, ...]
+
+
+@dataclass(frozen=True)
 class ExperimentResult:
     name: str
     control: str
@@ -121,6 +173,8 @@ class ExperimentResult:
     notes: tuple[Words, ...] = ()
     sample_ratio_by_channel: Mapping[str, SampleRatio] = field(default_factory=dict)
     delivery: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    looking: Looking | None = None  # None where the planned day alone decides
+    harm: tuple[HarmEvidence, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The documented, stable shape (docs/experiments.md). Plain JSON types; None is "cannot be given"."""
@@ -143,6 +197,8 @@ class ExperimentResult:
             "exploratory": [words[Locale.EN] for words in self.exploratory],
             "notes": [words[Locale.EN] for words in self.notes],
             "delivery": {name: dict(counts) for name, counts in self.delivery.items()},
+            "looks": _looks(self.looking) if self.looking else None,
+            "harm": [_harm(item) for item in self.harm],
         }
 
 
@@ -207,3 +263,24 @@ def _maturity(maturity: Maturity) -> dict[str, Any]:
         "open": maturity.open,
         "late": maturity.late,
     }
+
+
+def _looks(looking: Looking) -> dict[str, Any]:
+    return {
+        "taken": looking.taken,
+        "planned": looking.planned,
+        "next_at": looking.next_at.isoformat() if looking.next_at else None,
+        "paths": [
+            {
+                "variant": path.variant,
+                "metric": path.metric.name,
+                "alpha": path.alpha,
+                "points": [{**asdict(point), "at": point.at.isoformat()} for point in path.points],
+            }
+            for path in looking.paths
+        ],
+    }
+
+
+def _harm(item: HarmEvidence) -> dict[str, Any]:
+    return {**asdict(item), "stop": item.stop}

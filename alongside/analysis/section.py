@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from alongside.analysis.figures import NARROW, WIDE, forest_svg
+from alongside.analysis.boundary import boundary_svg
+from alongside.analysis.forest import NARROW, WIDE, forest_svg
+from alongside.analysis.harm import HarmEvidence
 from alongside.analysis.result import ExperimentResult, MetricInfo
 from alongside.analysis.wording import amount, level, p_text
 from alongside.analysis.words import words
@@ -29,6 +31,18 @@ class Row:
 
 
 @dataclass(frozen=True)
+class HarmRow:
+    """One guardrail of one variant under watch, as text: people affected, the evidence, what follows."""
+
+    variant: str
+    metric: str
+    affected: str
+    control: str
+    evidence: str
+    status: str
+
+
+@dataclass(frozen=True)
 class Section:
     name: str
     verdict: Verdict
@@ -39,6 +53,9 @@ class Section:
     delivery: tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
     figure: str  # SVG
     narrow_figure: str  # the same for a phone
+    paths: tuple[tuple[str, str], ...] = ()  # boundary figures: for a desk and for a phone
+    harm: tuple[HarmRow, ...] = ()
+    harm_note: str = ""
 
 
 def section(result: ExperimentResult, locale: Locale) -> Section:
@@ -63,7 +80,39 @@ def section(result: ExperimentResult, locale: Locale) -> Section:
         tuple((name, tuple(counts.items())) for name, counts in result.delivery.items()),
         forest_svg(result, locale, WIDE),
         forest_svg(result, locale, NARROW),
+        _paths(result, locale),
+        tuple(_harm_row(result, item, locale) for item in result.harm),
+        _harm_note(result, locale),
     )
+
+
+def _paths(result: ExperimentResult, locale: Locale) -> tuple[tuple[str, str], ...]:
+    if result.looking is None:
+        return ()
+    widths = (WIDE.width, NARROW.width)
+    return tuple(
+        (boundary_svg(path, locale, widths[0]), boundary_svg(path, locale, widths[1])) for path in result.looking.paths
+    )
+
+
+def _harm_row(result: ExperimentResult, item: HarmEvidence, locale: Locale) -> HarmRow:
+    metric = next(rail.metric for rail in result.guardrails if rail.metric.name == item.metric)
+    one, other = item.affected, item.affected_control
+    return HarmRow(
+        item.variant,
+        metric.harm_words(locale),
+        f"{one.events:,} / {one.people:,}",
+        f"{other.events:,} / {other.people:,}",
+        f"{item.evidence:,.1f} : 1" if item.evidence < 1e6 else "> 1,000,000 : 1",
+        words(locale)["harm_stop" if item.stop else "harm_none"],
+    )
+
+
+def _harm_note(result: ExperimentResult, locale: Locale) -> str:
+    if not result.harm:
+        return ""
+    threshold = f"{result.harm[0].threshold:,.0f}"
+    return words(locale)["harm_watch_note"].format(threshold=threshold, alpha=f"{result.alpha * 100:g} %")
 
 
 def _row(
@@ -100,4 +149,8 @@ def _remarks(result: ExperimentResult, locale: Locale) -> tuple[str, ...]:
     if maturity := result.maturity:
         counts = {"mature": f"{maturity.mature:,}", "open": f"{maturity.open:,}", "late": f"{maturity.late:,}"}
         remarks.append(say["maturity"].format(due=maturity.verdict_due.date().isoformat(), **counts))
+        if looking := result.looking:
+            ahead = say["next_look"].format(day=looking.next_at.date().isoformat()) if looking.next_at else ""
+            due = maturity.verdict_due.date().isoformat()
+            remarks.append(say["looks"].format(taken=looking.taken, planned=looking.planned, due=due, next=ahead))
     return (*remarks, *(note[locale] for note in result.notes))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from alongside.analysis.decision import Decided
+from alongside.analysis.harm import HarmEvidence
 from alongside.analysis.result import Arm, Maturity, MetricInfo
 from alongside.model.enums import Locale, Verdict
 from alongside.outreach.experiments.metrics import MetricKind
@@ -54,6 +55,13 @@ _SENTENCES: Mapping[str, Mapping[Locale, str]] = {
         _ZH: "停用“{variant}”：“{guardrail}”变差，为 {mean}，而对照为 {base}（{change}）；保留“{control}”。",
         _EN: "Stop “{variant}”: “{guardrail}” is worse, {mean} against {base} ({change}); keep “{control}”.",
     },
+    "weighed": {
+        _ZH: "停用“{variant}”：“{guardrail}”在 {people} 人中有 {affected} 人，对照 {people_0} 人中有 {affected_0} 人；"
+        "若无伤害，出现如此证据（{evidence} : 1）的机会极小；保留“{control}”。",
+        _EN: "Stop “{variant}”: “{guardrail}” holds of {affected} of {people} people with it and of {affected_0} of"
+        " {people_0} with “{control}”; evidence as strong as this ({evidence} : 1) hardly ever comes by chance, so"
+        " keep “{control}”.",
+    },
     "early": {
         _ZH: "为时尚早：已入组 {enrolled} 人，其中 {known} 人的结果已知，预定于 {due} 得出结论。",
         _EN: "Too early to tell: the outcomes of {known} of {enrolled} people are known, the verdict is due on {due}.",
@@ -86,6 +94,8 @@ def sentence(decided: Decided, facts: Facts) -> dict[Locale, str]:
 
 
 def _key(decided: Decided, facts: Facts) -> str:
+    if decided.harm is not None:
+        return "weighed"
     simple = {
         Verdict.SHIP: "ship" if facts.has_guardrails else "win",
         Verdict.KEEP_CONTROL: "keep",
@@ -117,6 +127,10 @@ def _values(decided: Decided, facts: Facts, locale: Locale) -> dict[str, str]:
         low, high = guardrail.comparison.interval.low, guardrail.comparison.interval.high
         worst = high if guardrail.metric.direction.sign < 0 else None if low is None else -low
         values["worst"] = amount(worst, guardrail.metric, locale, signed=False)
+    if harm := decided.harm:
+        if decided.guardrail is not None:
+            values["guardrail"] = decided.guardrail.metric.harm_words(locale)
+        return values | _harm_values(harm)
     source = decided.goal or decided.guardrail
     if source is not None:
         metric = source.metric
@@ -126,6 +140,16 @@ def _values(decided: Decided, facts: Facts, locale: Locale) -> dict[str, str]:
         values["base"] = level(facts.arms[facts.control].metrics[metric.name].mean, metric)
         values["change"] = change(source.comparison.difference, interval, metric, facts.alpha, locale)
     return values
+
+
+def _harm_values(harm: HarmEvidence) -> dict[str, str]:
+    return {
+        "affected": f"{harm.affected.events:,}",
+        "people": f"{harm.affected.people:,}",
+        "affected_0": f"{harm.affected_control.events:,}",
+        "people_0": f"{harm.affected_control.people:,}",
+        "evidence": f"{min(harm.evidence, 1e6):,.0f}",
+    }
 
 
 def _ratio_values(ratio: SampleRatio) -> dict[str, str]:

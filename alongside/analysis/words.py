@@ -110,6 +110,28 @@ _TABLE: Mapping[str, tuple[str, str]] = {
     "unclear": ("不确定", "unclear"),
     "exploratory": ("仅供探索：{text}", "Exploratory: {text}"),
     "sample_ratio": ("各组人数检验 p = {p}", "Sample-ratio check p = {p}"),
+    "path_of": ("“{metric}”的证据：{variant}", "Evidence on “{metric}”: {variant}"),
+    "zone_better": ("越过此线即证实更好", "above this line: proved better"),
+    "zone_worse": ("越过此线即证实更差", "below this line: proved worse"),
+    "standard_errors": ("差异 ÷ 标准误；虚线为尚未到来的检视", "difference in standard errors; dashed: looks to come"),
+    "looks": (
+        "第 {taken} 次检视，共 {planned} 次；最迟 {due} 得出结论{next}",
+        "Look {taken} of {planned}; the verdict comes on {due} at the latest{next}",
+    ),
+    "next_look": ("，下次检视 {day}", ", the next look is on {day}"),
+    "harm_watch": ("伤害监测", "Watch for harm"),
+    "harm_watch_note": (
+        "每天检视；证据达到 {threshold} : 1 即停用该方案，无论检视多少次，误停的机会不超过 {alpha}。",
+        "Looked at every day; a variant is stopped when the evidence reaches {threshold} : 1, and however often one"
+        " looks, the chance of stopping without harm is at most {alpha}.",
+    ),
+    "harm_evidence": ("证据", "evidence"),
+    "harm_stop": ("停用", "stop"),
+    "harm_none": ("无警示", "no alarm"),
+    "by_arm": ("各组发送情况（条数）", "Messages by variant"),
+    "clicked": ("已点击", "clicked"),
+    "unsubscribed": ("已退订", "unsubscribed"),
+    "complained": ("已投诉", "complained"),
     "maturity": (
         "结果已知 {mature} 人，窗口未满 {open} 人，入组结束后 {late} 人（不计入）；结论日 {due}",
         "Outcomes known of {mature} people, windows open of {open}, {late} came after enrolment and do not count;"

@@ -48,6 +48,7 @@ design:
   base_rate: 0.10
   minimum_effect: 0.05
   planned_days: 14
+  looks: daily                 # a verdict as soon as one is earned; final waits for the planned day
 decide: ship_winner
 """
 _MESSAGE = """\

@@ -16,6 +16,7 @@ from alongside.model.errors import ConfigurationInvalid, Refused
 from alongside.model.ids import keyed_hash
 from alongside.outreach.experiments import (
     ExperimentDefinition,
+    Looks,
     assign,
     assign_sticky,
     check,
@@ -97,8 +98,8 @@ def test_opt_out_complaint_and_delivery_guard_every_experiment(project: Project)
         ("metric: complained", "metric: complaned", 17, "unknown metric 'complaned' (did you mean 'complained'?)"),
         ("minimum_effect: 0.08", "minimum_effect: 0.9", 22, "a rate of 0.15 cannot improve by 0.9"),
         ("alpha: 0.05", "alhpa: 0.05", 20, "is not a known field (did you mean 'alpha'?)"),
-        ("decide: ship_winner", "decide: ship_winer", 25, "did you mean 'ship_winner'?"),
-        ("planned_days: 12", "planned_days: 0", 24, "greater than or equal to 1"),
+        ("decide: ship_winner", "decide: ship_winer", 26, "did you mean 'ship_winner'?"),
+        ("planned_days: 12", "planned_days: 0", 25, "greater than or equal to 1"),
     ],
 )  # fmt: skip
 def test_a_fault_names_line_and_remedy(project: Project, old: str, new: str, line: int, words: str):
@@ -285,8 +286,26 @@ def test_nobody_assigned_yet(definition: ExperimentDefinition):
 
 
 # ------------------------------------------------------------------------------------------------------- launch gate
-def test_enough_people_pass(definition: ExperimentDefinition):
-    report = design(definition, 800, 5)
+@pytest.fixture
+def once(definition: ExperimentDefinition) -> ExperimentDefinition:
+    """The same with one look."""
+    return definition.model_copy(update={"design": definition.design.model_copy(update={"looks": Looks.FINAL})})
+
+
+def test_daily_looks_cost_a_few_people(definition: ExperimentDefinition, once: ExperimentDefinition):
+    daily, single = (design(each, 800, 5) for each in (definition, once))
+    assert definition.design.looks is Looks.DAILY
+    assert 1.02 < daily.people_needed / single.people_needed < 1.08
+    assert single.power - 0.03 < daily.power < single.power
+    assert daily.detectable_effect > single.detectable_effect
+
+
+def test_a_choice_of_looks_is_part_of_the_definition(definition: ExperimentDefinition, once: ExperimentDefinition):
+    assert definition.definition_hash != once.definition_hash
+
+
+def test_enough_people_pass(once: ExperimentDefinition):
+    report = design(once, 800, 5)
     assert report.powered
     assert report.people_needed == 753  # twice R's power.prop.test(p1 = .15, p2 = .23, power = .8)
     assert report.power > 0.8
@@ -295,8 +314,8 @@ def test_enough_people_pass(definition: ExperimentDefinition):
     report.require_powered()
 
 
-def test_an_underpowered_launch_is_refused_with_what_would_help(definition: ExperimentDefinition):
-    report = design(definition, 300, 10)
+def test_an_underpowered_launch_is_refused_with_what_would_help(once: ExperimentDefinition):
+    report = design(once, 300, 10)
     assert (report.people_expected, report.days_needed) == (420, 46)
     with pytest.raises(Refused) as refusal:
         report.require_powered()
@@ -304,7 +323,7 @@ def test_an_underpowered_launch_is_refused_with_what_would_help(definition: Expe
     assert "420 people are expected" in text
     assert "planned_days to 46" in text
     assert "minimum_effect to 0.12" in text
-    assert design(definition, 300, 10 * 753).powered
+    assert design(once, 300, 10 * 753).powered
 
 
 def test_a_one_off_audience_that_never_grows_cannot_wait(definition: ExperimentDefinition):

@@ -1,24 +1,28 @@
 """Experiments: definitions in YAML, keyed assignment, and the design that is checked before launch."""
 
 from alongside.outreach.experiments.assignment import assign, assign_sticky
+from alongside.outreach.experiments.calendar import Calendar
 from alongside.outreach.experiments.catalogue import check, examine, load, load_metrics
 from alongside.outreach.experiments.definition import (
     Decide,
     ExperimentDefinition,
     ExperimentFile,
     Guardrail,
+    Looks,
     Variant,
     resolve,
 )
 from alongside.outreach.experiments.metrics import Metric, MetricKind
-from alongside.outreach.experiments.planning import DesignReport, design
+from alongside.outreach.experiments.planning import DesignReport, design, people_needed
 
 __all__ = [
+    "Calendar",
     "Decide",
     "DesignReport",
     "ExperimentDefinition",
     "ExperimentFile",
     "Guardrail",
+    "Looks",
     "Metric",
     "MetricKind",
     "Variant",
@@ -29,5 +33,6 @@ __all__ = [
     "examine",
     "load",
     "load_metrics",
+    "people_needed",
     "resolve",
 ]

@@ -25,6 +25,11 @@ class Decide(StrEnum):
     REPORT_ONLY = "report_only"  # people decide
 
 
+class Looks(StrEnum):
+    FINAL = "final"  # one verdict, on the planned day
+    DAILY = "daily"  # a verdict as soon as one is earned, with levels that pay for every look
+
+
 class Variant(Strict):
     name: str = Field(pattern=NAME)
     message: str = Field(description="<stage>/<topic>, a folder of templates/")
@@ -54,6 +59,7 @@ class Design(Strict):
     base_rate: float = Field(description="expected value of the first goal in control")
     minimum_effect: float = Field(gt=0, description="smallest absolute improvement worth finding")
     planned_days: int = Field(ge=1, le=730, description="days during which people are enrolled")
+    looks: Looks = Field(Looks.FINAL, description="when a verdict may come")
 
 
 class ExperimentFile(Strict):
@@ -132,6 +138,9 @@ class ExperimentDefinition(Strict):
         for metric in (*content["goals"], *(guardrail["metric"] for guardrail in content["guardrails"])):
             for field in ("label", "typical", "deviation"):
                 del metric[field]
+        if self.design.looks is Looks.FINAL:
+            # As before there was a choice: an experiment that was launched then is not edited by an upgrade.
+            del content["design"]["looks"]
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
 

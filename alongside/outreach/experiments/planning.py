@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass
 
 from alongside.model.errors import Refused
-from alongside.outreach.experiments.definition import ExperimentDefinition, Guardrail
+from alongside.outreach.experiments.calendar import days_between_looks
+from alongside.outreach.experiments.definition import ExperimentDefinition, Guardrail, Looks
 from alongside.outreach.experiments.metrics import MetricKind
-from alongside.stats import power
+from alongside.stats import normal, power
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def design(definition: ExperimentDefinition, audience_now: int, audience_per_day
     """What the experiment can find with `audience_now` people at launch and this many new ones a day."""
     plan = definition.design
     expected = int(audience_now + audience_per_day * plan.planned_days)
-    needed = max(_people(definition, treatment) for treatment in definition.treatments)
+    needed = people_needed(definition)
     missing = max(0.0, needed - audience_now)
     days = None if missing and audience_per_day <= 0 else math.ceil(missing / audience_per_day) if missing else 1
     weakest = min(definition.treatments, key=lambda name: definition.shares[name])
@@ -114,6 +115,11 @@ def design(definition: ExperimentDefinition, audience_now: int, audience_per_day
     )
 
 
+def people_needed(definition: ExperimentDefinition) -> int:
+    """Over all arms, for the planned power at the planned smallest effect on the first goal."""
+    return max(_people(definition, treatment) for treatment in definition.treatments)
+
+
 def _level(definition: ExperimentDefinition) -> float:
     """Alpha of one comparison: Bonferroni's, which Holm's procedure never falls below."""
     return definition.design.alpha / (len(definition.treatments) * len(definition.goals))
@@ -125,6 +131,24 @@ def _split(definition: ExperimentDefinition, treatment: str) -> tuple[float, flo
     return share, definition.shares[treatment] / share
 
 
+def looks_cost(definition: ExperimentDefinition) -> float:
+    """How many times the people of a single look are needed for the same power: a little over 1 with daily looks."""
+    if definition.design.looks is Looks.FINAL:
+        return 1.0
+    from alongside.stats import sequential  # imports NumPy, which most commands do not need
+
+    alpha, wanted = _level(definition), definition.design.power
+    single = normal.isf(alpha / 2) + normal.isf(1 - wanted)
+    # People come evenly over the planned days, so that a look adds as much as any other.
+    count = math.ceil(definition.design.planned_days / days_between_looks(definition))
+    looks = [sequential.Look(number / count, number / count) for number in range(1, count + 1)]
+
+    def missing(expected_z: float) -> float:
+        return wanted - sequential.power(looks, expected_z, alpha).overall
+
+    return (normal.bisect(missing, single, 2 * single) / single) ** 2
+
+
 def _people(definition: ExperimentDefinition, treatment: str) -> int:
     plan, goal = definition.design, definition.goals[0]
     share, ratio = _split(definition, treatment)
@@ -134,13 +158,13 @@ def _people(definition: ExperimentDefinition, treatment: str) -> int:
         control = power.sample_size_proportions(plan.base_rate, reached, plan.power, alpha, ratio)
     else:
         control = power.sample_size_means(plan.minimum_effect, goal.deviation or 0.0, plan.power, alpha, ratio)
-    return math.ceil(control / share)
+    return math.ceil(control / share * looks_cost(definition))
 
 
 def _power(definition: ExperimentDefinition, treatment: str, people: int) -> float:
     plan, goal = definition.design, definition.goals[0]
     share, ratio = _split(definition, treatment)
-    control, alpha = people * share, _level(definition)
+    control, alpha = people * share / looks_cost(definition), _level(definition)
     if control < 1:
         return 0.0
     if goal.kind is MetricKind.BINARY:
@@ -152,7 +176,7 @@ def _power(definition: ExperimentDefinition, treatment: str, people: int) -> flo
 def _detectable(definition: ExperimentDefinition, treatment: str, people: int) -> float | None:
     plan, goal = definition.design, definition.goals[0]
     share, ratio = _split(definition, treatment)
-    control, alpha = people * share, _level(definition)
+    control, alpha = people * share / looks_cost(definition), _level(definition)
     if control < 1:
         return None
     if goal.kind is MetricKind.BINARY:

@@ -1,25 +1,28 @@
-"""Figures as self-contained SVG: no fonts or scripts to load, readable in a report, a page or a Prefect artifact.
-
-Text uses the reader's own fonts, so that Chinese needs none to be installed where the figure is made.
-"""
+"""Every comparison of an experiment in one figure: estimates, intervals, zero and the guardrails' margins."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from xml.sax.saxutils import escape, quoteattr
 
 from alongside.analysis.result import ExperimentResult, GuardrailStatus, MetricInfo
+from alongside.analysis.svg import (
+    BAD,
+    FAINT,
+    GOOD,
+    GRID,
+    NARROW_WIDTH,
+    NEUTRAL,
+    WIDE_WIDTH,
+    drawing,
+    line,
+    shortened,
+    text,
+)
 from alongside.analysis.wording import amount, level
 from alongside.analysis.words import words
 from alongside.model.enums import Locale
 from alongside.outreach.experiments.metrics import MetricKind
 from alongside.stats import Interval
-
-_FONT = "system-ui, 'Noto Sans', 'PingFang SC', 'Microsoft YaHei', 'Noto Sans CJK SC', sans-serif"
-_INK, _FAINT, _GRID = "#1f2933", "#616e7c", "#d9e2ec"
-_GOOD, _BAD, _NEUTRAL = "#0b7a4b", "#b42318", "#52606d"
 
 
 @dataclass(frozen=True)
@@ -46,9 +49,9 @@ class Layout:
     detail_most: int
 
 
-WIDE = Layout(760, 270, 590, row=46, line=18, tick=16, value=604, anchor="start", title_most=34, detail_most=44)
+WIDE = Layout(WIDE_WIDTH, 270, 590, row=46, line=18, tick=16, value=604, anchor="start", title_most=34, detail_most=44)
 #: A phone: words above the line rather than beside it.
-NARROW = Layout(340, 12, 328, row=72, line=48, tick=11, value=328, anchor="end", title_most=28, detail_most=41)
+NARROW = Layout(NARROW_WIDTH, 12, 328, row=72, line=48, tick=11, value=328, anchor="end", title_most=28, detail_most=41)
 
 
 @dataclass(frozen=True)
@@ -73,31 +76,31 @@ def forest_svg(result: ExperimentResult, locale: Locale = Locale.EN, layout: Lay
     confidence = f"{(1 - result.alpha) * 100:g} %"
     title = say["difference_from"].format(control=result.control, level=confidence)
     if not rows:
-        return _svg(layout.width, 90, title, [_text(layout.start, 62, say["nothing_to_compare"], colour=_FAINT)])
+        return drawing(layout.width, 90, title, [text(layout.start, 62, say["nothing_to_compare"], colour=FAINT)])
     body = [
-        _text(layout.start, 46, "← " + say["to_worse"], size=11, colour=_FAINT),
-        _text(layout.end, 46, say["to_better"] + " →", size=11, colour=_FAINT, anchor="end"),
+        text(layout.start, 46, "← " + say["to_worse"], size=11, colour=FAINT),
+        text(layout.end, 46, say["to_better"] + " →", size=11, colour=FAINT, anchor="end"),
     ]
     if any(row.margin is not None for row in rows):
         middle = (layout.start + layout.end) / 2
-        body.append(_line(middle - 44, 36, middle - 44, 48, _BAD, 1.5, dash="3 3"))
-        body.append(_text(middle - 36, 46, say["limit"], size=11, colour=_FAINT))
+        body.append(line(middle - 44, 36, middle - 44, 48, BAD, 1.5, dash="3 3"))
+        body.append(text(middle - 36, 46, say["limit"], size=11, colour=FAINT))
     for index, row in enumerate(rows):
         body += _forest_row(row, 62 + index * layout.row, locale, layout)
-    return _svg(layout.width, 72 + len(rows) * layout.row, title, body)
+    return drawing(layout.width, 72 + len(rows) * layout.row, title, body)
 
 
 def _rows(result: ExperimentResult, locale: Locale) -> list[_Row]:
     rows = []
     for goal in result.goals:
         if goal.comparison.difference is not None and goal.comparison.p_value is not None:
-            colour = _NEUTRAL if not goal.significant else _GOOD if goal.improvement > 0 else _BAD
+            colour = NEUTRAL if not goal.significant else GOOD if goal.improvement > 0 else BAD
             means = _means(result, goal.variant, goal.metric)
             detail = f"{goal.variant} · {words(locale)['goal']} · {means}"
             rows.append(
                 _Row(goal.metric.words(locale), detail, goal.metric, goal.comparison.difference, goal.adjusted, colour)
             )
-    colours = {GuardrailStatus.UNHARMED: _GOOD, GuardrailStatus.HARMED: _BAD, GuardrailStatus.UNCLEAR: _NEUTRAL}
+    colours = {GuardrailStatus.UNHARMED: GOOD, GuardrailStatus.HARMED: BAD, GuardrailStatus.UNCLEAR: NEUTRAL}
     for item in result.guardrails:
         if item.comparison.difference is not None and item.comparison.p_value is not None:
             detail = f"{item.variant} · {words(locale)['guardrail']} · {_means(result, item.variant, item.metric)}"
@@ -127,21 +130,21 @@ def _forest_row(row: _Row, top: float, locale: Locale, layout: Layout) -> list[s
         return layout.start + (value + reach) / (2 * reach) * (layout.end - layout.start)
 
     def mark(value: float, half: float, colour: str, width: float = 1, dash: str = "") -> str:
-        return _line(at(value), middle - half, at(value), middle + half, colour, width, dash)
+        return line(at(value), middle - half, at(value), middle + half, colour, width, dash)
 
     value, bounds = amount(row.estimate, row.metric, locale), _bounds(row, locale)
     parts = [
-        _text(words_at, top + 14, _short(row.title, layout.title_most)),
-        _text(words_at, top + 30, _short(row.detail, layout.detail_most), size=11, colour=_FAINT),
-        _line(layout.start, middle, layout.end, middle, _GRID),
-        mark(0, layout.tick, _FAINT),
-        _line(at(low), middle, at(high), middle, row.colour, 3),
+        text(words_at, top + 14, shortened(row.title, layout.title_most)),
+        text(words_at, top + 30, shortened(row.detail, layout.detail_most), size=11, colour=FAINT),
+        line(layout.start, middle, layout.end, middle, GRID),
+        mark(0, layout.tick, FAINT),
+        line(at(low), middle, at(high), middle, row.colour, 3),
         f'<circle cx="{at(sign * row.estimate):.1f}" cy="{middle:.1f}" r="5" fill="{row.colour}"/>',
-        _text(layout.value, top + 14, value, colour=row.colour, weight=600, anchor=layout.anchor),
-        _text(layout.value, top + 30, bounds, size=11, colour=_FAINT, anchor=layout.anchor),
+        text(layout.value, top + 14, value, colour=row.colour, weight=600, anchor=layout.anchor),
+        text(layout.value, top + 30, bounds, size=11, colour=FAINT, anchor=layout.anchor),
     ]
     if row.margin is not None:
-        parts.append(mark(-row.margin, layout.tick * 0.75, _BAD, 1.5, dash="3 3"))
+        parts.append(mark(-row.margin, layout.tick * 0.75, BAD, 1.5, dash="3 3"))
     return parts
 
 
@@ -149,42 +152,3 @@ def _bounds(row: _Row, locale: Locale) -> str:
     factor = 100 if row.metric.kind is MetricKind.BINARY else 1
     texts = ["∞" if bound is None else f"{bound * factor:+.3g}" for bound in (row.interval.low, row.interval.high)]
     return f"{texts[0]} to {texts[1]}" if locale is Locale.EN else f"{texts[0]} 至 {texts[1]}"
-
-
-def _short(text: str, most: int) -> str:
-    """Shortened to about `most` Latin widths; a Chinese character takes two."""
-    width = 0
-    for index, letter in enumerate(text):
-        width += 2 if ord(letter) > 0x2E7F else 1
-        if width > most:
-            return text[:index] + "…"
-    return text
-
-
-def _svg(width: int, height: float, title: str, body: Sequence[str]) -> str:
-    inner = "\n".join(body)
-    left, size = (20, 15) if width >= WIDE.width else (12, 13)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {math.ceil(height)}" role="img" '
-        f'aria-label={quoteattr(title)} style="max-width:{width}px;width:100%;height:auto" font-family="{_FONT}">\n'
-        f"<title>{escape(title)}</title>\n"
-        f'<rect width="{width}" height="{math.ceil(height)}" fill="#ffffff"/>\n'
-        f"{_text(left, 26, title, size=size, weight=600)}\n{inner}\n</svg>"
-    )
-
-
-def _text(
-    x: float, y: float, text: str, *, size: int = 13, colour: str = _INK, anchor: str = "start", weight: int = 400
-) -> str:
-    return (
-        f'<text x="{x:.1f}" y="{y:.1f}" font-size="{size}" fill="{colour}" text-anchor="{anchor}" '
-        f'font-weight="{weight}">{escape(text)}</text>'
-    )
-
-
-def _line(x1: float, y1: float, x2: float, y2: float, colour: str, width: float = 1, dash: str = "") -> str:
-    dashes = f' stroke-dasharray="{dash}"' if dash else ""
-    return (
-        f'<line x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}" stroke="{colour}" '
-        f'stroke-width="{width:g}" stroke-linecap="round"{dashes}/>'
-    )

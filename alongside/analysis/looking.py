@@ -1,0 +1,186 @@
+"""What each look at the data of an experiment may claim."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from alongside.analysis.comparing import NOBODY, ArmSums, Compare, Sums
+from alongside.analysis.result import Point
+from alongside.outreach.experiments import Calendar, ExperimentDefinition, people_needed
+from alongside.stats import Comparison, Interval, normal, sequential
+from alongside.stats.sequential import Look
+
+#: A look that adds less than this share to what is known shows the same data again.
+_NOTHING_NEW = 1e-4
+#: Before the planned day some of alpha is always left for it.
+_MOST_BEFORE_DUE = 0.99
+
+Course = Sequence[tuple[int, Sums]]  # (look, what became known since the look before), in order
+
+
+@dataclass(frozen=True)
+class Taken:
+    """One look that was taken at a metric: everything known by then, and what it may spend."""
+
+    number: int
+    look: Look
+    treatment: ArmSums
+    control: ArmSums
+
+
+def looks_taken(
+    definition: ExperimentDefinition,
+    calendar: Calendar,
+    course: Course,
+    arrivals: Mapping[int, int],
+    needed: int,
+    as_of: datetime,
+    variant: str,
+) -> tuple[Taken, ...]:
+    """The looks at one metric that showed something new, for one variant against control.
+
+    The share of alpha's time that is over is people known / people expected, where those expected follow from the
+    enrolment so far and from the planned size; outcomes play no part in it.
+
+    Parameters
+    ----------
+    arrivals : people enrolled by day after launch, all arms
+    needed : people that the design asks for
+    """
+    planned_days = definition.design.planned_days
+    taken: list[Taken] = []
+    treatment = control = everybody = NOBODY
+    fraction = 0.0
+    for number, sums in course:
+        treatment = treatment.plus(sums.get(variant, NOBODY))
+        control = control.plus(sums.get(definition.control, NOBODY))
+        for arm in sums.values():
+            everybody = everybody.plus(arm)
+        if not treatment.n or not control.n:
+            continue
+        elapsed = number * calendar.every
+        enrolled = sum(count for day, count in arrivals.items() if day < elapsed)
+        projected = max(needed, enrolled * planned_days / max(1, min(elapsed, planned_days)))
+        known = everybody.n + everybody.missing
+        share = min(_MOST_BEFORE_DUE, known / projected)
+        fraction = max(fraction, share)
+        look = Look(treatment.n * control.n / (treatment.n + control.n), fraction)
+        if taken and look.information - taken[-1].look.information < _NOTHING_NEW * look.information:
+            taken.pop()
+        taken.append(Taken(number, look, treatment, control))
+    if taken and as_of >= calendar.due:
+        taken[-1] = replace(taken[-1], look=replace(taken[-1].look, fraction=1.0))
+    return tuple(taken)
+
+
+class View:
+    """What the looks so far show of an experiment that is looked at daily.
+
+    `sums` holds what the last look on the calendar saw: later data wait for the next one.
+    """
+
+    def __init__(
+        self,
+        definition: ExperimentDefinition,
+        calendar: Calendar,
+        courses: Mapping[str, Course],
+        arrivals: Mapping[int, int],
+        as_of: datetime,
+    ) -> None:
+        last, needed = calendar.taken(as_of), people_needed(definition)
+        seen = {name: [(number, sums) for number, sums in course if number <= last] for name, course in courses.items()}
+        self.calendar = calendar
+        self.sums: dict[str, Sums] = {name: summed(course) for name, course in seen.items()}
+        self._taken = {
+            (variant, name): looks_taken(definition, calendar, course, arrivals, needed, as_of, variant)
+            for name, course in seen.items()
+            for variant in definition.treatments
+        }
+
+    def taken(self, variant: str, metric: str) -> tuple[Taken, ...]:
+        return self._taken[variant, metric]
+
+    def at_last_look(self, compare: Compare, variant: str, metric: str) -> Compare:
+        """The same comparison with the level and the p-value of repeated looks."""
+        looks = [item.look for item in self._taken[variant, metric]]
+        return at_last_look(compare, looks) if looks else compare
+
+
+def summed(course: Course) -> Sums:
+    """Everything that a course brought, by arm."""
+    found: dict[str, ArmSums] = {}
+    for _, sums in course:
+        for arm, part in sums.items():
+            found[arm] = found.get(arm, NOBODY).plus(part)
+    return found
+
+
+def at_last_look(compare: Compare, looks: Sequence[Look]) -> Compare:
+    """The comparison at the last look: its interval at the look's level, and the p-value that pays for every look."""
+
+    def repeated(alpha: float) -> Comparison:
+        found = compare(sequential.level(looks, alpha))
+        p_value = None if found.p_value is None else sequential.repeated_p(looks, found.p_value)
+        relative = replace(found.relative, interval=_finite(found.relative.interval))
+        return replace(found, interval=_finite(found.interval), relative=relative, p_value=p_value, alpha=alpha)
+
+    return repeated
+
+
+def _finite(interval: Interval) -> Interval:
+    """Hardly any alpha early gives bounds beyond every number: unbounded."""
+    low, high = (
+        None if bound is None or not math.isfinite(bound) else bound for bound in (interval.low, interval.high)
+    )
+    return Interval(low, high)
+
+
+def path(
+    calendar: Calendar, taken: Sequence[Taken], comparisons: Sequence[Comparison], sign: int, alpha: float
+) -> tuple[Point, ...]:
+    """The way of one comparison through its boundaries, and the boundaries that are still to come.
+
+    Parameters
+    ----------
+    comparisons : the plain one at each look taken
+    sign : of the good direction
+    alpha : what this comparison has within its family
+    """
+    if not taken:
+        return ()
+    ahead = _ahead(calendar, taken[-1])
+    bounds = sequential.two_sided_boundaries([*(item.look for item in taken), *(look for _, look in ahead)], alpha)
+    points = [
+        Point(
+            item.number, calendar.moment(item.number), item.treatment.n + item.control.n,
+            _z(comparison, sign), bound, item.look.fraction,
+        )
+        for item, comparison, bound in zip(taken, comparisons, bounds, strict=False)
+    ]  # fmt: skip
+    points += [
+        Point(number, calendar.moment(number), None, None, bound, look.fraction)
+        for (number, look), bound in zip(ahead, bounds[len(taken) :], strict=True)
+    ]
+    return tuple(points)
+
+
+def _ahead(calendar: Calendar, last: Taken) -> list[tuple[int, Look]]:
+    """The looks to come, as if people went on coming evenly until the planned day."""
+    left = calendar.planned - last.number
+    if left <= 0 or last.look.fraction >= 1:
+        return []
+    fractions = [last.look.fraction + (1 - last.look.fraction) * step / left for step in range(1, left + 1)]
+    scale = last.look.information / last.look.fraction
+    return [
+        (last.number + step, Look(scale * fraction, min(1.0, fraction)))
+        for step, fraction in enumerate(fractions, start=1)
+    ]
+
+
+def _z(comparison: Comparison, sign: int) -> float | None:
+    if comparison.p_value is None or comparison.difference is None:
+        return None
+    return sign * math.copysign(normal.isf(max(comparison.p_value / 2, 1e-300)), comparison.difference)
