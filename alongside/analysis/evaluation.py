@@ -146,7 +146,7 @@ def conclude(
         notes=_notes(definition, observed),
         sample_ratio_by_channel=by_channel,
         delivery=delivery or {},
-        looking=_looking(definition, view, goals, as_of) if view else None,
+        looking=_looking(definition, view, goals, as_of, decided.verdict) if view else None,
         harm=harm,
     )
 
@@ -162,7 +162,13 @@ def _view(definition: ExperimentDefinition, observed: Observed, as_of: datetime)
     return View(definition, calendar, observed.courses, arrivals, as_of)
 
 
-def _looking(definition: ExperimentDefinition, view: View, goals: Sequence[GoalComparison], as_of: datetime) -> Looking:
+def _looking(
+    definition: ExperimentDefinition,
+    view: View,
+    goals: Sequence[GoalComparison],
+    as_of: datetime,
+    verdict: Verdict,
+) -> Looking:
     levels = holm_levels([goal.comparison.p_value or 1.0 for goal in goals], definition.design.alpha)
     paths = []
     for goal, alpha in zip(goals, levels, strict=True):
@@ -171,7 +177,8 @@ def _looking(definition: ExperimentDefinition, view: View, goals: Sequence[GoalC
         points = path(view.calendar, taken, plain, goal.metric.direction.sign, alpha)
         paths.append(PathOfGoal(goal.variant, goal.metric, alpha, points))
     calendar = view.calendar
-    return Looking(calendar.taken(as_of), calendar.planned, calendar.next_after(as_of), tuple(paths))
+    upcoming = calendar.next_after(as_of) if verdict is Verdict.NOT_MATURE else None
+    return Looking(calendar.taken(as_of), calendar.planned, upcoming, tuple(paths))
 
 
 def _stopping(

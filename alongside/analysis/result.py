@@ -146,7 +146,7 @@ class Looking:
     Attributes
     ----------
     taken, planned : looks that have come, and all of them
-    next_at : of the next look; None after the last
+    next_at : of the next look; None after the last, and when the verdict is there
     """
 
     taken: int

@@ -73,7 +73,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Both:
         assert here("init", str(folder / name)).exit_code == 0
     root = folder / "run"
     experiment = root / "config" / "experiments" / f"{EXPERIMENT}.yaml"  # two dozen people can show a large effect only
-    experiment.write_text(experiment.read_text("utf-8").replace("minimum_effect: 0.08", "minimum_effect: 0.6"), "utf-8")
+    experiment.write_text(experiment.read_text("utf-8").replace("minimum_effect: 0.09", "minimum_effect: 0.6"), "utf-8")
     made = here("hospital", "generate", "--patients", "120", "--dir", str(root / "var" / "hospital"))
     assert made.exit_code == 0, made.output
     first, second = _once(folder), _once(folder)

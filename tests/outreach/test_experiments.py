@@ -96,7 +96,7 @@ def test_opt_out_complaint_and_delivery_guard_every_experiment(project: Project)
         ("goal: booked_follow_up", "goal: booked_folow_up",
          14, "unknown metric 'booked_folow_up' (did you mean 'booked_follow_up'?)"),
         ("metric: complained", "metric: complaned", 17, "unknown metric 'complaned' (did you mean 'complained'?)"),
-        ("minimum_effect: 0.08", "minimum_effect: 0.9", 22, "a rate of 0.15 cannot improve by 0.9"),
+        ("minimum_effect: 0.09", "minimum_effect: 0.9", 22, "a rate of 0.15 cannot improve by 0.9"),
         ("alpha: 0.05", "alhpa: 0.05", 20, "is not a known field (did you mean 'alpha'?)"),
         ("decide: ship_winner", "decide: ship_winer", 26, "did you mean 'ship_winner'?"),
         ("planned_days: 12", "planned_days: 0", 25, "greater than or equal to 1"),
@@ -288,13 +288,15 @@ def test_nobody_assigned_yet(definition: ExperimentDefinition):
 # ------------------------------------------------------------------------------------------------------- launch gate
 @pytest.fixture
 def once(definition: ExperimentDefinition) -> ExperimentDefinition:
-    """The same with one look."""
-    return definition.model_copy(update={"design": definition.design.model_copy(update={"looks": Looks.FINAL})})
+    """The same with one look, for an effect of eight points."""
+    design = definition.design.model_copy(update={"looks": Looks.FINAL, "minimum_effect": 0.08})
+    return definition.model_copy(update={"design": design})
 
 
 def test_daily_looks_cost_a_few_people(definition: ExperimentDefinition, once: ExperimentDefinition):
-    daily, single = (design(each, 800, 5) for each in (definition, once))
-    assert definition.design.looks is Looks.DAILY
+    often = once.model_copy(update={"design": once.design.model_copy(update={"looks": Looks.DAILY})})
+    daily, single = (design(each, 800, 5) for each in (often, once))
+    assert definition.design.looks is Looks.DAILY  # as shipped
     assert 1.02 < daily.people_needed / single.people_needed < 1.08
     assert single.power - 0.03 < daily.power < single.power
     assert daily.detectable_effect > single.detectable_effect
