@@ -6,13 +6,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 UV := $(VENV)/tool/bin/uv
 SIZE ?= 10k
+RUNS ?= 10000
 # Nothing that this project starts reports to anyone.
 export PREFECT_SERVER_ANALYTICS_ENABLED := false
 export DO_NOT_TRACK := 1
 # Every command and worker is a Python process of its own: without bytecode each compiles thousands of modules.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo serve test check lint types imports pytest system chaos bench lock clean
+.PHONY: help setup demo serve test check lint types imports pytest system chaos bench calibrate lock clean
 
 help:  ## List the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -59,6 +60,9 @@ pytest: setup  ## Every test
 
 chaos: setup system  ## The daily run in bad weather: kills, power cuts, misbehaving providers; was each message sent once?
 	@$(BIN)/python -m tools.chaos
+
+calibrate: setup  ## Thousands of simulated experiments against the engine's promises; writes docs/calibration.md
+	@$(BIN)/python -m benchmarks.calibration --runs $(RUNS)
 
 bench: setup  ## Benchmarks against their baselines; SIZE=10k, 100k or 1m
 	@$(UV) --quiet pip install --python $(BIN)/python --group peers

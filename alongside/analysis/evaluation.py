@@ -30,7 +30,7 @@ from alongside.analysis.wording import Facts, sentence
 from alongside.ledger import experiments as store
 from alongside.model.enums import Locale, Verdict
 from alongside.model.errors import Refused
-from alongside.outreach.experiments import Calendar, Decide, ExperimentDefinition, Looks, Metric
+from alongside.outreach.experiments import Calendar, Decide, ExperimentDefinition, Looks
 from alongside.stats.multiplicity import holm_levels
 from alongside.stats.sample_ratio import MISMATCH, SampleRatio, running_sample_ratio
 
@@ -114,9 +114,9 @@ def conclude(
     alpha, control, treatments = definition.design.alpha, definition.control, definition.treatments
     view = _view(definition, observed, as_of)
     sums, viewed = (observed.sums, once) if view is None else (view.sums, view.at_last_look)
-    infos = [_info(metric) for metric in definition.goals]
+    infos = [MetricInfo.of(metric) for metric in definition.goals]
     goals = compare_goals(infos, sums, treatments, control, alpha, viewed=viewed)
-    rules = [(_info(item.metric), item.margin) for item in definition.guardrails]
+    rules = [(MetricInfo.of(item.metric), item.margin) for item in definition.guardrails]
     guardrails = compare_guardrails(rules, sums, treatments, control, alpha, viewed)
     harm = weigh(definition, observed.watched)
     overall = _ratio(definition, observed.arrivals.values())
@@ -196,10 +196,6 @@ def _stopping(
             or ((item.variant, item.metric.name) not in watched and item.status is GuardrailStatus.HARMED)
         )
     )
-
-
-def _info(metric: Metric) -> MetricInfo:
-    return MetricInfo(metric.name, metric.kind, metric.direction, metric.label)
 
 
 def _ratio(definition: ExperimentDefinition, arrivals: Iterable[Mapping[int, Mapping[str, int]]]) -> SampleRatio:

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from alongside.analysis.comparing import NOBODY, ArmSums, Compare, Sums
-from alongside.analysis.result import Point
+from alongside.analysis.comparing import NOBODY, ArmSums, Compare, Sums, comparer
+from alongside.analysis.result import MetricInfo, Point
 from alongside.outreach.experiments import Calendar, ExperimentDefinition, people_needed
 from alongside.stats import Comparison, Interval, normal, sequential
-from alongside.stats.sequential import Look
+from alongside.stats.results import SMALLEST_P
+from alongside.stats.sequential import Ending, Look
 
 #: A look that adds less than this share to what is known shows the same data again.
 _NOTHING_NEW = 1e-4
@@ -93,6 +94,7 @@ class View:
         last, needed = calendar.taken(as_of), people_needed(definition)
         seen = {name: [(number, sums) for number, sums in course if number <= last] for name, course in courses.items()}
         self.calendar = calendar
+        self._infos = {metric.name: MetricInfo.of(metric) for metric in definition.metrics}
         self.sums: dict[str, Sums] = {name: summed(course) for name, course in seen.items()}
         self._taken = {
             (variant, name): looks_taken(definition, calendar, course, arrivals, needed, as_of, variant)
@@ -105,8 +107,15 @@ class View:
 
     def at_last_look(self, compare: Compare, variant: str, metric: str) -> Compare:
         """The same comparison with the level and the p-value of repeated looks."""
-        looks = [item.look for item in self._taken[variant, metric]]
-        return at_last_look(compare, looks) if looks else compare
+        taken = self._taken[variant, metric]
+        if not taken:
+            return compare
+        before = [self._z(metric, item) for item in taken[:-1]]
+        return at_last_look(compare, [item.look for item in taken], before)
+
+    def _z(self, metric: str, item: Taken) -> float:
+        found = _z(comparer(self._infos[metric], item.treatment, item.control)(0.05), 1)
+        return 0.0 if found is None else found
 
 
 def summed(course: Course) -> Sums:
@@ -118,16 +127,43 @@ def summed(course: Course) -> Sums:
     return found
 
 
-def at_last_look(compare: Compare, looks: Sequence[Look]) -> Compare:
-    """The comparison at the last look: its interval at the look's level, and the p-value that pays for every look."""
+def at_last_look(compare: Compare, looks: Sequence[Look], before: Sequence[float]) -> Compare:
+    """The comparison at the last look, with the p-value and an interval that pay for every look.
+
+    Where the experiment may end here (the boundary is crossed for the first time, or this is the planned day), the
+    interval is the exact one of that ending; else the repeated one, which is wider and holds whatever happens next.
+
+    Parameters
+    ----------
+    before : z of the plain test at each look before the last
+    """
 
     def repeated(alpha: float) -> Comparison:
-        found = compare(sequential.level(looks, alpha))
-        p_value = None if found.p_value is None else sequential.repeated_p(looks, found.p_value)
+        bounds = sequential.two_sided_boundaries(looks, alpha)
+        found = compare(max(normal.two_sided_p(bounds[-1]), SMALLEST_P))
+        z = _z(found, 1)
+        if found.p_value is None or z is None:
+            return replace(found, alpha=alpha)
+        crossed = any(abs(one) >= bound for one, bound in zip(before, bounds, strict=False))
+        if not crossed and (abs(z) >= bounds[-1] or looks[-1].fraction >= 1):
+            found = at_ending(compare, found, sequential.ending(looks, z, alpha))
         relative = replace(found.relative, interval=_finite(found.relative.interval))
+        p_value = sequential.repeated_p(looks, found.p_value)  # type: ignore[arg-type]
         return replace(found, interval=_finite(found.interval), relative=relative, p_value=p_value, alpha=alpha)
 
     return repeated
+
+
+def at_ending(compare: Compare, found: Comparison, ending: Ending) -> Comparison:
+    """With the bounds of this ending, each taken from the plain interval at its own level."""
+    below, above = (compare(_level(quantile)) for quantile in (ending.below, ending.above))
+    interval = Interval(below.interval.low, above.interval.high)
+    ratios = Interval(below.relative.interval.low, above.relative.interval.high)
+    return replace(found, interval=interval, relative=replace(found.relative, interval=ratios))
+
+
+def _level(quantile: float) -> float:
+    return min(1 - 1e-9, max(normal.two_sided_p(max(quantile, 0.0)), SMALLEST_P))
 
 
 def _finite(interval: Interval) -> Interval:

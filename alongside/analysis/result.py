@@ -10,7 +10,7 @@ from typing import Any
 
 from alongside.analysis.harm import HarmEvidence
 from alongside.model.enums import Locale, Verdict
-from alongside.outreach.experiments.metrics import Direction, MetricKind
+from alongside.outreach.experiments.metrics import Direction, Metric, MetricKind
 from alongside.stats import Comparison, Interval
 from alongside.stats.sample_ratio import SampleRatio
 
@@ -25,6 +25,10 @@ class MetricInfo:
     kind: MetricKind
     direction: Direction
     label: Mapping[Locale, str] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, metric: Metric) -> MetricInfo:
+        return cls(metric.name, metric.kind, metric.direction, metric.label)
 
     def words(self, locale: Locale) -> str:
         return self.label.get(locale) or self.name

@@ -15,7 +15,7 @@ one alternative.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 #: Odds ratios that harm is thought to have, each with the same weight: from a tenth more to ten times.
 ODDS_RATIOS = (1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0)
+_CELLS = 200_000
 
 
 @dataclass(frozen=True)
@@ -59,16 +60,13 @@ def log_evidence(strata: Iterable[Stratum], odds_ratios: Sequence[float] = ODDS_
 
     if not odds_ratios or min(odds_ratios) <= 1:
         raise ValueError(f"harm has odds ratios above 1, not {list(odds_ratios)}")
+    tables = list(strata)
+    if not tables:
+        return []
     slopes = np.log(np.asarray(odds_ratios, dtype=float))
-    running = np.zeros(len(slopes))
-    path = []
-    for stratum in strata:
-        support, weights = _hypergeometric(stratum)
-        if len(support) > 1:  # else the table could only be what it is, and says nothing
-            under_harm = logsumexp(weights[None, :] + slopes[:, None] * support[None, :], axis=1)
-            running = running + slopes * stratum.treatment_events - (under_harm - logsumexp(weights))
-        path.append(float(logsumexp(running)) - math.log(len(slopes)))
-    return path
+    steps = np.concatenate([_log_ratios(part, slopes) for part in _parts(tables)])
+    path = logsumexp(steps.cumsum(axis=0), axis=1) - math.log(len(slopes))
+    return [float(value) for value in path]
 
 
 def anytime_p(logarithms: Sequence[float]) -> float:
@@ -76,18 +74,42 @@ def anytime_p(logarithms: Sequence[float]) -> float:
     return math.exp(-max(0.0, max(logarithms, default=0.0)))
 
 
-def _hypergeometric(stratum: Stratum) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Possible numbers of events in the treatment arm, and the logarithm of how likely each is, up to a constant."""
-    import numpy as np
-    from scipy.special import gammaln
+def _parts(tables: list[Stratum]) -> Iterator[list[Stratum]]:
+    """Tables that are computed at once, in bounded memory: each needs a column for every possible split of its events."""
+    part: list[Stratum] = []
+    widest = 1
+    for table in tables:
+        width = min(table.treatment, table.treatment_events + table.control_events) + 1
+        if part and max(widest, width) * (len(part) + 1) > _CELLS:
+            yield part
+            part, widest = [], 1
+        part.append(table)
+        widest = max(widest, width)
+    yield part
 
-    events = stratum.treatment_events + stratum.control_events
-    support = np.arange(max(0, events - stratum.control), min(stratum.treatment, events) + 1, dtype=float)
-    others = events - support
-    weights = -(
-        gammaln(support + 1)
-        + gammaln(stratum.treatment - support + 1)
-        + gammaln(others + 1)
-        + gammaln(stratum.control - others + 1)
+
+def _log_ratios(tables: list[Stratum], slopes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Logarithm of each table's likelihood ratio for each odds ratio, `len(tables)` by `len(slopes)`."""
+    import numpy as np
+    from scipy.special import gammaln, logsumexp
+
+    columns = np.array(
+        [(t.treatment, t.control, t.treatment_events, t.treatment_events + t.control_events) for t in tables], float
     )
-    return support, weights - weights.max()
+    treated, control, seen, events = columns.T[:, :, None]
+    split = np.arange(np.minimum(treated, events).max() + 1)[None, :]  # events in the treatment arm
+    possible = (split <= treated) & (split <= events) & (events - split <= control)
+    # Impossible splits are moved to a possible one before the logarithms, and weigh nothing after them.
+    safe = np.where(possible, split, seen)
+    weights = -(
+        gammaln(safe + 1)
+        + gammaln(treated - safe + 1)
+        + gammaln(events - safe + 1)
+        + gammaln(control - events + safe + 1)
+    )
+    weights = np.where(possible, weights - np.where(possible, weights, -np.inf).max(axis=1, keepdims=True), -np.inf)
+    ratios = [
+        slope * seen[:, 0] - (logsumexp(weights + slope * split, axis=1) - logsumexp(weights, axis=1))
+        for slope in slopes
+    ]
+    return np.stack(ratios, axis=1)

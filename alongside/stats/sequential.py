@@ -13,7 +13,7 @@ process under drift theta is that under none times exp(theta * s - theta^2 * inf
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
@@ -27,9 +27,10 @@ from alongside.stats.results import SMALLEST_P, require_alpha
 
 Floats = NDArray[np.float64]
 _FLOOR = -8.0  # nothing is below it on the z scale that would change the digits
+_FAR = 10.0  # where the process may be under the largest effect that is asked about
 _NEVER = 38.0  # beyond any z whose tail is a number
-_SMOOTH = 5  # nodes for each standard deviation of a look's step: seven digits of a boundary
-_FEWEST, _MOST = 64, 480
+_SMOOTH = 2.5  # nodes for each standard deviation of a look's step: eight digits of a boundary
+_FEWEST, _MOST = 48, 960
 
 
 class Spending(StrEnum):
@@ -118,6 +119,62 @@ def repeated_p(looks: Sequence[Look], p_value: float, kind: Spending = Spending.
 
 
 @dataclass(frozen=True)
+class Ending:
+    """What an experiment that ends with its last look says, stage by stage.
+
+    Attributes
+    ----------
+    below, above : normal quantiles with which a plain interval's lower and upper bound become those of this ending
+    median : expected z of the effect that a median-unbiased estimate gives; nearer to none than z after an early end
+    """
+
+    below: float
+    above: float
+    median: float
+
+
+def ending(looks: Sequence[Look], z: float, alpha: float = 0.05, kind: Spending = Spending.OBRIEN_FLEMING) -> Ending:
+    """The exact interval and estimate after stopping at the last look, having crossed no boundary before it.
+
+    In the stagewise ordering (Armitage 1957; Jennison and Turnbull 2000, section 8.4) an earlier crossing is more
+    extreme than a later one, and at one look the larger z. The interval holds the effects under which what happened
+    is not among the most extreme alpha / 2 on either side, and excludes none exactly when the last look crosses.
+
+    Parameters
+    ----------
+    z : of the plain test at the last look
+    """
+    require_alpha(alpha)
+    from scipy.special import ndtr
+
+    steps = _walk(tuple(looks), alpha / 2, kind, one_sided=False)
+
+    def as_extreme(expected: float) -> float:
+        """Chance of an end at least as far up, when z is expected to be this at the last look."""
+        chance = 0.0
+        for step in steps:
+            edge = z if step is steps[-1] else step.edge
+            tilt = np.exp(expected * step.grid - expected**2 * step.before / 2)
+            chance += float((step.mass * tilt) @ ndtr((step.grid + expected * step.width**2 - edge) / step.width))
+        return chance
+
+    low, median, high = (_expected(as_extreme, z, chance) for chance in (alpha / 2, 0.5, 1 - alpha / 2))
+    return Ending(z - low, high - z, median)
+
+
+def _expected(as_extreme: Callable[[float], float], z: float, chance: float) -> float:
+    """The expected z at which an end as extreme as this one has that chance."""
+    from scipy.optimize import brentq
+
+    low, high = z - 12, z + 6
+    if as_extreme(low) >= chance:
+        return low
+    if as_extreme(high) <= chance:
+        return high
+    return float(brentq(lambda expected: as_extreme(expected) - chance, low, high, xtol=1e-9))
+
+
+@dataclass(frozen=True)
 class Power:
     """What repeated looks find when the effect is real.
 
@@ -186,8 +243,8 @@ def _walk(looks: tuple[Look, ...], one_side: float, kind: Spending, one_sided: b
         target = spent(kind, look.fraction, one_side)
         bound = _boundary(grid, mass, width, scale, target - used)
         steps.append(_Step(grid, mass, before, width, bound, bound * scale))
-        low = _FLOOR if one_sided else max(_FLOOR, -bound)
-        grid, mass = _advance(grid, mass, width, low * scale, min(bound, -_FLOOR) * scale)
+        low = _FLOOR if one_sided else -min(bound, _FAR)
+        grid, mass = _advance(grid, mass, width, low * scale, min(bound, _FAR) * scale)
         before, used = now, target
     return tuple(steps)
 
@@ -223,5 +280,5 @@ def _advance(grid: Floats, mass: Floats, width: float, low: float, high: float) 
 
 @lru_cache(maxsize=64)
 def _legendre(count: int) -> tuple[Floats, Floats]:
-    nodes, weights = np.polynomial.legendre.leggauss(-(-count // 32) * 32)
+    nodes, weights = np.polynomial.legendre.leggauss(-(-count // 16) * 16)
     return nodes, weights

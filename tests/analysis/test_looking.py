@@ -147,8 +147,9 @@ def test_alphas_time_is_the_share_of_people_known():
 
 
 def test_json_and_report_show_the_path(store: Ledger, tmp_path: Path):
-    world = _hospital(store, tmp_path, _daily(), better=0.22)
+    world = _hospital(store, tmp_path, _daily(), better=0.17)
     result = _on_day(world, 20)
+    assert result.verdict is Verdict.NOT_MATURE
     looks = result.to_json()["looks"]
     assert (looks["taken"], looks["planned"]) == (20, 36)
     points = looks["paths"][0]["points"]

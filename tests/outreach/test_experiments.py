@@ -110,6 +110,15 @@ def test_a_fault_names_line_and_remedy(project: Project, old: str, new: str, lin
         load(project)
 
 
+def test_a_mean_needs_arms_that_are_not_too_unequal(project: Project):
+    path = "experiments/hypertension_review_wording.yaml"
+    _edit(project, path, "share: 0.5}\n  - {name: personal", "share: 0.8}\n  - {name: personal")
+    _edit(project, path, "review_personal, share: 0.5", "review_personal, share: 0.2")
+    assert not [finding for finding in check(project) if finding.severity == "error"]  # a rate may
+    _edit(project, path, "goal: booked_follow_up", "goal: visits")
+    assert any("more unequal than 2 : 1" in str(finding) for finding in check(project))
+
+
 def test_one_variant_is_no_experiment(project: Project):
     path = "experiments/hypertension_review_wording.yaml"
     _edit(project, path, "  - {name: personal, message: follow_up/hypertension_review_personal, share: 0.5}\n", "")

@@ -166,7 +166,26 @@ def _metric_faults(file: ExperimentFile, document: Document, metrics: Mapping[st
         if name not in metrics:
             what = f"the guardrail metric '{name}', which every experiment has, is missing"
             yield document.finding("metrics", what=what, remedy=f"add config/metrics/{name}.yaml")
+    yield from _arm_faults(file, document, metrics)
     yield from _planning_faults(file, document, metrics)
+
+
+#: Arms of a mean: beyond this, rare large values in the small arm make Welch's test claim too much (docs/calibration.md).
+_MOST_UNEQUAL = 2.0
+
+
+def _arm_faults(file: ExperimentFile, document: Document, metrics: Mapping[str, _Read[Metric]]) -> Iterator[Finding]:
+    """A mean or count is compared in arms that are not too unequal; a rate may be compared in any."""
+    shares = {variant.name: variant.share for variant in file.variants}
+    control = shares.get(file.control)
+    if control is None:
+        return
+    unequal = [name for name, share in shares.items() if max(share / control, control / share) > _MOST_UNEQUAL + 1e-9]
+    for index, name in enumerate(file.metrics.goal):
+        if unequal and name in metrics and metrics[name].model.kind is not MetricKind.BINARY:
+            what = f"'{name}' is no rate, and '{unequal[0]}' and '{file.control}' are more unequal than 2 : 1"
+            remedy = "share out the arms more evenly, or take a binary goal"
+            yield document.finding("metrics", "goal", index, what=what, remedy=remedy)
 
 
 def _planning_faults(

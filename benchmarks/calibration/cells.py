@@ -1,0 +1,122 @@
+"""Which promises are held against which worlds, and how closely."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks.calibration.verdicts import Outcome, judge
+from benchmarks.calibration.watches import Harm, Ratio
+from benchmarks.calibration.worlds import Arrivals, Rates, Spend
+
+EVEN = Arrivals.even
+FALSE_AT_MOST, FALSE_AT_LEAST = 0.055, 0.045
+POWER_AT_LEAST = 0.96
+COVERAGE = (0.93, 0.97)
+MISMATCH_AT_MOST = 0.0015
+HARM_AT_MOST = 0.05
+#: From so many expected conversions in each arm on, a test may not be needlessly shy either.
+ENOUGH = 10.0
+
+#: No effect, looked at every day for four weeks.
+NO_EFFECT: tuple[Rates | Spend, ...] = (
+    Rates("15 %, 200 a day and arm", EVEN(200, 200), 0.15),
+    Rates("50 %, 30 a day and arm", EVEN(30, 30), 0.5),
+    Rates("5 %, 10 : 90 arms", EVEN(360, 40), 0.05),
+    Rates("5 %, 90 : 10 arms", EVEN(40, 360), 0.05),
+    Rates("1 %, 200 a day and arm", EVEN(200, 200), 0.01),
+    Rates("1 %, 10 : 90 arms", EVEN(360, 40), 0.01),
+    Rates("0.2 %, 2,000 an arm in all", EVEN(71, 71), 0.002),
+    Rates("0.2 %, 2,000 a day and arm", EVEN(2000, 2000), 0.002),
+    Rates("5 %, most people on the first day", Arrivals((2000, *(30,) * 27), (2000, *(30,) * 27)), 0.05),
+    Spend("skewed amounts, 40 a day and arm", EVEN(40, 40)),
+    Spend("very skewed amounts, 200 a day and arm", EVEN(200, 200), 0.1, 1.5),
+    Spend("skewed amounts, 2 : 1 arms", EVEN(80, 40)),
+)
+
+#: An effect that the design's power is .8 for, or nearly.
+EFFECT: tuple[Rates | Spend, ...] = (
+    Rates("15 % to 17 %, 200 a day and arm", EVEN(200, 200), 0.15, 0.02),
+    Rates("1 % to 1.4 %, 400 a day and arm", EVEN(400, 400), 0.01, 0.004),
+    Rates("5 % to 7 %, 10 : 90 arms", EVEN(450, 50), 0.05, 0.02),
+    Spend("skewed amounts, 20 % more", EVEN(150, 150), effect=0.2),
+)
+
+RATIOS = (
+    Ratio("50 : 50, 400 a day", 400, 0.5, 0.5),
+    Ratio("10 : 90, 400 a day", 400, 0.1, 0.1),
+    Ratio("50 : 50, 40 a day", 40, 0.5, 0.5),
+)
+BROKEN_RATIO = Ratio("48 : 52 instead of 50 : 50, 1,000 a day", 1000, 0.5, 0.48)
+
+HARMLESS = (
+    Harm("0.5 % leave, 200 a day and arm", EVEN(200, 200), 0.005),
+    Harm("2 % leave, 10 : 90 arms", EVEN(360, 40), 0.02),
+    Harm("the variant halves it, 2 % leave", EVEN(200, 200), 0.02, 0.5),
+)
+HARMFUL = Harm("the variant triples it, 0.5 % leave", EVEN(200, 200), 0.005, 3.0)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One simulated share against what it must keep to.
+
+    Attributes
+    ----------
+    least, most : bounds, None where there is none; `slack` is added for the luck of this many runs
+    beside : what the same data say with the usual method, where that is telling
+    """
+
+    section: str
+    cell: str
+    value: float
+    runs: int
+    least: float | None
+    most: float | None
+    beside: float | None = None
+
+    @property
+    def slack(self) -> float:
+        """Two standard errors of a share this size."""
+        return 2 * math.sqrt(max(self.value * (1 - self.value), 1e-4) / self.runs)
+
+    @property
+    def kept(self) -> bool:
+        above = self.least is None or self.value >= self.least - self.slack
+        return above and (self.most is None or self.value <= self.most + self.slack)
+
+
+def measure(runs: int, tell: Callable[[str], None] = lambda text: None) -> list[Figure]:
+    """Every figure, each over this many runs (coverage and evidence of harm over a fifth of them, but 500 at least)."""
+    few = max(min(runs, 500), runs // 5)
+    found: list[Figure] = []
+    for seed, world in enumerate(NO_EFFECT):
+        tell(f"no effect: {world.name}")
+        found += _false(world, judge(world, runs, seed, few))
+    for seed, world in enumerate(EFFECT, start=100):
+        tell(f"effect: {world.name}")
+        outcome = judge(world, runs, seed, few)
+        found.append(Figure("power", world.name, outcome.in_direction / outcome.once, runs, POWER_AT_LEAST, None))
+        found.append(Figure("coverage", world.name, outcome.covered or 0.0, few, *COVERAGE))
+        found.append(Figure("people used", world.name, outcome.used, runs, None, 1.0))
+    for seed, ratio in enumerate((*RATIOS, BROKEN_RATIO), start=200):
+        tell(f"sample ratio: {ratio.name}")
+        ours, daily = ratio.alarms(runs if ratio is not BROKEN_RATIO else few, seed)
+        most = None if ratio is BROKEN_RATIO else MISMATCH_AT_MOST
+        found.append(Figure("sample ratio", ratio.name, ours, runs, None, most, daily))
+    for seed, harm in enumerate((*HARMLESS, HARMFUL), start=300):
+        tell(f"harm: {harm.name}")
+        most = None if harm is HARMFUL else HARM_AT_MOST
+        found.append(Figure("harm", harm.name, harm.stops(few, seed), few, None, most))
+    return found
+
+
+def _false(world: Rates | Spend, outcome: Outcome) -> list[Figure]:
+    enough = isinstance(world, Rates) and world.fewest_expected >= ENOUGH
+    least = FALSE_AT_LEAST if enough else None
+    found = [Figure("false claims", world.name, outcome.claimed, outcome.runs, least, FALSE_AT_MOST, outcome.naive)]
+    if enough or isinstance(world, Spend):
+        few = max(min(outcome.runs, 500), outcome.runs // 5)
+        found.append(Figure("coverage", world.name, outcome.covered or 0.0, few, *COVERAGE))
+    return found
