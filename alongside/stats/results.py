@@ -19,6 +19,8 @@ class Unavailable(StrEnum):
     NOT_FINITE = "not_finite"  # an infinite or NaN value stands in the data
     BASELINE_ZERO = "baseline_zero"  # no ratio to a control of zero
     BASELINE_UNCERTAIN = "baseline_uncertain"  # the control's mean is not distinct from zero: the ratio is unbounded
+    DENOMINATOR_ZERO = "denominator_zero"  # a ratio metric whose denominators sum to zero in an arm
+    DENOMINATOR_UNCERTAIN = "denominator_uncertain"  # too few denominators, or all with a few units: ratio too skewed
 
 
 class Method(StrEnum):
@@ -28,6 +30,7 @@ class Method(StrEnum):
     EXACT = "exact"  # Fisher's, because few conversions are expected
     WELCH = "welch"
     ADJUSTED = "adjusted"  # Lin's regression adjustment with HC2 variance
+    DELTA = "delta"  # ratio of sums, linearised
     NONE = "none"
 
 
