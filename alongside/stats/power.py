@@ -1,4 +1,7 @@
-"""How many units an experiment needs, and what it can detect. Normal approximation, two-sided."""
+"""How many units an experiment needs, and what it can detect. Normal approximation, two-sided.
+
+Units are independent; `clusters.design_effect` is the factor where they are not.
+"""
 
 from __future__ import annotations
 
@@ -77,11 +80,6 @@ def power_non_inferiority(n: float, rate: float, margin: float, alpha: float = 0
         return float(margin > z * z / (smaller + z * z))
     error = math.sqrt(rate * (1 - rate) * (1 + 1 / ratio) / n)
     return normal.cdf(margin / error - z)
-
-
-def design_effect(cluster_size: float, correlation: float) -> float:
-    """Kish's factor on the sample size when units come in clusters (households, clinics)."""
-    return 1 + (cluster_size - 1) * correlation
 
 
 def _critical(alpha: float) -> float:

@@ -15,6 +15,7 @@ class Unavailable(StrEnum):
 
     EMPTY_ARM = "empty_arm"
     TOO_FEW_UNITS = "too_few_units"  # no variance can be estimated
+    TOO_FEW_CLUSTERS = "too_few_clusters"  # few, or one so large that it decides alone
     NO_VARIATION = "no_variation"  # every unit has the same value: there is nothing to test against
     NOT_FINITE = "not_finite"  # an infinite or NaN value stands in the data
     BASELINE_ZERO = "baseline_zero"  # no ratio to a control of zero
@@ -31,6 +32,7 @@ class Method(StrEnum):
     WELCH = "welch"
     ADJUSTED = "adjusted"  # Lin's regression adjustment with HC2 variance
     DELTA = "delta"  # ratio of sums, linearised
+    CLUSTER = "cluster"  # cluster-robust: households or clinics were assigned, not persons
     NONE = "none"
 
 

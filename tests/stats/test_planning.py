@@ -52,10 +52,6 @@ def test_a_margin_that_no_data_could_show_has_no_power():
     assert 0.5 < power.power_non_inferiority(400, 0.05, margin=0.04) < 1.0
 
 
-def test_clusters_raise_the_need():
-    assert power.design_effect(3, 0.1) == pytest.approx(1.2)
-
-
 def test_sample_ratio_reference():
     assert sample_ratio({"a": 821588, "b": 815482}, {"a": 0.5, "b": 0.5}).p_value == pytest.approx(
         1.821793e-6, rel=1e-6
