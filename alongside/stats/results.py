@@ -33,6 +33,7 @@ class Method(StrEnum):
     ADJUSTED = "adjusted"  # Lin's regression adjustment with HC2 variance
     DELTA = "delta"  # ratio of sums, linearised
     CLUSTER = "cluster"  # cluster-robust: households or clinics were assigned, not persons
+    QUANTILE = "quantile"  # from order statistics
     NONE = "none"
 
 
