@@ -132,27 +132,29 @@ def difference_interval(treatment: Proportion, control: Proportion, z: float) ->
     estimate = treatment.rate - control.rate
 
     def statistic(delta: float) -> float:
-        rate = _restricted_control_rate(treatment, control, delta)
+        rate = restricted_control_rate(treatment, control, delta)
         other = rate + delta
         variance = other * (1 - other) / treatment.n + rate * (1 - rate) / control.n
-        return _ratio(estimate - delta, variance)
+        return studentised(estimate - delta, variance)
 
-    return _invert(statistic, estimate, -1.0, 1.0, z)
+    return invert(statistic, estimate, -1.0, 1.0, z)
 
 
-def _ratio(distance: float, variance: float) -> float:
+def studentised(distance: float, variance: float) -> float:
+    """Distance in standard errors; infinite for a distance that no variance explains."""
     if variance > 0:
         return distance / math.sqrt(variance)
     return 0.0 if distance == 0 else math.copysign(math.inf, distance)
 
 
-def _invert(statistic: Callable[[float], float], estimate: float, least: float, most: float, z: float) -> Interval:
+def invert(statistic: Callable[[float], float], estimate: float, least: float, most: float, z: float) -> Interval:
+    """The hypotheses within [least, most] that a decreasing statistic, 0 at the estimate, does not reject."""
     low = normal.bisect(lambda value: statistic(value) - z, least, estimate)
     high = normal.bisect(lambda value: statistic(value) + z, estimate, most)
     return Interval(low, high)
 
 
-def _restricted_control_rate(treatment: Proportion, control: Proportion, delta: float) -> float:
+def restricted_control_rate(treatment: Proportion, control: Proportion, delta: float) -> float:
     """Maximum likelihood estimate of the control's rate when the rates differ by `delta`.
 
     Closed form of the cubic in Miettinen and Nurminen (1985), appendix I.
@@ -173,22 +175,30 @@ def _restricted_control_rate(treatment: Proportion, control: Proportion, delta: 
 
 def relative_difference(treatment: Proportion, control: Proportion, z: float) -> RelativeDifference:
     """Koopman's score interval for the ratio of the rates, minus one."""
-    if treatment.successes + control.successes == 0:
+
+    def variance(ratio: float) -> float:
+        rate = restricted_base_rate(treatment, control, ratio)
+        other = min(1.0, ratio * rate)
+        return other * (1 - other) / treatment.n + ratio**2 * rate * (1 - rate) / control.n
+
+    return invert_ratio(treatment.rate, control.rate, variance, z)
+
+
+def invert_ratio(treatment: float, control: float, variance: Callable[[float], float], z: float) -> RelativeDifference:
+    """Interval for the ratio of two rates, minus one; `variance` is that of `treatment - ratio * control`."""
+    if treatment == control == 0:
         return RelativeDifference(None, Interval(None, None), Unavailable.BASELINE_ZERO)
 
     def statistic(log_ratio: float) -> float:
         ratio = math.exp(log_ratio)
-        rate = _restricted_base_rate(treatment, control, ratio)
-        other = min(1.0, ratio * rate)
-        variance = other * (1 - other) / treatment.n + ratio**2 * rate * (1 - rate) / control.n
-        return _ratio(treatment.rate - ratio * control.rate, variance)
+        return studentised(treatment - ratio * control, variance(ratio))
 
     low, high = -_FAR, _FAR
-    if treatment.successes and control.successes:
-        centre = math.log(treatment.rate / control.rate)
-        bounds = _invert(statistic, centre, low, high, z)
+    if treatment and control:
+        centre = math.log(treatment / control)
+        bounds = invert(statistic, centre, low, high, z)
         return RelativeDifference(math.expm1(centre), Interval(*map(_expm1, (bounds.low, bounds.high))))
-    if control.successes:
+    if control:
         upper = normal.bisect(lambda value: statistic(value) + z, low, high)
         return RelativeDifference(-1.0, Interval(-1.0, math.expm1(upper)))
     lower = normal.bisect(lambda value: statistic(value) - z, low, high)
@@ -202,7 +212,7 @@ def _expm1(value: float | None) -> float | None:
     return None if value is None else math.expm1(value)
 
 
-def _restricted_base_rate(treatment: Proportion, control: Proportion, ratio: float) -> float:
+def restricted_base_rate(treatment: Proportion, control: Proportion, ratio: float) -> float:
     """Maximum likelihood estimate of the control's rate when the treatment's is `ratio` times it.
 
     The smaller root of the quadratic in Miettinen and Nurminen (1985), in the form that does not cancel.

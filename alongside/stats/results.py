@@ -34,6 +34,7 @@ class Method(StrEnum):
     DELTA = "delta"  # ratio of sums, linearised
     CLUSTER = "cluster"  # cluster-robust: households or clinics were assigned, not persons
     QUANTILE = "quantile"  # from order statistics
+    STRATIFIED = "stratified"  # differences within strata, combined
     NONE = "none"
 
 
