@@ -95,6 +95,11 @@ def _sum(values: Iterable[float]) -> float:
     return float(sum(values))
 
 
+def _square(value: float) -> float:
+    """Infinite where `value**2` would raise."""
+    return value * value
+
+
 def compare_clusters(treatment: ClusterArm, control: ClusterArm, alpha: float = 0.05) -> Comparison:
     """Cluster-robust t test of equal means per member, with its interval and Fieller's for the relative difference."""
     require_alpha(alpha)
@@ -152,7 +157,7 @@ class ClusterVariation:
             _sum(_sum(cluster) for cluster in members),
             float(sum(len(cluster) ** 2 for cluster in members)),
             _sum(value * value for cluster in members for value in cluster),
-            _sum(_sum(cluster) ** 2 / len(cluster) for cluster in members),
+            _sum(_square(_sum(cluster)) / len(cluster) for cluster in members),
         )
 
 
@@ -173,7 +178,7 @@ def intraclass_correlation(*groups: ClusterVariation) -> Correlation:
     groups = tuple(group for group in groups if group.clusters)
     if not groups:
         return Correlation(None, Unavailable.EMPTY_ARM)
-    between = sum(group.total_squared_by_size - group.total**2 / group.size for group in groups)
+    between = sum(group.total_squared_by_size - _square(group.total) / group.size for group in groups)
     within = sum(group.unit_squared - group.total_squared_by_size for group in groups)
     clusters = sum(group.clusters for group in groups)
     between_degrees, within_degrees = clusters - len(groups), sum(group.size for group in groups) - clusters

@@ -103,7 +103,7 @@ def from_estimate(estimate: Estimate, method: Method, alpha: float) -> Compariso
     interval = Interval(estimate.difference - quantile * error, estimate.difference + quantile * error)
     p_value = floor_p(2 * float(special.stdtr(estimate.degrees, -abs(t))))
     relative = fieller(estimate, quantile)
-    return Comparison(estimate.difference, error, interval, p_value, relative, method, alpha)
+    return Comparison(estimate.difference, error, interval, p_value, relative, method, alpha, degrees=estimate.degrees)
 
 
 def fieller(estimate: Estimate, quantile: float) -> RelativeDifference:

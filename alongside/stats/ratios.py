@@ -67,7 +67,7 @@ class RatioArm:
         """Estimated variance of the ratio, by the delta method."""
         x = self.mean_x
         own, shared = self.variance_y / x / x, self.ratio * (self.covariance / x / x)
-        other = self.ratio**2 * (self.variance_x / x / x)
+        other = self.ratio * self.ratio * (self.variance_x / x / x)
         total = own - 2 * shared + other
         return total / self.n if total > _ROUNDING * (own + other) else 0.0
 

@@ -77,6 +77,7 @@ class Comparison:
     standard_error : estimated standard error of that difference (not the one under the null hypothesis)
     p_value : two-sided, never exactly 0
     reason : why numbers are missing; None when all are there
+    degrees : degrees of freedom of the standard error where the test is a t test
     """
 
     difference: float | None
@@ -87,6 +88,7 @@ class Comparison:
     method: Method
     alpha: float
     reason: Unavailable | None = None
+    degrees: float | None = None
 
 
 def unavailable(reason: Unavailable, alpha: float, difference: float | None = None) -> Comparison:

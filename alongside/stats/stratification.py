@@ -238,7 +238,8 @@ def _merged(arms: Sequence[Mean]) -> Mean:
         return Mean(0, math.nan, math.nan)
     mean = sum(arm.n * arm.mean for arm in arms) / n
     within = sum((arm.n - 1) * arm.variance for arm in arms if arm.n > 1)
-    between = sum(arm.n * (arm.mean - mean) ** 2 for arm in arms)
+    distances = [arm.mean - mean for arm in arms]  # multiplied, because a power raises where it overflows
+    between = sum(arm.n * distance * distance for arm, distance in zip(arms, distances, strict=True))
     return Mean(n, mean, (within + between) / (n - 1))
 
 

@@ -219,6 +219,7 @@ def test_correlation_of_rates_is_at_most_one_or_has_a_reason(members):
         ([[1.0], [2.0]], Unavailable.TOO_FEW_UNITS),
         ([[1.0, 1.0], [1.0, 1.0]], Unavailable.NO_VARIATION),
         ([[1.0, math.inf], [1.0, 1.0]], Unavailable.NOT_FINITE),
+        ([[1e200, 1e200], [1.0, 1.0]], Unavailable.NOT_FINITE),  # squares overflow
     ],
 )
 def test_correlation_that_cannot_be_computed_says_why(members, reason):

@@ -116,6 +116,7 @@ def test_false_rejections_stay_near_alpha_where_counting_messages_does_not():
         ([1.0, math.inf, 0.0], [1.0, 1.0, 1.0], Unavailable.NOT_FINITE),
         ([1.0, 2.0, 0.0], [1.0, math.nan, 1.0], Unavailable.NOT_FINITE),
         ([1e308, -1e308, 1.0], [1.0, 2.0, 1.0], Unavailable.NOT_FINITE),  # the variance overflows
+        ([1e200, 1e200, 2e200], [1.0, 2.0, 1.0], Unavailable.NOT_FINITE),
         ([0.0] * 9 + [3.0], [0.0] * 9 + [9.0], Unavailable.DENOMINATOR_UNCERTAIN),  # one person has every message
     ],
 )

@@ -200,6 +200,13 @@ def test_rates_in_many_small_strata_keep_the_size_of_the_test():
             {"a": (Mean.of([1.0, math.inf]), Mean.of([2.0, 3.0])), "b": (Mean.of([1.0, 2.0]), Mean.of([2.0, 2.0]))},
             Unavailable.NOT_FINITE,
         ),
+        (
+            {
+                "a": (Mean(1, 1e200, math.nan), Mean(1, 1.0, math.nan)),
+                "b": (Mean(1, -1e200, math.nan), Mean(1, 1.0, math.nan)),
+            },
+            Unavailable.NOT_FINITE,
+        ),
     ],
 )
 def test_what_cannot_be_computed_says_why(strata, reason):
