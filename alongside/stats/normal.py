@@ -9,6 +9,10 @@ from statistics import NormalDist
 _STANDARD = NormalDist()
 
 
+def pdf(z: float) -> float:
+    return math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+
+
 def cdf(z: float) -> float:
     return math.erfc(-z / math.sqrt(2)) / 2
 
