@@ -176,26 +176,28 @@ def restricted_control_rate(treatment: Proportion, control: Proportion, delta: f
 def relative_difference(treatment: Proportion, control: Proportion, z: float) -> RelativeDifference:
     """Koopman's score interval for the ratio of the rates, minus one."""
 
-    def variance(ratio: float) -> float:
-        rate = restricted_base_rate(treatment, control, ratio)
-        other = min(1.0, ratio * rate)
-        return other * (1 - other) / treatment.n + ratio**2 * rate * (1 - rate) / control.n
-
-    return invert_ratio(treatment.rate, control.rate, variance, z)
-
-
-def invert_ratio(treatment: float, control: float, variance: Callable[[float], float], z: float) -> RelativeDifference:
-    """Interval for the ratio of two rates, minus one; `variance` is that of `treatment - ratio * control`."""
-    if treatment == control == 0:
-        return RelativeDifference(None, Interval(None, None), Unavailable.BASELINE_ZERO)
-
     def statistic(log_ratio: float) -> float:
         ratio = math.exp(log_ratio)
-        return studentised(treatment - ratio * control, variance(ratio))
+        rate = restricted_base_rate(treatment, control, ratio)
+        other = min(1.0, ratio * rate)
+        variance = other * (1 - other) / treatment.n + ratio**2 * rate * (1 - rate) / control.n
+        return studentised(treatment.rate - ratio * control.rate, variance)
 
-    low, high = -_FAR, _FAR
+    return invert_ratio(statistic, treatment.rate, control.rate, z)
+
+
+def invert_ratio(
+    statistic: Callable[[float], float], treatment: float, control: float, z: float, centre: float | None = None
+) -> RelativeDifference:
+    """The ratios of two rates, minus one, that a decreasing statistic of their logarithm does not reject.
+
+    `centre` is the logarithm at which the statistic is 0, by default that of treatment / control.
+    """
+    if treatment == control == 0:
+        return RelativeDifference(None, Interval(None, None), Unavailable.BASELINE_ZERO)
+    low, high = -FAR, FAR
     if treatment and control:
-        centre = math.log(treatment / control)
+        centre = math.log(treatment / control) if centre is None else centre
         bounds = invert(statistic, centre, low, high, z)
         return RelativeDifference(math.expm1(centre), Interval(*map(_expm1, (bounds.low, bounds.high))))
     if control:
@@ -205,7 +207,7 @@ def invert_ratio(treatment: float, control: float, variance: Callable[[float], f
     return RelativeDifference(None, Interval(math.expm1(lower), None), Unavailable.BASELINE_ZERO)
 
 
-_FAR = 60.0  # e^60: a ratio beyond anything that counts of people can show
+FAR = 60.0  # e^60: a ratio beyond anything that counts of people can show
 
 
 def _expm1(value: float | None) -> float | None:

@@ -15,6 +15,7 @@ class Unavailable(StrEnum):
 
     EMPTY_ARM = "empty_arm"
     TOO_FEW_UNITS = "too_few_units"  # no variance can be estimated
+    TOO_FEW_CONVERSIONS = "too_few_conversions"  # (or non-conversions) for any method that would be valid here
     TOO_FEW_CLUSTERS = "too_few_clusters"  # few, or one so large that it decides alone
     NO_VARIATION = "no_variation"  # every unit has the same value: there is nothing to test against
     NOT_FINITE = "not_finite"  # an infinite or NaN value stands in the data
@@ -35,6 +36,7 @@ class Method(StrEnum):
     CLUSTER = "cluster"  # cluster-robust: households or clinics were assigned, not persons
     QUANTILE = "quantile"  # from order statistics
     STRATIFIED = "stratified"  # differences within strata, combined
+    BATCHES = "batches"  # batches whose shares followed earlier results
     NONE = "none"
 
 

@@ -108,7 +108,7 @@ def shrink_winner(estimate: float, standard_error: float, boundary: float, alpha
 
     Zhong and Prentice (2008), "Bias-reduced estimators and confidence intervals for odds ratios in genome-wide
     association studies", Biostatistics 9:621-634: the mean of the likelihood of the effect given |z| > boundary,
-    divided by its integral (their second estimator), with the central interval of the same curve. That is a posterior
+    divided by its integral (one of their estimators), with the central interval of the same curve. That is a posterior
     under a flat prior; the selection is symmetric, so its mean stays on the estimate's side of zero.
 
     With a boundary of 1.96 the mean error of winners, in standard errors, falls from 1.45 to .70 for a true effect of

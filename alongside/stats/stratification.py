@@ -139,18 +139,21 @@ def combined_score(tables: Sequence[Stratum], alpha: float) -> Comparison:
     difference = treatment - control
 
     def statistic(delta: float) -> float:
-        return studentised(difference - delta, math.fsum(_variance(table, delta) for table in tables))
+        return studentised(difference - delta, math.fsum(difference_variance(table, delta) for table in tables))
+
+    def ratio_statistic(log_ratio: float) -> float:
+        ratio = math.exp(log_ratio)
+        variance = math.fsum(ratio_variance(table, ratio) for table in tables)
+        return studentised(treatment - ratio * control, variance)
 
     error = math.sqrt(math.fsum(_unpooled(table) for table in tables))
     interval = invert(statistic, difference, -1.0, 1.0, z)
     p_value = floor_p(normal.two_sided_p(statistic(0.0)))
-    relative = invert_ratio(
-        treatment, control, lambda ratio: math.fsum(_ratio_variance(table, ratio) for table in tables), z
-    )
+    relative = invert_ratio(ratio_statistic, treatment, control, z)
     return Comparison(difference, error, interval, p_value, relative, Method.STRATIFIED, alpha)
 
 
-def _variance(table: Stratum, delta: float) -> float:
+def difference_variance(table: Stratum, delta: float) -> float:
     """Of the weighted difference when the rates differ by `delta`."""
     rate = restricted_control_rate(table.treatment, table.control, delta)
     other = rate + delta
@@ -164,7 +167,7 @@ def _unpooled(table: Stratum) -> float:
     return table.weight**2 * table.factor * spread
 
 
-def _ratio_variance(table: Stratum, ratio: float) -> float:
+def ratio_variance(table: Stratum, ratio: float) -> float:
     """Of the weighted `treatment - ratio * control` when the rates have this ratio."""
     rate = restricted_base_rate(table.treatment, table.control, ratio)
     other = min(1.0, ratio * rate)
