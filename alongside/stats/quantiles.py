@@ -30,6 +30,9 @@ from alongside.stats.results import (
     unavailable,
 )
 
+#: A control whose bound is this near to zero, in units of its estimate, touches it but for rounding.
+_ROUNDING = 1e-12
+
 
 @dataclass(frozen=True)
 class Position:
@@ -208,7 +211,7 @@ def _relative(one: _Side, other: _Side, z: float) -> RelativeDifference:
     if not math.isfinite(one.estimate):
         return RelativeDifference(None, Interval(None, None), Unavailable.NOT_FINITE)
     slack = 1.0 - z * other.below
-    if slack <= 0 or not math.isfinite(other.above):
+    if slack <= _ROUNDING or not math.isfinite(other.above):
         reason = Unavailable.BASELINE_UNCERTAIN
         return RelativeDifference(one.estimate - 1, Interval(None, None), reason)
     low = _lower_ratio(one, other, z, slack)
