@@ -75,7 +75,7 @@ def anytime_p(logarithms: Sequence[float]) -> float:
 
 
 def _parts(tables: list[Stratum]) -> Iterator[list[Stratum]]:
-    """Tables that are computed at once, in bounded memory: each needs a column for every possible split of its events."""
+    """Tables that are computed at once, in bounded memory: each has a column for every possible split of its events."""
     part: list[Stratum] = []
     widest = 1
     for table in tables:

@@ -170,7 +170,8 @@ def _metric_faults(file: ExperimentFile, document: Document, metrics: Mapping[st
     yield from _planning_faults(file, document, metrics)
 
 
-#: Arms of a mean: beyond this, rare large values in the small arm make Welch's test claim too much (docs/calibration.md).
+#: Arms of a mean: beyond this, rare large values in the small arm make Welch's test claim too much
+#: (docs/calibration.md).
 _MOST_UNEQUAL = 2.0
 
 
