@@ -132,14 +132,20 @@ class ExperimentDefinition(Strict):
 
     @property
     def definition_hash(self) -> str:
-        """SHA-256 of what decides the result: not of labels, planning values and the words of the hypothesis."""
+        """SHA-256 of what decides the result: not of labels, planning values and the words of the hypothesis.
+
+        What a definition does not use is left out, so that an experiment which was launched before there was such a
+        choice is not edited by an upgrade.
+        """
         content = self.as_json()
         del content["hypothesis"]
         for metric in (*content["goals"], *(guardrail["metric"] for guardrail in content["guardrails"])):
             for field in ("label", "typical", "deviation"):
                 del metric[field]
+            for field in ("per", "cap", "before_days"):
+                if metric[field] is None:
+                    del metric[field]
         if self.design.looks is Looks.FINAL:
-            # As before there was a choice: an experiment that was launched then is not edited by an upgrade.
             del content["design"]["looks"]
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
