@@ -57,9 +57,9 @@ class ClusterArm:
     @classmethod
     def of(cls, sizes: Iterable[float], totals: Iterable[float]) -> ClusterArm:
         """Sums from plain numbers, one size and one total per cluster; clusters without members do not count."""
-        pairs = [(float(m), float(t)) for m, t in zip(sizes, totals, strict=True) if m != 0]
-        if any(m < 0 for m, _ in pairs):
-            raise ValueError("a cluster has no fewer than 0 members")
+        pairs = [(float(m), float(t)) for m, t in zip(sizes, totals, strict=True) if m != 0 or t != 0]
+        if any(m <= 0 for m, _ in pairs):
+            raise ValueError("a cluster has no fewer than 0 members, and without members no total")
         return cls(
             len(pairs),
             math.fsum(m for m, _ in pairs),

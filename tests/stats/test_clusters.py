@@ -179,9 +179,10 @@ def test_clusters_that_are_all_alike_leave_no_variation(rate):
     assert result.difference == pytest.approx(0.0, abs=1e-12)
 
 
-def test_sizes_are_not_negative():
+@pytest.mark.parametrize(("size", "total"), [(-1, 0), (0, 3)])
+def test_impossible_clusters_are_refused(size, total):
     with pytest.raises(ValueError, match="members"):
-        ClusterArm.of([-1], [0])
+        ClusterArm.of([4, size], [1, total])
 
 
 def test_correlation_is_that_of_the_analysis_of_variance():
@@ -245,6 +246,6 @@ def test_clusters_needed_are_units_times_design_effect_and_one_for_the_t_distrib
 
 
 @pytest.mark.parametrize("bad", [(0.5, 0, 0.1), (3, -1, 0.1), (3, 0, 1.1), (math.nan, 0, 0.1)])
-def test_impossible_clusters_are_refused(bad):
+def test_impossible_designs_are_refused(bad):
     with pytest.raises(ValueError, match="clusters"):
         design_effect(*bad)
