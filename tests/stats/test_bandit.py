@@ -106,7 +106,7 @@ def _summed(found, name):
 def test_level_is_kept_under_the_most_adaptive_rule_and_drifting_rates():
     random = np.random.default_rng(41)
     rates = [(p, p) for p in (0.3, 0.25, 0.2, 0.15, 0.1, 0.05)]
-    ours, plain, rounds = 0, 0, 700
+    ours, plain, rounds = 0, 0, 500
     for _ in range(rounds):
         found = _greedy(random, rates, [150] * 6)
         ours += compare_batches(found, "new", "control").comparison.p_value < 0.05
@@ -150,6 +150,23 @@ def test_one_batch_is_the_plain_score_test():
     assert ours.p_value == pytest.approx(peer.p_value, rel=0.02)  # it has the factor N / (N - 1)
     assert ours.interval.low == pytest.approx(peer.interval.low, rel=0.01)
     assert ours.relative.estimate == pytest.approx(peer.relative.estimate)
+
+
+def test_evidence_of_batches_adds_up_with_weights_that_results_do_not_move():
+    """Each batch's pooled z, weighted by the root of all its units, those of third arms included."""
+    found = [
+        {"a": Proportion(100, 30), "b": Proportion(100, 22), "c": Proportion(100, 1)},
+        {"a": Proportion(500, 120), "b": Proportion(60, 9), "c": Proportion(40, 1)},
+    ]
+    total = 0.0
+    for one in found:
+        n1, n0 = one["a"].n, one["b"].n
+        pooled = (one["a"].successes + one["b"].successes) / (n1 + n0)
+        variance = pooled * (1 - pooled) * (1 / n1 + 1 / n0) * (n1 + n0) / (n1 + n0 - 1)
+        units = sum(arm.n for arm in one.values())
+        total += math.sqrt(units) * (one["a"].rate - one["b"].rate) / math.sqrt(variance)
+    z = total / math.sqrt(300 + 600)
+    assert compare_batches(found, "a", "b").comparison.p_value == pytest.approx(math.erfc(z / math.sqrt(2)))
 
 
 @given(batches, st.sampled_from([0.01, 0.05, 0.2]))
