@@ -6,7 +6,7 @@ import math
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -233,7 +233,7 @@ def _adjust(connection: duckdb.DuckDBPyConnection, sums: dict[str, Sums], covari
 
 
 def _with(item: ArmSums, adjusted: AdjustedArm | None) -> ArmSums:
-    return ArmSums(item.n, item.total, item.mean, item.variance, item.missing, adjusted)
+    return replace(item, adjusted=adjusted)
 
 
 def _regress(connection: duckdb.DuckDBPyConnection, name: str, covariate: str) -> tuple[float, dict[str, AdjustedArm]]:
@@ -294,7 +294,7 @@ def _conclude(
     ratio = sample_ratio(counts, {name: planned[name] for name in counts})
     decided = decide(Evidence(goals, (), ratio if ratio.mismatch else None))
     arms = {
-        name: Arm(n, {info.name: sums[info.name][name].as_metric() for info in infos}) for name, n in counts.items()
+        name: Arm(n, {info.name: sums[info.name][name].as_metric(info) for info in infos}) for name, n in counts.items()
     }
     facts = Facts(control, arms, alpha, ratio, has_guardrails=False, exploratory=False)
     return ExperimentResult(

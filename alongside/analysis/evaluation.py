@@ -9,14 +9,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alongside.analysis.comparing import Sums, compare_goals, compare_guardrails, comparer, once
+from alongside.analysis.comparing import NOBODY, Sums, compare_goals, compare_guardrails, comparer, once
 from alongside.analysis.decision import Evidence, decide
 from alongside.analysis.harm import HarmEvidence, weigh
 from alongside.analysis.looking import View, path
 from alongside.analysis.observation import Observed, observe
 from alongside.analysis.result import (
     Arm,
-    ArmMetric,
     ExperimentResult,
     GoalComparison,
     GuardrailComparison,
@@ -213,7 +212,7 @@ def _ratio(definition: ExperimentDefinition, arrivals: Iterable[Mapping[int, Map
 
 def _arm(definition: ExperimentDefinition, units: Mapping[str, int], sums: Mapping[str, Sums], name: str) -> Arm:
     metrics = {
-        metric.name: found.as_metric() if (found := sums[metric.name].get(name)) else ArmMetric(0, None)
+        metric.name: sums[metric.name].get(name, NOBODY).as_metric(MetricInfo.of(metric))
         for metric in definition.metrics
     }
     return Arm(units.get(name, 0), metrics)

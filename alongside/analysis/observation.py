@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING
 from alongside.analysis.comparing import ArmSums, Sums
 from alongside.analysis.harm import FirstEvents, Watched, is_watched, watch
 from alongside.analysis.looking import Course, summed
+from alongside.analysis.metric_sql import naive, outcome_sql, strata_sql
 from alongside.analysis.result import Maturity
 from alongside.ledger import experiments as store
-from alongside.model.errors import StoreUnavailable
-from alongside.outreach.experiments import Calendar, ExperimentDefinition, Metric, MetricKind
-from alongside.outreach.experiments.metrics import DELIVERY, Aggregate
+from alongside.outreach.experiments import Calendar, ExperimentDefinition, Metric
 
 if TYPE_CHECKING:
     import duckdb
@@ -50,7 +49,8 @@ def observe(
 ) -> Observed:
     """Sums per arm and metric, without a row of any person leaving the database."""
     assigned = store.assignments(ledger, definition.name)
-    kinds = sorted({metric.event.value for metric in definition.metrics if metric.event is not None})
+    counted = [source for metric in definition.metrics for source in (metric, metric.per) if source is not None]
+    kinds = sorted({source.event.value for source in counted if source.event is not None})
     events = store.events(ledger, definition.name, kinds)
     ends = definition.enrolment_ends(launched_at)
     calendar = Calendar.of(definition, launched_at)
@@ -89,7 +89,7 @@ def _register(
     known = pc.is_in(assigned.column("variant"), value_set=pa.array(list(definition.shares)))
     connection.register("assigned", assigned.filter(known))
     connection.register("event", events)
-    connection.execute(_sql("units"), [_naive(ends)])
+    connection.execute(files("alongside.analysis").joinpath("units.sql").read_text("utf-8"), [naive(ends)])
 
 
 def _maturity(
@@ -98,9 +98,9 @@ def _maturity(
     ends = definition.enrolment_ends(launched_at)
     row = connection.execute(
         "SELECT count(*) FILTER (assigned_at + $1::INTERVAL <= $2), count(*) FROM unit",
-        [definition.waits, _naive(as_of)],
+        [definition.waits, naive(as_of)],
     ).fetchone()
-    late = connection.execute("SELECT count(*) FROM assigned WHERE assigned_at >= $1", [_naive(ends)]).fetchone()
+    late = connection.execute("SELECT count(*) FROM assigned WHERE assigned_at >= $1", [naive(ends)]).fetchone()
     mature, enrolled = row or (0, 0)
     due = definition.verdict_due(launched_at)
     return Maturity(launched_at, ends, due, mature, enrolled - mature, late[0] if late else 0)
@@ -111,7 +111,7 @@ def _arrivals(connection: duckdb.DuckDBPyConnection, launched_at: datetime) -> d
     rows = connection.execute(
         "SELECT channel, CAST(floor(date_diff('second', $1::TIMESTAMP, assigned_at) / 86400) AS INTEGER) AS day,"
         " variant, count(*) FROM unit GROUP BY ALL ORDER BY ALL",
-        [_naive(launched_at)],
+        [naive(launched_at)],
     ).fetchall()
     found: dict[str, dict[int, dict[str, int]]] = {}
     for channel, day, variant, count in rows:
@@ -122,9 +122,9 @@ def _arrivals(connection: duckdb.DuckDBPyConnection, launched_at: datetime) -> d
 def _course(
     connection: duckdb.DuckDBPyConnection, metric: Metric, tables: Path, as_of: datetime, calendar: Calendar
 ) -> Course:
-    query = _sql("outcome").format(fact=_fact(metric, tables, as_of), outcome=_outcome(metric))
+    query = outcome_sql(metric, tables, as_of)
     waits = metric.window + metric.settles
-    limits = [metric.window, waits, _naive(as_of), _naive(calendar.launched_at), calendar.step.total_seconds()]
+    limits = [metric.window, waits, naive(as_of), naive(calendar.launched_at), calendar.step.total_seconds()]
     looks: dict[int, dict[str, ArmSums]] = {}
     for variant, look, *sums in connection.execute(query, limits).fetchall():
         looks.setdefault(look, {})[variant] = ArmSums(*sums)
@@ -134,55 +134,9 @@ def _course(
 def _first_events(
     connection: duckdb.DuckDBPyConnection, metric: Metric, tables: Path, as_of: datetime, launched_at: datetime
 ) -> list[FirstEvents]:
-    query = _sql("strata").format(fact=_fact(metric, tables, as_of))
-    rows = connection.execute(query, [metric.window, _naive(launched_at)]).fetchall()
+    query = strata_sql(metric, tables, as_of)
+    rows = connection.execute(query, [metric.window, naive(launched_at)]).fetchall()
     return [
         FirstEvents(cohort, variant, day, people, last.replace(tzinfo=UTC))
         for cohort, variant, day, people, last in rows
     ]
-
-
-def _fact(metric: Metric, tables: Path, as_of: datetime) -> str:
-    """The rows that may count, as a sub-query. Names and condition were checked when the metric was read."""
-    from alongside.warehouse.duck import quoted
-
-    limit = f"TIMESTAMP '{_naive(as_of).isoformat(sep=' ')}'"
-    if metric.origin == DELIVERY:
-        kind = metric.event.value if metric.event else ""
-        return (
-            f"SELECT person_id, occurred_at AS happened_at, 1.0 AS value FROM event "
-            f"WHERE kind = '{kind}' AND occurred_at < {limit}"
-        )
-    path = tables / f"{metric.origin}.parquet"
-    if not path.is_file():
-        what = f"the snapshot has no table '{metric.origin}', which metric '{metric.name}' counts"
-        raise StoreUnavailable(what, where=str(path), remedy="Start a new run.")
-    value = f'"{metric.value}"' if metric.value else "1.0"
-    time = f'"{metric.time_column}"'
-    return (
-        f"SELECT person_id, {time} AS happened_at, CAST({value} AS DOUBLE) AS value "
-        f"FROM read_parquet({quoted(path)}) WHERE {time} < {limit} AND ({metric.where or 'TRUE'})"
-    )
-
-
-def _outcome(metric: Metric) -> str:
-    if metric.kind is MetricKind.BINARY:
-        return "CAST(count(fact.person_id) > 0 AS DOUBLE)"
-    if metric.kind is MetricKind.COUNT:
-        return "CAST(count(fact.person_id) AS DOUBLE)"
-    return {
-        Aggregate.SUM: "coalesce(sum(fact.value), 0.0)",
-        Aggregate.MEAN: "avg(fact.value)",
-        Aggregate.MIN: "min(fact.value)",
-        Aggregate.MAX: "max(fact.value)",
-        Aggregate.LAST: "arg_max(fact.value, fact.happened_at)",
-    }[metric.aggregate]
-
-
-def _sql(name: str) -> str:
-    return files("alongside.analysis").joinpath(f"{name}.sql").read_text("utf-8")
-
-
-def _naive(moment: datetime) -> datetime:
-    """Snapshots and Arrow carry UTC without zone."""
-    return moment.astimezone(UTC).replace(tzinfo=None)

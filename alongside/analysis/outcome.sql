@@ -1,5 +1,6 @@
 -- One row an arm and look for one metric, over people whose window is closed and whose data have arrived.
 -- {fact}: person_id, happened_at, value. {outcome}: the value of a person, null where there is none.
+-- {beside}: what a ratio is counted per, or the same measured before assignment; null where a metric has neither.
 -- $1 window, $2 window plus settling time, $3 nothing later counts, $4 launch, $5 seconds from look to look.
 SELECT
     variant,
@@ -8,18 +9,23 @@ SELECT
     coalesce(sum(outcome), 0.0) AS total,
     coalesce(avg(outcome), 'nan'::DOUBLE) AS mean,
     coalesce(var_samp(outcome), 'nan'::DOUBLE) AS variance,
-    count(*) - count(outcome) AS missing
+    count(*) - count(outcome) AS missing,
+    coalesce(avg(beside), 0.0) AS beside_mean,
+    coalesce(var_samp(beside), 0.0) AS beside_variance,
+    coalesce(covar_samp(outcome, beside), 0.0) AS covariance
 FROM (
     SELECT
         unit.variant,
         CAST(ceil(date_diff('second', $4::TIMESTAMP, any_value(unit.assigned_at) + $2::INTERVAL) / $5) AS INTEGER)
             AS look,
-        {outcome} AS outcome
+        {outcome} AS outcome,
+        any_value({beside}) AS beside
     FROM unit
     LEFT JOIN ({fact}) AS fact
         ON fact.person_id = unit.person_id
         AND fact.happened_at >= unit.assigned_at
         AND fact.happened_at < unit.assigned_at + $1::INTERVAL
+    {other}
     WHERE unit.assigned_at + $2::INTERVAL <= $3
     GROUP BY unit.person_id, unit.variant
 )

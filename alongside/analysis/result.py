@@ -25,10 +25,19 @@ class MetricInfo:
     kind: MetricKind
     direction: Direction
     label: Mapping[Locale, str] = field(default_factory=dict)
+    has_before: bool = False  # the same was measured before assignment
+    counts_events: bool = False  # of a ratio: its numerator is a number of events
 
     @classmethod
     def of(cls, metric: Metric) -> MetricInfo:
-        return cls(metric.name, metric.kind, metric.direction, metric.label)
+        return cls(
+            metric.name,
+            metric.kind,
+            metric.direction,
+            metric.label,
+            metric.before_days is not None,
+            metric.value is None,
+        )
 
     def words(self, locale: Locale) -> str:
         return self.label.get(locale) or self.name
