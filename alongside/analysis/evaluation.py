@@ -16,6 +16,7 @@ from alongside.analysis.looking import View, path
 from alongside.analysis.observation import Observed, observe
 from alongside.analysis.result import (
     Arm,
+    Division,
     ExperimentResult,
     GoalComparison,
     GuardrailComparison,
@@ -25,6 +26,8 @@ from alongside.analysis.result import (
     PathOfGoal,
     Words,
 )
+from alongside.analysis.subgroups import divide
+from alongside.analysis.translation import translated
 from alongside.analysis.wording import Facts, sentence
 from alongside.ledger import experiments as store
 from alongside.model.enums import Locale, Verdict
@@ -114,13 +117,16 @@ def conclude(
     view = _view(definition, observed, as_of)
     sums, viewed = (observed.sums, once) if view is None else (view.sums, view.at_last_look)
     infos = [MetricInfo.of(metric) for metric in definition.goals]
-    goals = compare_goals(infos, sums, treatments, control, alpha, viewed=viewed)
+    plain = compare_goals(infos, sums, treatments, control, alpha, viewed=viewed)
+    levels = holm_levels([1.0 if goal.comparison.p_value is None else goal.comparison.p_value for goal in plain], alpha)
+    goals = translated(definition, plain, levels, view)
     rules = [(MetricInfo.of(item.metric), item.margin) for item in definition.guardrails]
     guardrails = compare_guardrails(rules, sums, treatments, control, alpha, viewed)
     harm = weigh(definition, observed.watched)
     overall = _ratio(definition, observed.arrivals.values())
     by_channel = {name: _ratio(definition, [days]) for name, days in observed.arrivals.items()}
-    mismatched = _mismatched(overall, by_channel)
+    by_subgroup = {column: _ratios(definition, parts) for column, parts in observed.divided.items()}
+    mismatched = _mismatched(overall, [by_channel, *by_subgroup.values()])
     complete = observed.maturity.complete(as_of)
     evidence = Evidence(
         goals, guardrails, mismatched, complete, bool(exploratory), _stopping(harm, guardrails), harm, view is not None
@@ -145,8 +151,10 @@ def conclude(
         notes=_notes(definition, observed),
         sample_ratio_by_channel=by_channel,
         delivery=delivery or {},
-        looking=_looking(definition, view, goals, as_of, decided.verdict) if view else None,
+        looking=_looking(view, zip(goals, levels, strict=True), as_of, decided.verdict) if view else None,
         harm=harm,
+        divisions=_divisions(definition, observed, view),
+        sample_ratio_by_subgroup=by_subgroup,
     )
 
 
@@ -161,16 +169,9 @@ def _view(definition: ExperimentDefinition, observed: Observed, as_of: datetime)
     return View(definition, calendar, observed.courses, arrivals, as_of)
 
 
-def _looking(
-    definition: ExperimentDefinition,
-    view: View,
-    goals: Sequence[GoalComparison],
-    as_of: datetime,
-    verdict: Verdict,
-) -> Looking:
-    levels = holm_levels([goal.comparison.p_value or 1.0 for goal in goals], definition.design.alpha)
+def _looking(view: View, goals: Iterable[tuple[GoalComparison, float]], as_of: datetime, verdict: Verdict) -> Looking:
     paths = []
-    for goal, alpha in zip(goals, levels, strict=True):
+    for goal, alpha in goals:
         taken = view.taken(goal.variant, goal.metric.name)
         plain = [comparer(goal.metric, item.treatment, item.control)(alpha) for item in taken]
         points = path(view.calendar, taken, plain, goal.metric.direction.sign, alpha)
@@ -178,6 +179,27 @@ def _looking(
     calendar = view.calendar
     upcoming = calendar.next_after(as_of) if verdict is Verdict.NOT_MATURE else None
     return Looking(calendar.taken(as_of), calendar.planned, upcoming, tuple(paths))
+
+
+def _divisions(definition: ExperimentDefinition, observed: Observed, view: View | None) -> tuple[Division, ...]:
+    goal, alpha = MetricInfo.of(definition.goals[0]), definition.design.alpha
+    return tuple(
+        divide(
+            column,
+            goal,
+            parts,
+            variant,
+            definition.control,
+            alpha if view is None else view.level(variant, goal.name, alpha),
+        )
+        for column, parts in observed.subgroups.items()
+        for variant in definition.treatments
+    )
+
+
+def _ratios(definition: ExperimentDefinition, parts: Mapping[str, Mapping[str, int]]) -> dict[str, SampleRatio]:
+    """The arms' sizes in each part, as of now: the e-process holds at whatever look it is read."""
+    return {value: _ratio(definition, [{0: arms}]) for value, arms in parts.items()}
 
 
 def _stopping(
@@ -218,12 +240,13 @@ def _arm(definition: ExperimentDefinition, units: Mapping[str, int], sums: Mappi
     return Arm(units.get(name, 0), metrics)
 
 
-def _mismatched(overall: SampleRatio, by_channel: Mapping[str, SampleRatio]) -> SampleRatio | None:
-    """The arms that did not get their planned sizes: everybody, else one channel at a level shared by all channels."""
+def _mismatched(overall: SampleRatio, divisions: Iterable[Mapping[str, SampleRatio]]) -> SampleRatio | None:
+    """Arms that did not get their planned sizes: everybody, else one part at a level shared by all parts."""
     if overall.mismatch:
         return overall
-    level = MISMATCH / max(1, len(by_channel))
-    return next((ratio for ratio in by_channel.values() if ratio.p_value is not None and ratio.p_value < level), None)
+    parts = [ratio for division in divisions for ratio in division.values()]
+    level = MISMATCH / max(1, len(parts))
+    return next((ratio for ratio in parts if ratio.p_value is not None and ratio.p_value < level), None)
 
 
 def _notes(definition: ExperimentDefinition, observed: Observed) -> tuple[Words, ...]:

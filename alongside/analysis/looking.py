@@ -113,8 +113,18 @@ class View:
         before = [self._z(metric, item) for item in taken[:-1]]
         return at_last_look(compare, [item.look for item in taken], before)
 
+    def plain(self, variant: str, metric: str) -> Comparison:
+        """The last look's comparison as if it were the only one."""
+        last = self._taken[variant, metric][-1]
+        return comparer(self._infos[metric], last.treatment, last.control)(0.05)
+
+    def level(self, variant: str, metric: str, alpha: float) -> float:
+        """What a plain interval may use now; alpha itself before the first look."""
+        looks = [item.look for item in self._taken[variant, metric]]
+        return sequential.level(looks, alpha) if looks else alpha
+
     def _z(self, metric: str, item: Taken) -> float:
-        found = _z(comparer(self._infos[metric], item.treatment, item.control)(0.05), 1)
+        found = z_of(comparer(self._infos[metric], item.treatment, item.control)(0.05), 1)
         return 0.0 if found is None else found
 
 
@@ -141,7 +151,7 @@ def at_last_look(compare: Compare, looks: Sequence[Look], before: Sequence[float
     def repeated(alpha: float) -> Comparison:
         bounds = sequential.two_sided_boundaries(looks, alpha)
         found = compare(max(normal.two_sided_p(bounds[-1]), SMALLEST_P))
-        z = _z(found, 1)
+        z = z_of(found, 1)
         if found.p_value is None or z is None:
             return replace(found, alpha=alpha)
         crossed = any(abs(one) >= bound for one, bound in zip(before, bounds, strict=False))
@@ -192,7 +202,7 @@ def path(
     points = [
         Point(
             item.number, calendar.moment(item.number), item.treatment.n + item.control.n,
-            _z(comparison, sign), bound, item.look.fraction,
+            z_of(comparison, sign), bound, item.look.fraction,
         )
         for item, comparison, bound in zip(taken, comparisons, bounds, strict=False)
     ]  # fmt: skip
@@ -216,7 +226,8 @@ def _ahead(calendar: Calendar, last: Taken) -> list[tuple[int, Look]]:
     ]
 
 
-def _z(comparison: Comparison, sign: int) -> float | None:
+def z_of(comparison: Comparison, sign: int) -> float | None:
+    """The normal quantile of a plain p-value, positive in the direction `sign`."""
     if comparison.p_value is None or comparison.difference is None:
         return None
     return sign * math.copysign(normal.isf(max(comparison.p_value / 2, 1e-300)), comparison.difference)

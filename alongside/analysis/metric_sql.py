@@ -16,9 +16,34 @@ from alongside.outreach.experiments.metrics import DELIVERY, Aggregate, Source
 
 def outcome_sql(metric: Metric, tables: Path, as_of: datetime) -> str:
     """Sums per arm and look; parameters as `outcome.sql` says."""
+    return _outcome_sql(metric, tables, as_of, "look", "NULL::VARCHAR", "")
+
+
+def subgroup_sql(metric: Metric, column: str, tables: Path, as_of: datetime) -> str:
+    """Sums per arm and value of a person's column; parameters as `outcome.sql` says."""
+    return _outcome_sql(metric, tables, as_of, "part", f'CAST(person."{column}" AS VARCHAR)', person_sql(tables))
+
+
+def person_sql(tables: Path) -> str:
+    """The join that brings a unit's own columns.
+
+    Raises
+    ------
+    StoreUnavailable : the snapshot has no people
+    """
+    from alongside.warehouse.duck import quoted
+
+    path = tables / "person.parquet"
+    if not path.is_file():
+        raise StoreUnavailable("the snapshot has no table 'person'", where=str(path), remedy="Start a new run.")
+    return f"LEFT JOIN read_parquet({quoted(path)}) AS person ON person.person_id = unit.person_id"
+
+
+def _outcome_sql(metric: Metric, tables: Path, as_of: datetime, by: str, part: str, join: str) -> str:
     value, other = _beside(metric, tables, as_of)
+    fact = fact_sql(metric, metric.name, tables, as_of)
     return _sql("outcome").format(
-        fact=fact_sql(metric, metric.name, tables, as_of), outcome=_outcome(metric), beside=value, other=other
+        fact=fact, outcome=_outcome(metric), beside=value, other=f"{other}\n{join}", by=by, part=part
     )
 
 

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alongside.analysis.comparing import ArmSums, Sums
 from alongside.analysis.harm import FirstEvents, Watched, is_watched, watch
 from alongside.analysis.looking import Course, summed
-from alongside.analysis.metric_sql import naive, outcome_sql, strata_sql
+from alongside.analysis.metric_sql import naive, outcome_sql, person_sql, strata_sql, subgroup_sql
 from alongside.analysis.result import Maturity
 from alongside.ledger import experiments as store
-from alongside.outreach.experiments import Calendar, ExperimentDefinition, Metric
+from alongside.outreach.experiments import Calendar, ExperimentDefinition, Looks, Metric
 
 if TYPE_CHECKING:
     import duckdb
@@ -37,6 +37,8 @@ class Observed:
     courses: Mapping[str, Course] = field(default_factory=dict)  # by metric: the same sums as they came in
     arrivals: Mapping[str, Mapping[int, Mapping[str, int]]] = field(default_factory=dict)  # by channel, day, arm
     watched: Mapping[str, Mapping[str, Watched]] = field(default_factory=dict)  # by guardrail, then variant
+    subgroups: Mapping[str, Mapping[str, Sums]] = field(default_factory=dict)  # first goal, by column and its value
+    divided: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)  # people, the same by arm
 
 
 def observe(
@@ -63,10 +65,19 @@ def observe(
             for metric in (rule.metric for rule in definition.guardrails)
             if is_watched(metric)
         }
+        early = definition.design.looks is Looks.DAILY and as_of < calendar.due
+        seen = calendar.moment(calendar.taken(as_of)) if early else as_of
+        subgroups = {
+            column: _subgroups(connection, definition.goals[0], column, tables, seen, calendar)
+            for column in definition.subgroups
+        }
+        divided = {column: _divided(connection, column, tables) for column in definition.subgroups}
         maturity = _maturity(connection, definition, launched_at, as_of)
     channels = {name: _together(days.values()) for name, days in arrivals.items()}
     sums = {name: summed(course) for name, course in courses.items()}
-    return Observed(_together(channels.values()), channels, maturity, sums, courses, arrivals, watched)
+    return Observed(
+        _together(channels.values()), channels, maturity, sums, courses, arrivals, watched, subgroups, divided
+    )
 
 
 def _together(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
@@ -123,12 +134,39 @@ def _course(
     connection: duckdb.DuckDBPyConnection, metric: Metric, tables: Path, as_of: datetime, calendar: Calendar
 ) -> Course:
     query = outcome_sql(metric, tables, as_of)
-    waits = metric.window + metric.settles
-    limits = [metric.window, waits, naive(as_of), naive(calendar.launched_at), calendar.step.total_seconds()]
+    limits = _limits(metric, as_of, calendar)
     looks: dict[int, dict[str, ArmSums]] = {}
     for variant, look, *sums in connection.execute(query, limits).fetchall():
         looks.setdefault(look, {})[variant] = ArmSums(*sums)
     return tuple(looks.items())
+
+
+def _limits(metric: Metric, until: datetime, calendar: Calendar) -> list[Any]:
+    waits = metric.window + metric.settles
+    return [metric.window, waits, naive(until), naive(calendar.launched_at), calendar.step.total_seconds()]
+
+
+def _subgroups(
+    connection: duckdb.DuckDBPyConnection, metric: Metric, column: str, tables: Path, seen: datetime, calendar: Calendar
+) -> Mapping[str, Sums]:
+    """Sums by the column's value, over people whose outcome the last look saw; unknown values are a group, too."""
+    found: dict[str, dict[str, ArmSums]] = {}
+    rows = connection.execute(subgroup_sql(metric, column, tables, seen), _limits(metric, seen, calendar)).fetchall()
+    for variant, part, *sums in rows:
+        found.setdefault(part or "", {})[variant] = ArmSums(*sums)
+    return found
+
+
+def _divided(connection: duckdb.DuckDBPyConnection, column: str, tables: Path) -> dict[str, dict[str, int]]:
+    """Everybody enrolled, by the column's value and arm."""
+    rows = connection.execute(
+        f"SELECT coalesce(CAST(person.\"{column}\" AS VARCHAR), '') AS part, unit.variant, count(*)"
+        f" FROM unit {person_sql(tables)} GROUP BY ALL ORDER BY ALL"
+    ).fetchall()
+    found: dict[str, dict[str, int]] = {}
+    for part, variant, count in rows:
+        found.setdefault(part, {})[variant] = count
+    return found
 
 
 def _first_events(

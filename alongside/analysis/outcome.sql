@@ -1,10 +1,10 @@
--- One row an arm and look for one metric, over people whose window is closed and whose data have arrived.
+-- One row an arm and {by} (the look, or a part of the people) for one metric, over people whose window is closed and whose data have arrived.
 -- {fact}: person_id, happened_at, value. {outcome}: the value of a person, null where there is none.
 -- {beside}: what a ratio is counted per, or the same measured before assignment; null where a metric has neither.
 -- $1 window, $2 window plus settling time, $3 nothing later counts, $4 launch, $5 seconds from look to look.
 SELECT
     variant,
-    look,
+    {by},
     count(outcome) AS n,
     coalesce(sum(outcome), 0.0) AS total,
     coalesce(avg(outcome), 'nan'::DOUBLE) AS mean,
@@ -18,6 +18,7 @@ FROM (
         unit.variant,
         CAST(ceil(date_diff('second', $4::TIMESTAMP, any_value(unit.assigned_at) + $2::INTERVAL) / $5) AS INTEGER)
             AS look,
+        any_value({part}) AS part,
         {outcome} AS outcome,
         any_value({beside}) AS beside
     FROM unit
@@ -29,5 +30,5 @@ FROM (
     WHERE unit.assigned_at + $2::INTERVAL <= $3
     GROUP BY unit.person_id, unit.variant
 )
-GROUP BY variant, look
-ORDER BY look, variant
+GROUP BY variant, {by}
+ORDER BY {by}, variant

@@ -67,6 +67,22 @@ class Arm:
 
 
 @dataclass(frozen=True)
+class Meaning:
+    """A comparison for readers; no verdict rests on it.
+
+    Attributes
+    ----------
+    chance_better : that the variant is better, if effects of the planned size are usual; None beside the first goal
+    expected_loss : expected worsening, in the metric's unit, if the variant is used for everybody
+    corrected : a significant difference without the luck that made it significant; None where nothing is significant
+    """
+
+    chance_better: float | None
+    expected_loss: float | None
+    corrected: float | None
+
+
+@dataclass(frozen=True)
 class GoalComparison:
     """A variant against control on a goal; the adjusted numbers account for all goals and variants (Holm)."""
 
@@ -75,6 +91,7 @@ class GoalComparison:
     comparison: Comparison
     adjusted_p: float | None
     adjusted: Interval
+    meaning: Meaning | None = None
 
     @property
     def improvement(self) -> float:
@@ -169,6 +186,32 @@ class Looking:
 
 
 @dataclass(frozen=True)
+class Part:
+    """One variant against control among one part of the people; `value` is empty where the column is unknown."""
+
+    value: str
+    people: int
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
+class Division:
+    """The first goal by one column of a person.
+
+    Attributes
+    ----------
+    parts : with simultaneous intervals (Bonferroni), largest first
+    p_value : of the hypothesis that the effect is the same in every part; None where it cannot be tested
+    """
+
+    column: str
+    variant: str
+    metric: MetricInfo
+    parts: tuple[Part, ...]
+    p_value: float | None
+
+
+@dataclass(frozen=True)
 class ExperimentResult:
     name: str
     control: str
@@ -188,6 +231,8 @@ class ExperimentResult:
     delivery: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     looking: Looking | None = None  # None where the planned day alone decides
     harm: tuple[HarmEvidence, ...] = ()
+    divisions: tuple[Division, ...] = ()
+    sample_ratio_by_subgroup: Mapping[str, Mapping[str, SampleRatio]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """The documented, stable shape (docs/experiments.md). Plain JSON types; None is "cannot be given"."""
@@ -202,6 +247,10 @@ class ExperimentResult:
             "sample_ratio": {
                 **_ratio(self.sample_ratio),
                 "by_channel": {name: _ratio(item) for name, item in self.sample_ratio_by_channel.items()},
+                "by_subgroup": {
+                    column: {value: _ratio(item) for value, item in parts.items()}
+                    for column, parts in self.sample_ratio_by_subgroup.items()
+                },
             },
             "verdict": self.verdict.value,
             "winner": self.winner,
@@ -212,6 +261,7 @@ class ExperimentResult:
             "delivery": {name: dict(counts) for name, counts in self.delivery.items()},
             "looks": _looks(self.looking) if self.looking else None,
             "harm": [_harm(item) for item in self.harm],
+            "subgroups": [_division(division) for division in self.divisions],
         }
 
 
@@ -251,6 +301,7 @@ def _goal(goal: GoalComparison) -> dict[str, Any]:
         **_numbers(goal.variant, goal.metric, goal.comparison),
         "adjusted": adjusted,
         "significant": goal.significant,
+        "meaning": asdict(goal.meaning) if goal.meaning else None,
     }
 
 
@@ -297,3 +348,14 @@ def _looks(looking: Looking) -> dict[str, Any]:
 
 def _harm(item: HarmEvidence) -> dict[str, Any]:
     return {**asdict(item), "stop": item.stop}
+
+
+def _division(division: Division) -> dict[str, Any]:
+    return {
+        "column": division.column,
+        "equal_effects_p_value": division.p_value,
+        "parts": [
+            {"value": part.value, "people": part.people, **_numbers(division.variant, division.metric, part.comparison)}
+            for part in division.parts
+        ],
+    }

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from alongside.analysis.boundary import boundary_svg
 from alongside.analysis.forest import NARROW, WIDE, forest_svg
 from alongside.analysis.harm import HarmEvidence
-from alongside.analysis.result import ExperimentResult, MetricInfo
-from alongside.analysis.wording import amount, level, p_text
+from alongside.analysis.result import Division, ExperimentResult, MetricInfo
+from alongside.analysis.wording import amount, chance_text, level, p_text
 from alongside.analysis.words import words
 from alongside.model.enums import Locale, Verdict
 from alongside.stats import Comparison, Interval
@@ -43,6 +43,15 @@ class HarmRow:
 
 
 @dataclass(frozen=True)
+class Breakdown:
+    """One variant by one column of a person, as text: title, (value, people, difference, interval), what it says."""
+
+    title: str
+    rows: tuple[tuple[str, str, str, str], ...]
+    note: str
+
+
+@dataclass(frozen=True)
 class Section:
     name: str
     verdict: Verdict
@@ -56,6 +65,7 @@ class Section:
     paths: tuple[tuple[str, str], ...] = ()  # boundary figures: for a desk and for a phone
     harm: tuple[HarmRow, ...] = ()
     harm_note: str = ""
+    breakdowns: tuple[Breakdown, ...] = ()
 
 
 def section(result: ExperimentResult, locale: Locale) -> Section:
@@ -83,7 +93,35 @@ def section(result: ExperimentResult, locale: Locale) -> Section:
         _paths(result, locale),
         tuple(_harm_row(result, item, locale) for item in result.harm),
         _harm_note(result, locale),
+        tuple(_breakdown(division, locale) for division in result.divisions),
     )
+
+
+def _breakdown(division: Division, locale: Locale) -> Breakdown:
+    say, metric = words(locale), division.metric
+    rows = []
+    for part in division.parts:
+        interval = part.comparison.interval
+        bounds = " … ".join(amount(bound, metric, locale).split(" ")[0] for bound in (interval.low, interval.high))
+        value = say.get(f"value:{part.value}", part.value)
+        rows.append((value, f"{part.people:,}", amount(part.comparison.difference, metric, locale), bounds))
+    title = say["by_subgroup"].format(metric=metric.words(locale), column=say[f"column:{division.column}"])
+    key = "unknown_effect" if division.p_value is None else "other_effect" if division.p_value < 0.05 else "same_effect"
+    return Breakdown(f"{title} ({division.variant})", tuple(rows), say[key].format(p=p_text(division.p_value)))
+
+
+def _meanings(result: ExperimentResult, locale: Locale) -> list[str]:
+    say, found = words(locale), []
+    for goal in result.goals:
+        names = {"variant": goal.variant, "metric": goal.metric.words(locale)}
+        if (meaning := goal.meaning) is None:
+            continue
+        if meaning.chance_better is not None and meaning.expected_loss is not None:
+            loss = amount(meaning.expected_loss, goal.metric, locale, signed=False)
+            found.append(say["meaning"].format(chance=chance_text(meaning.chance_better), loss=loss, **names))
+        if meaning.corrected is not None:
+            found.append(say["corrected"].format(amount=amount(meaning.corrected, goal.metric, locale), **names))
+    return found
 
 
 def _paths(result: ExperimentResult, locale: Locale) -> tuple[tuple[str, str], ...]:
@@ -144,7 +182,8 @@ def _row(
 
 def _remarks(result: ExperimentResult, locale: Locale) -> tuple[str, ...]:
     say = words(locale)
-    remarks = [say["exploratory"].format(text=text[locale]) for text in result.exploratory]
+    remarks = _meanings(result, locale)
+    remarks += [say["exploratory"].format(text=text[locale]) for text in result.exploratory]
     remarks.append(say["sample_ratio"].format(p=p_text(result.sample_ratio.p_value)))
     if maturity := result.maturity:
         counts = {"mature": f"{maturity.mature:,}", "open": f"{maturity.open:,}", "late": f"{maturity.late:,}"}

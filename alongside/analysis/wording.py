@@ -190,6 +190,13 @@ def change(difference: float | None, interval: Interval, metric: MetricInfo, alp
     return f"difference {text}, {confidence} interval {low} to {high}"
 
 
+def chance_text(chance: float) -> str:
+    """A chance in percent that never claims to be certain."""
+    if chance > 0.999:
+        return "> 99.9 %"
+    return "< 0.1 %" if chance < 0.001 else f"{chance * 100:.1f} %"
+
+
 def p_text(p: float | None) -> str:
     if p is None:
         return "–"

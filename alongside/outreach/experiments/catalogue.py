@@ -14,6 +14,7 @@ from alongside.model.errors import ConfigurationInvalid
 from alongside.model.findings import Finding, nearest
 from alongside.outreach.experiments.definition import (
     DEFAULT_GUARDRAILS,
+    SUBGROUPS,
     ExperimentDefinition,
     ExperimentFile,
     resolve,
@@ -129,6 +130,7 @@ def _faults_of(
         file, document = item.model, item.document
         yield from _variant_faults(file, document)
         yield from _metric_faults(file, document, metrics)
+        yield from _subgroup_faults(file, document)
         yield from _reference_faults(file, document, messages, campaigns)
         if file.enabled and (other := by_campaign.setdefault(file.campaign, file.name)) != file.name:
             what = f"campaign '{file.campaign}' already has the experiment '{other}'"
@@ -215,6 +217,16 @@ def _reference_faults(
         if variant.message not in messages:
             place = ("variants", index, "message")
             yield _unknown(document, place, "message", variant.message, messages, "templates")
+
+
+def _subgroup_faults(file: ExperimentFile, document: Document) -> Iterator[Finding]:
+    for index, name in enumerate(file.subgroups):
+        if name not in SUBGROUPS:
+            what = f"people cannot be divided by '{name}': it is unknown, or a message may change it"
+            remedy = nearest(name, SUBGROUPS) or ", ".join(SUBGROUPS)
+            yield document.finding("subgroups", index, what=what, remedy=remedy)
+        elif name in file.subgroups[:index]:
+            yield document.finding("subgroups", index, what=f"'{name}' stands twice", remedy="remove one")
 
 
 def _unknown(

@@ -15,6 +15,8 @@ from alongside.model.enums import Locale
 from alongside.outreach.experiments.metrics import Metric
 from alongside.settings.strict import Strict
 
+#: What people may be divided by: columns of a person that no message changes.
+SUBGROUPS = ("gender", "age_band", "language", "country", "city", "district")
 #: Guardrails of every experiment with patients, with the largest acceptable worsening where none is given.
 DEFAULT_GUARDRAILS: Mapping[str, float] = {"unsubscribed": 0.02, "complained": 0.01, "delivered": 0.03}
 NAME = r"^[a-z][a-z0-9_]{1,59}$"
@@ -72,6 +74,7 @@ class ExperimentFile(Strict):
     control: str
     unit: str = Field("person", pattern="^person$")
     metrics: MetricRules
+    subgroups: list[str] = Field(default_factory=list, max_length=3, description="for whom does it work? see SUBGROUPS")
     design: Design
     decide: Decide = Decide.SHIP_WINNER
     enabled: bool = True
@@ -93,6 +96,7 @@ class ExperimentDefinition(Strict):
     unit: str
     goals: tuple[Metric, ...]
     guardrails: tuple[Guardrail, ...]
+    subgroups: tuple[str, ...] = ()
     design: Design
     decide: Decide
 
@@ -145,6 +149,8 @@ class ExperimentDefinition(Strict):
             for field in ("per", "cap", "before_days"):
                 if metric[field] is None:
                     del metric[field]
+        if not self.subgroups:
+            del content["subgroups"]
         if self.design.looks is Looks.FINAL:
             del content["design"]["looks"]
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -164,6 +170,7 @@ def resolve(file: ExperimentFile, metrics: Mapping[str, Metric]) -> ExperimentDe
         unit=file.unit,
         goals=tuple(metrics[name] for name in file.metrics.goal),
         guardrails=tuple(Guardrail(metric=metrics[name], margin=margin) for name, margin in margins.items()),
+        subgroups=tuple(file.subgroups),
         design=file.design,
         decide=file.decide,
     )

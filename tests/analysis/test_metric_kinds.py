@@ -1,0 +1,197 @@
+"""Ratios, capped counts, the time before assignment and subgroups, against the same made by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import statsmodels.formula.api as smf
+
+from alongside.analysis import ExperimentResult, evaluate
+from alongside.analysis.section import section
+from alongside.ledger import Ledger
+from alongside.model.enums import Locale, Verdict
+from alongside.outreach.experiments import ExperimentDefinition, Metric
+from alongside.stats.means import Mean, compare_means
+from alongside.stats.ratios import RatioArm, compare_ratios
+from tests.analysis.world import LAUNCH, World, definition, due, people
+
+PEOPLE = people(600)
+AGES = ("18-39", "40-64", "65+")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Ledger]:
+    opened = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
+    yield opened
+    opened.engine.dispose()
+
+
+def _metric(**fields: object) -> Metric:
+    base = {"name": "bookings", "label": {"en": "bookings", "zh_CN": "预约次数"}, "from": "appointment",
+            "time": "booked_at", "where": "service = 'follow_up'", "within_days": 7, "deviation": 1.0}  # fmt: skip
+    return Metric.model_validate({**base, **fields})
+
+
+def _with_goal(metric: Metric, **changes: object) -> ExperimentDefinition:
+    plain = definition(margins={}, **changes)
+    return plain.model_copy(update={"goals": (metric,)})
+
+
+class Hospital:
+    """Bookings before and after assignment that hang together, and ages; everything also as a data frame."""
+
+    def __init__(self, store: Ledger, folder: Path, experiment: ExperimentDefinition) -> None:
+        self.world = World(store, folder, experiment)
+        random = np.random.default_rng(7)
+        keen = random.gamma(1.0, 1.0, len(PEOPLE))
+        frame = pd.DataFrame({"person": PEOPLE, "arm": ["control", "personal"] * 300, "age": random.choice(AGES, 600)})
+        frame["before"] = random.poisson(keen)
+        frame["after"] = random.poisson(keen * np.where(frame.arm == "personal", 1.4, 1.0))
+        frame["visits"] = frame.after + random.poisson(1.0, 600)
+        self.frame = frame
+        self.world.assign(dict(zip(frame.person, frame.arm, strict=True)))
+        for row in frame.itertuples():
+            for service, count in (("follow_up", row.after), ("visit", row.visits)):
+                at = LAUNCH + timedelta(days=2)
+                self.world.bookings += [
+                    (row.person, at + timedelta(minutes=n), service, "booked") for n in range(count)
+                ]
+            early = LAUNCH - timedelta(days=3)
+            self.world.bookings += [
+                (row.person, early - timedelta(hours=n), "follow_up", "booked") for n in range(row.before)
+            ]
+        self.world.write_bookings()
+        table = pa.table({"person_id": frame.person.tolist(), "age_band": frame.age.tolist()})
+        pq.write_table(table, self.world.tables / "person.parquet")
+
+    def evaluate(self, experiment: ExperimentDefinition | None = None) -> ExperimentResult:
+        chosen = experiment or self.world.experiment
+        return evaluate(chosen, self.world.ledger, self.world.tables, due(chosen), self.world.warehouse)
+
+    def arm(self, name: str) -> pd.DataFrame:
+        return self.frame[self.frame.arm == name]
+
+
+def test_a_ratio_is_that_of_the_sums_with_the_delta_methods_error(store: Ledger, tmp_path: Path):
+    per = {"from": "appointment", "time": "booked_at", "where": "service = 'visit'"}
+    metric = _metric(kind="ratio", per=per)
+    hospital = Hospital(store, tmp_path, _with_goal(metric))
+    result = hospital.evaluate()
+    arms = [
+        RatioArm.of(part.after.tolist(), part.visits.tolist()) for part in map(hospital.arm, ("personal", "control"))
+    ]
+    expected = compare_ratios(*arms)
+    found = result.goals[0].comparison
+    assert found.difference == pytest.approx(expected.difference)
+    assert found.p_value == pytest.approx(expected.p_value)
+    control = hospital.arm("control")
+    assert result.arms["control"].metrics["bookings"].mean == pytest.approx(control.after.sum() / control.visits.sum())
+
+
+def test_a_ratio_of_hardly_any_events_is_refused(store: Ledger, tmp_path: Path):
+    per = {"from": "appointment", "time": "booked_at", "where": "service = 'visit'"}
+    hospital = Hospital(store, tmp_path, _with_goal(_metric(kind="ratio", per=per, where="service = 'screening'")))
+    hospital.world.book(PEOPLE[:4], LAUNCH + timedelta(days=1), service="screening")
+    comparison = hospital.evaluate().goals[0].comparison
+    assert (comparison.p_value, comparison.reason) == (None, "too_few_conversions")
+
+
+def test_a_cap_holds_for_each_person(store: Ledger, tmp_path: Path):
+    hospital = Hospital(store, tmp_path, _with_goal(_metric(kind="count", cap=2)))
+    found = hospital.evaluate().goals[0].comparison
+    one, other = (Mean.of(np.minimum(hospital.arm(arm).after, 2)) for arm in ("personal", "control"))
+    expected = compare_means(one, other)
+    assert (found.difference, found.p_value) == pytest.approx((expected.difference, expected.p_value))
+
+
+def test_the_time_before_narrows_the_interval_as_regression_does(store: Ledger, tmp_path: Path):
+    plain = _with_goal(_metric(kind="count"))
+    adjusted = _with_goal(_metric(kind="count", before_days=30))
+    hospital = Hospital(store, tmp_path, plain)
+    wide, narrow = (hospital.evaluate(each).goals[0].comparison for each in (plain, adjusted))
+    model = smf.ols("after ~ I(arm == 'personal') + before", hospital.frame).fit()
+    assert narrow.difference == pytest.approx(model.params.iloc[1], rel=1e-6)
+    assert narrow.standard_error == pytest.approx(model.bse.iloc[1], rel=0.03)
+    assert narrow.standard_error < 0.9 * wide.standard_error
+    assert narrow.method == "adjusted"
+
+
+def test_the_time_before_adds_up_over_looks(store: Ledger, tmp_path: Path):
+    """Daily looks see the same sums in parts."""
+    design = {"base_rate": 0.15, "minimum_effect": 0.08, "planned_days": 12, "looks": "daily"}
+    metric = _metric(kind="count", before_days=30)
+    once, daily = _with_goal(metric), _with_goal(metric, design=design)
+    hospital = Hospital(store, tmp_path, once)
+    late = people(200, "late")
+    hospital.world.assign(
+        {person: ("control", "personal")[n % 2] for n, person in enumerate(late)}, LAUNCH + timedelta(days=5)
+    )
+    hospital.world.book(late[::3], LAUNCH + timedelta(days=6))
+    hospital.world.book(late[::4], LAUNCH + timedelta(days=2))
+    one, other = (hospital.evaluate(each).goals[0].comparison for each in (once, daily))
+    assert one.difference == pytest.approx(other.difference)
+    assert one.standard_error == pytest.approx(other.standard_error)
+
+
+def test_a_rare_event_keeps_its_exact_test(store: Ledger, tmp_path: Path):
+    metric = _metric(kind="binary", before_days=30, where="service = 'screening'")
+    hospital = Hospital(store, tmp_path, _with_goal(metric))
+    hospital.world.book(PEOPLE[:9], LAUNCH + timedelta(days=1), service="screening")
+    assert hospital.evaluate().goals[0].comparison.method == "exact"
+
+
+def test_subgroups_are_compared_together_and_decide_nothing(store: Ledger, tmp_path: Path):
+    hospital = Hospital(store, tmp_path, _with_goal(_metric(kind="count"), subgroups=["age_band"]))
+    result = hospital.evaluate()
+    division = result.divisions[0]
+    assert {part.value: part.people for part in division.parts} == hospital.frame.age.value_counts().to_dict()
+    for part in division.parts:
+        chosen = hospital.frame[hospital.frame.age == part.value]
+        arms = (Mean.of(chosen[chosen.arm == arm].after) for arm in ("personal", "control"))
+        expected = compare_means(*arms, 0.05 / 3)
+        assert part.comparison.interval.low == pytest.approx(expected.interval.low)
+    assert division.p_value is not None
+    shape = result.to_json()
+    assert [part["value"] for part in shape["subgroups"][0]["parts"]] == [part.value for part in division.parts]
+    assert set(shape["sample_ratio"]["by_subgroup"]["age_band"]) == set(AGES)
+    for locale in Locale:
+        page = section(result, locale)
+        assert len(page.breakdowns[0].rows) == 3
+        assert ("age" in page.breakdowns[0].title) == (locale is Locale.EN)
+
+
+def test_a_mismatch_within_one_subgroup_voids_everything(store: Ledger, tmp_path: Path):
+    hospital = Hospital(store, tmp_path, _with_goal(_metric(kind="count"), subgroups=["age_band"]))
+    arms = hospital.frame.arm.tolist()
+    skewed = ["65+" if arm == "control" else "18-39" for arm in arms]
+    pq.write_table(pa.table({"person_id": PEOPLE, "age_band": skewed}), hospital.world.tables / "person.parquet")
+    assert hospital.evaluate().verdict is Verdict.INVALID
+
+
+def test_many_parts_are_taken_together(store: Ledger, tmp_path: Path):
+    hospital = Hospital(store, tmp_path, _with_goal(_metric(kind="count"), subgroups=["age_band"]))
+    bands = [f"band {n % 30:02}" for n in range(len(PEOPLE))]
+    pq.write_table(pa.table({"person_id": PEOPLE, "age_band": bands}), hospital.world.tables / "person.parquet")
+    parts = hospital.evaluate().divisions[0].parts
+    assert len(parts) == 13
+    assert (parts[-1].value, sum(part.people for part in parts)) == ("*", 600)
+
+
+def test_a_winners_effect_is_shown_without_its_luck(store: Ledger, tmp_path: Path):
+    hospital = Hospital(store, tmp_path, _with_goal(_metric(kind="count")))
+    result = hospital.evaluate()
+    goal = result.goals[0]
+    assert goal.significant
+    assert goal.meaning is not None
+    assert 0 < goal.meaning.corrected < goal.comparison.difference
+    assert goal.meaning.chance_better > 0.95
+    assert 0 <= goal.meaning.expected_loss < 0.01
+    page = section(result, Locale.EN)
+    assert any("Without the luck" in remark for remark in page.remarks)
