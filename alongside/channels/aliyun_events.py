@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,6 +19,8 @@ from alongside.model.enums import EventKind
 #: Moments are Beijing time, without saying so.
 ZONE = ZoneInfo("Asia/Shanghai")
 _KEY = re.compile(r"[0-9a-f]{32}")
+_SEQUENCE = re.compile(r"[!-~]{1,70}")
+_RECEIPT = re.compile(r"[!-~]{1,100}")
 _CODE = re.compile(r"[A-Za-z0-9_.:\-]{1,40}")
 
 
@@ -40,7 +42,9 @@ def read_report(entry: Any) -> DeliveryEvent | None:
         return None
     key, receipt, code = entry.get("out_id"), entry.get("biz_id"), entry.get("err_code")
     moment = _moment(entry.get("report_time"))
-    if not isinstance(key, str) or not _KEY.fullmatch(key) or not isinstance(receipt, str) or moment is None:
+    if not isinstance(key, str) or not _KEY.fullmatch(key) or moment is None:
+        return None
+    if not isinstance(receipt, str) or not _RECEIPT.fullmatch(receipt):
         return None
     success = entry.get("success")
     if not isinstance(success, bool) or not isinstance(code, str) or not _CODE.fullmatch(code):
@@ -69,13 +73,13 @@ def read_text(entry: Any) -> TextFromPatient | None:
     number, text, sequence = entry.get("phone_number"), entry.get("content"), entry.get("sequence_id")
     if not isinstance(number, str) or not re.fullmatch(r"\+?(?:86)?1\d{10}", number) or not isinstance(text, str):
         return None
-    if isinstance(sequence, bool) or not isinstance(sequence, int | str) or not str(sequence):
+    if isinstance(sequence, bool) or not isinstance(sequence, int | str) or not _SEQUENCE.fullmatch(str(sequence)):
         return None
     return TextFromPatient(f"aliyun:{sequence}"[:80], f"+86{number[-11:]}", text)
 
 
 def _moment(text: object) -> datetime | None:
     try:
-        return datetime.strptime(str(text), "%Y-%m-%d %H:%M:%S").replace(tzinfo=ZONE)
-    except ValueError:
+        return datetime.strptime(str(text), "%Y-%m-%d %H:%M:%S").replace(tzinfo=ZONE).astimezone(UTC)
+    except (ValueError, OverflowError):  # the first hours of the year 1 are none in UTC
         return None

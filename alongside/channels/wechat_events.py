@@ -87,7 +87,7 @@ def read(body: bytes) -> Finished | Following | Words | None:
     """
     try:
         root = fromstring(body, forbid_dtd=True)
-    except (ParseError, DefusedXmlException, ValueError) as error:
+    except (ParseError, DefusedXmlException, ValueError, LookupError) as error:  # LookupError: an unknown encoding
         raise Malformed(type(error).__name__) from None
     openid, seconds = _text(root, "FromUserName"), _text(root, "CreateTime")
     if root.tag != "xml" or not _OPENID.fullmatch(openid) or not re.fullmatch(r"\d{1,11}", seconds):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -80,7 +80,7 @@ def record_events(connection: Connection, events: Sequence[DeliveryEvent], *, re
 
     The end is the same for every order and every repetition of the same events.
     """
-    unique = {event.event_id: event for event in reversed(events)}
+    unique = {event.event_id: event for event in reversed([_storable(event) for event in events])}
     known = _known_keys(connection, {event.message_key for event in unique.values()})
     ours = [event for event in unique.values() if event.message_key in known]
     inserted: set[str] = set()
@@ -91,6 +91,15 @@ def record_events(connection: Connection, events: Sequence[DeliveryEvent], *, re
     fresh.sort(key=lambda event: (event.occurred_at, event.event_id))
     foreign = sum(event.message_key not in known for event in events)
     return Recorded(tuple(fresh), len(events) - foreign - len(fresh), foreign)
+
+
+def _storable(event: DeliveryEvent) -> DeliveryEvent:
+    """Without the one character that PostgreSQL's text cannot hold: an event with it would have its whole delivery
+    refused, which the vendor then repeats for a day.
+    """
+    if "\0" not in event.event_id and "\0" not in event.detail:
+        return event
+    return replace(event, event_id=event.event_id.replace("\0", ""), detail=event.detail.replace("\0", ""))
 
 
 def _known_keys(connection: Connection, keys: set[str]) -> set[str]:

@@ -181,8 +181,9 @@ def open_task(
     inbound_id = f"page:{keyed_hash(secret, 'words', task.task_id, task.words)}"
     if connection.execute(sa.select(inbound.c.inbound_id).where(inbound.c.inbound_id == inbound_id)).first():
         return thread_id
-    if connection.execute(sa.select(thread.c.thread_id).where(thread.c.thread_id == thread_id)).first():
-        set_status(connection, thread_id, ThreadStatus.OPEN, now)
+    known = connection.execute(sa.select(thread.c.status).where(thread.c.thread_id == thread_id)).scalar()
+    if known is not None:
+        _reopen(connection, thread_id, known, task.due_at, now)
     else:
         values = {"status": ThreadStatus.OPEN.value, "due_at": task.due_at, "opened_at": now, "updated_at": now}
         who = {"channel": task.channel.value, "address_blind": task.address_blind, "person_id": task.person_id}
@@ -228,14 +229,18 @@ def _thread_for(
         }
         connection.execute(thread.insert().values(thread_id=thread_id, **values))
         return thread_id
-    # A deadline that runs already is not moved by writing again.
-    fresh = {"due_at": due_at} if found.status == ThreadStatus.ANSWERED else {}
+    _reopen(connection, found.thread_id, found.status, due_at, now)
+    return str(found.thread_id)
+
+
+def _reopen(connection: Connection, thread_id: str, status: str, due_at: datetime, now: datetime) -> None:
+    """A deadline that runs already is not moved by writing again; one that was met, or let go, begins anew."""
+    fresh = {} if status == ThreadStatus.OPEN else {"due_at": due_at}
     connection.execute(
         thread.update()
-        .where(thread.c.thread_id == found.thread_id)
+        .where(thread.c.thread_id == thread_id)
         .values(status=ThreadStatus.OPEN.value, updated_at=now, **fresh)
     )
-    return str(found.thread_id)
 
 
 # ------------------------------------------------------------------------------------------------------------ reading

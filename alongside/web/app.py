@@ -24,9 +24,10 @@ from alongside.delivery.events import IngestReport
 from alongside.delivery.events import ingest as ingest_events
 from alongside.ledger import Ledger
 from alongside.ledger.schema import ledger_info
-from alongside.model.errors import AlongsideError
+from alongside.model.errors import AlongsideError, StoreUnavailable
 from alongside.settings import HospitalSettings
 from alongside.web import coming_page, preferences, survey_page, unsubscribe
+from alongside.web.bodies import MAX_API_BYTES, SmallBodies
 from alongside.web.callbacks import Callbacks
 from alongside.web.clicks import USE as USE_OF_CLICKS
 from alongside.web.clicks import Clicks
@@ -49,7 +50,8 @@ METRICS_PATH = "/metrics"
 HEALTH_PATH = "/healthz"
 DESCRIPTION_PATH = "/openapi.json"
 UNSUBSCRIBE_PATH = "/u/{token}"
-_OF_MACHINES = ("/api/", "/webhooks/", METRICS_PATH, HEALTH_PATH, DESCRIPTION_PATH)
+API_PREFIX = "/api/"
+_OF_MACHINES = (API_PREFIX, "/webhooks/", METRICS_PATH, HEALTH_PATH, DESCRIPTION_PATH)
 #: Every message also links here: which e-mails may come.
 PREFERENCES_PATH = "/p/{token}"
 SURVEY_PATH = "/s/{token}"
@@ -90,11 +92,22 @@ def create_app(
     changes_per_minute : choices that one preference link may change; leaving is never refused
     ingest : takes a batch of raw events and the moment of their arrival; default: into this ledger
     """
-    app = FastAPI(title="Alongside", version=_version(), docs_url=None, redoc_url=None, openapi_url=None)
+    # A redirect from `/u/TOKEN/` would name the host that the request names, and plain http behind a proxy.
+    app = FastAPI(
+        title="Alongside",
+        version=_version(),
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+    )
     proxies = Proxies([ipaddress.ip_network(one) for one in settings.web.proxies], settings.web.client_header)
     doorman, pages = Doorman(clock, proxies), Pages(settings)
     app.add_exception_handler(HTTPException, _refusing(doorman, pages))
     app.add_exception_handler(RequestValidationError, _unreadable)
+    app.add_exception_handler(StoreUnavailable, _failing(pages, 503))
+    app.add_exception_handler(Exception, _failing(pages, 500))
+    app.add_middleware(SmallBodies, prefix=API_PREFIX, limit=MAX_API_BYTES)
     webhook = Webhook(webhook_key, ingest or _ingest_into(ledger), verify, clock, max_webhook_bytes)
     links = Links(
         ledger,
@@ -221,6 +234,17 @@ def _refusing(doorman: Doorman, pages: Pages) -> Callable[[Request, Exception], 
         return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
 
     return refused
+
+
+def _failing(pages: Pages, status: int) -> Callable[[Request, Exception], Response]:
+    """Our own failure: a patient reads a page with the hospital's number, a program comes again."""
+
+    def failed(request: Request, _error: Exception) -> Response:
+        if request.url.path.startswith(_OF_MACHINES):
+            return JSONResponse({"error": "try again later"}, status, {"Retry-After": "60"})
+        return pages.down(status)
+
+    return failed
 
 
 def _unreadable(_request: Request, error: Exception) -> Response:

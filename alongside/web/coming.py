@@ -15,7 +15,7 @@ from alongside.ledger.events import record_events, was_read
 from alongside.ledger.groups import survivors
 from alongside.ledger.inbox import Task
 from alongside.ledger.runs import write_audit
-from alongside.ledger.schema import message
+from alongside.ledger.schema import person
 from alongside.ledger.vault import Vault
 from alongside.model.enums import AppointmentAnswer, Channel, ThreadKind
 from alongside.outreach.appointments import VARIABLE
@@ -107,8 +107,9 @@ def answer(
     now: datetime,
     wall: datetime,
     due_within: timedelta | None,
-) -> bool:
-    """Record the answer, unless it was answered so last; returns whether it was news.
+) -> AppointmentAnswer:
+    """Record the answer, unless it was answered so last; returns the answer that stands then. A no is final: whoever
+    says yes after it, by this message or another, finds the no.
 
     Parameters
     ----------
@@ -118,12 +119,16 @@ def answer(
     due_within : by then a person deals with a cancellation; None where the campaign asks for nobody
     """
     with ledger.begin() as connection:
-        # PostgreSQL: two clicks at once queue here; SQLite has one writer anyway.
-        connection.execute(sa.select(message.c.message_key).where(message.c.message_key == sent.key).with_for_update())
+        # PostgreSQL: clicks at once, by any message about this patient, queue here; SQLite has one writer anyway.
+        subject = survivors(connection, [sent.subject_id])[sent.subject_id]
+        connection.execute(sa.select(person.c.person_id).where(person.c.person_id == subject).with_for_update())
+        last = appointments.latest(connection, reference.source, reference.id, reference.at)
+        if last is not None and last.answer is AppointmentAnswer.CANCEL:
+            return last.answer
         living = survivors(connection, [sent.person_id])[sent.person_id]
         told = Answered(sent.key, living, reference.source, reference.id, reference.at, said, now, wall)
         if not appointments.record(connection, told):
-            return False
+            return said
         record_events(connection, [was_read(sent.key, "appointment", now)], received_at=wall)
         if said is AppointmentAnswer.CANCEL and due_within is not None and vault is not None:
             task_id, channel = (
@@ -134,4 +139,4 @@ def answer(
             task = Task(task_id, ThreadKind.APPOINTMENT, channel, sent.address_blind, living, sent.key, words, due_at)
             thread_id = inbox.open_task(connection, vault, task, patient_now=now, now=wall, secret=secret)
             write_audit(connection, wall, ACTOR, "appointment.cancel", thread_id, {"message": sent.key})
-    return True
+    return said

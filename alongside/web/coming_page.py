@@ -59,15 +59,16 @@ class ComingPage:
         if not self.changes.allows(sent.key, wall.timestamp()):
             return self.pages.too_often(sent.locale)
         self.changes.count(sent.key, wall.timestamp())
+        stands = said
         if not sent.of_nobody:
-            await run_in_threadpool(self._answer, sent, coming, said, wall)
-        return self.pages.coming(sent.locale, replace(coming, answer=said), just_now=True)
+            stands = await run_in_threadpool(self._answer, sent, coming, said, wall)
+        return self.pages.coming(sent.locale, replace(coming, answer=stands), just_now=stands is said)
 
-    def _answer(self, sent: Sent, coming: Coming, said: AppointmentAnswer, wall: datetime) -> None:
+    def _answer(self, sent: Sent, coming: Coming, said: AppointmentAnswer, wall: datetime) -> AppointmentAnswer:
         within = None
         if self.known.tells_staff(sent.campaign):
             within = timedelta(hours=self.settings.inbox.answer_within_hours)
-        answer(
+        return answer(
             self.ledger,
             self.known.vault,
             sent,

@@ -78,7 +78,9 @@ class Pages:
 
     def ask(self, locale: Locale, purpose: Purpose) -> HTMLResponse:
         """The confirmation page behind the link: it changes nothing."""
-        return self._page("unsubscribe.html.j2", 200, locale, purpose=purpose)
+        (other,) = set(Locale) - {locale}
+        language = {"other_lang": LANGUAGE_TAGS[other], "other_language": PREFERENCE_WORDS[other].language}
+        return self._page("unsubscribe.html.j2", 200, locale, purpose=purpose, **language)
 
     def done(self, locale: Locale, purpose: Purpose, *, everything: bool) -> HTMLResponse:
         return self._page("unsubscribed.html.j2", 200, locale, purpose=purpose, everything=everything)
@@ -92,6 +94,11 @@ class Pages:
         """Too many requests at once, in both languages."""
         texts = {locale: (words.busy_title, words.busy) for locale, words in WORDS.items()}
         return self._in_both_languages(429, texts, {"Retry-After": "60"})
+
+    def down(self, status: int) -> HTMLResponse:
+        """We have failed, in both languages: whose link it was may be what could not be read."""
+        texts = {locale: (words.down_title, words.down) for locale, words in WORDS.items()}
+        return self._in_both_languages(status, texts, {"Retry-After": "60"})
 
     def expired(self) -> HTMLResponse:
         """A link of a message that is too old, in both languages."""
@@ -205,7 +212,6 @@ class Pages:
             locale,
             **self._joints(locale),
             say=SURVEY_WORDS[locale],
-            stop="。" if locale is Locale.ZH_CN else ". ",
             missing=missing,
             title=survey.title[locale],
             lead=survey.lead[locale],
@@ -326,6 +332,8 @@ class Pages:
             phone=self._hospital.phone,
             phone_link=re.sub(r"[^+\d]", "", self._hospital.phone),
             style=STYLE,
+            stop="。" if locale is Locale.ZH_CN else ". ",  # between two sentences, the first without its stop
+            gap="" if locale is Locale.ZH_CN else " ",  # between two sentences
             is_care=purpose is Purpose.CARE,
             **values,
         )

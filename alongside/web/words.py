@@ -36,6 +36,8 @@ class Words:
     lost: str
     busy_title: str
     busy: str
+    down_title: str
+    down: str
     help: str
 
 
@@ -71,6 +73,8 @@ WORDS: dict[Locale, Words] = {
         lost="It may have been cut off. Please open the whole link from the e-mail, or call us:",
         busy_title="Please try again in a minute",
         busy="There are very many visitors just now. Nothing was changed. If it is urgent, call us:",
+        down_title="Something has gone wrong on our side",
+        down="It is not your fault, but your choice may not be saved. Please try again in a few minutes, or call us:",
         help="Questions? Call us:",
     ),
     Locale.ZH_CN: Words(
@@ -104,6 +108,8 @@ WORDS: dict[Locale, Words] = {
         lost="链接可能不完整。请从邮件中重新打开完整的链接，或致电：",
         busy_title="请一分钟后再试",
         busy="现在访问的人太多，没有做任何更改。如有急事，请致电：",
+        down_title="系统暂时出了问题",
+        down="这不是您的操作有误，但您刚才的选择可能没有保存。请过几分钟再试，或致电：",
         help="有疑问？请致电：",
     ),
 }

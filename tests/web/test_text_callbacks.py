@@ -244,3 +244,25 @@ def test_an_enormous_callback_is_not_read(line: Line) -> None:
     paths = {"twilio": "/webhooks/twilio/inbound", "aliyun": f"/webhooks/aliyun/{TOKEN}/text"}
     path = paths.get(line.provider, "/webhooks/wechat")
     assert line.client.post(path, params=signed(), content=b"x" * 2_000_000).status_code == 413
+
+
+# --------------------------------------------------------------------------------------------------- what fails nothing
+@pytest.mark.parametrize("line", ["aliyun"], indirect=True)
+@pytest.mark.parametrize(
+    "changes",
+    [{"report_time": "0001-01-01 00:00:00"}, {"biz_id": "1\0^0"}, {"biz_id": ""}, {"report_time": [[["x"]]]}],
+    ids=["the first hours of the year 1", "a NUL", "no receipt", "a list"],
+)
+def test_an_odd_report_is_ignored(line: Line, changes: dict[str, Any]) -> None:
+    entry = {"report_time": "2026-03-02 18:00:00", "success": True, "err_code": "DELIVERED", "biz_id": "1^0"}
+    assert line._aliyun("report", [{**entry, "out_id": KEY, **changes}]) == 200
+    assert line.state() == "accepted"
+    assert line.status() == 200
+    assert line.state() == "delivered"
+
+
+@pytest.mark.parametrize("line", ["aliyun"], indirect=True)
+def test_a_text_under_an_odd_number_is_ignored_and_the_others_are_heard(line: Line) -> None:
+    texts = [{"phone_number": NUMBER[3:], "content": "您好", "sequence_id": one} for one in ("1\0", "2 3", "4")]
+    assert line._aliyun("text", texts) == 200
+    assert line.count(inbound) == 1

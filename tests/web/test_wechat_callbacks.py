@@ -246,3 +246,9 @@ def test_old_news_of_following_does_not_lift_what_came_later(account: Account) -
     account.event("unsubscribe", age=60)
     account.event("subscribe", age=3600)
     assert account.closed == {account.blind: "unfollowed"}
+
+
+@pytest.mark.parametrize("encoding", ["none-such", "rot13", "hex", "utf-7", "idna"])
+def test_a_document_in_an_odd_encoding_is_refused(account: Account, encoding: str) -> None:
+    body = document(OPENID, PATIENT_NOW.timestamp(), SUCCESS)
+    assert account.post(f'<?xml version="1.0" encoding="{encoding}"?>'.encode() + body) == 400
