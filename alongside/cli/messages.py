@@ -71,7 +71,7 @@ def preview(
         out.print()
     out.print(rendered.text, markup=False)
     if size := _size(rendered, channel):
-        out.print(f"\n{size['units']} units in {size['encoding']}: {size['segments']} text messages are charged")
+        out.print(f"\n{size['units']} units in {size['encoding']}: text messages charged: {size['segments']}")
     out.print(f"\nVersion {version}", soft_wrap=True)  # of all channels and languages: what `approved.hash` signs
     if html is not None:
         out.print(f"\nHTML written to {html}", markup=False)
@@ -100,7 +100,7 @@ def _preview_letter(
         html.write_text(rendered.html, "utf-8")
     text, strange = readable("", rendered.html), paper.missing.get(0, "")
     found: dict[str, Any] = {"message": name, "channel": Channel.LETTER, "locale": locale, "version": version}
-    lines = [text, f"\n{paper.pages[0]} pages written to {pdf}", f"\nVersion {version}"]
+    lines = [text, f"\nPages written to {pdf}: {paper.pages[0]}", f"\nVersion {version}"]
     if strange:
         lines.insert(1, f"\nNo font here has: {strange}. Such a letter is not printed.")
     more = {"subject": "", "text": text, "html": rendered.html, "pdf": str(pdf), "pages": paper.pages[0]}

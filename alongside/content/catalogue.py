@@ -120,9 +120,9 @@ class ContentCatalogue:
 
     def preview_values(self, name: str, locale: Locale) -> dict[str, Any]:
         """Values of a recipient who does not exist: example values, and clearly fictional built-ins."""
-        variables = self.message(name).definition.variables
-        examples = {key: variable.example_for(locale) for key, variable in variables.items()}
-        return {**preview_built_ins(self.hospital_words(locale), locale), **examples}
+        definition = self.message(name).definition
+        examples = {key: variable.example_for(locale) for key, variable in definition.variables.items()}
+        return {**preview_built_ins(self.hospital_words(locale), locale, definition.to), **examples}
 
     def _compile(self, message: Message, channel: Channel, locale: Locale) -> CompiledMessage:
         definition = message.definition

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import Any
 
 from alongside.content.kinship import patient_relation
 from alongside.content.salutation import salutation, tidy_name
-from alongside.model.enums import Locale
+from alongside.model.enums import Locale, Relationship, Written
 from alongside.model.postal import PostalAddress, envelope_lines
 from alongside.model.tokens import LINKS
 from alongside.settings.hospital import Hospital
@@ -110,14 +110,22 @@ NO_LETTER = "0000-0000-0000"
 _PREVIEW_DAY = date(2026, 3, 2)
 
 
-def fictional_reader(locale: Locale) -> tuple[str, str, About]:
-    """Name and gender of a recipient who does not exist, and the patient of whom a message to a relative speaks."""
-    return (*_FICTIONAL[locale], _FICTIONAL_PATIENT[locale])
+def fictional_reader(locale: Locale, to: Written = Written.PATIENT) -> tuple[str, str, About]:
+    """Name and gender of a recipient who does not exist, and the patient of whom a message to a relative speaks.
+
+    Parameters
+    ----------
+    to : whom the text speaks to: whoever decides for a child reads of a son, not of a father
+    """
+    patient = _FICTIONAL_PATIENT[locale]
+    if to is Written.GUARDIAN:
+        patient = replace(patient, relationship=Relationship.MOTHER.value)
+    return (*_FICTIONAL[locale], patient)
 
 
-def preview_built_ins(hospital: HospitalWords, locale: Locale) -> Mapping[str, Any]:
-    """Built-in values of a recipient who does not exist."""
-    name, gender = _FICTIONAL[locale]
+def preview_built_ins(hospital: HospitalWords, locale: Locale, to: Written = Written.PATIENT) -> Mapping[str, Any]:
+    """Built-in values of a recipient who does not exist; `to` as of `fictional_reader`."""
+    name, gender, about = fictional_reader(locale, to)
     return built_in_values(
         name=name,
         gender=gender,
@@ -125,7 +133,7 @@ def preview_built_ins(hospital: HospitalWords, locale: Locale) -> Mapping[str, A
         hospital=hospital,
         links={name: f"https://hospital.example/{use}/preview" for name, (_, use) in LINKS.items()},
         today=_PREVIEW_DAY,
-        about=_FICTIONAL_PATIENT[locale],
+        about=about,
         letter_number=NO_LETTER,
         recipient_lines="\n".join(envelope_lines(_ADDRESS[locale], name, _ADDRESS[locale].country)),
     )

@@ -119,7 +119,7 @@ class Seeding:
         definition = self.content.message(template).definition
         found: dict[str, Any] = {"v": {name: one.example_for(locale) for name, one in definition.variables.items()}}
         if definition.to is not Written.PATIENT:
-            about = fictional_reader(locale)[2]
+            about = fictional_reader(locale, definition.to)[2]
             found["kin"] = {"is": about.relationship, "gender": about.gender, "as": definition.to.value}
         return found
 

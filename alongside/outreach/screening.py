@@ -46,7 +46,7 @@ class Screen:
     def gates(self, message: str, channel: Channel, locale: Locale, rows: Sequence[Mapping[str, Any]]) -> list[Gate]:
         """The gate that each row's message closes: RENDER_FAILED, CLAIMS_LINT, NOT_CARRIED or NONE."""
         compiled = self.content.compiled(message, channel, locale)
-        fictional = preview_built_ins(self.content.hospital_words(locale), locale)
+        fictional = preview_built_ins(self.content.hospital_words(locale), locale, compiled.definition.to)
         values = [{**fictional, **row} for row in rows]
         failures: dict[int, RenderFailed] = {}
         groups = compiled.batch(values, failures)

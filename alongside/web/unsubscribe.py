@@ -17,7 +17,7 @@ from starlette.responses import Response
 from alongside.ledger import Ledger
 from alongside.web.forms import MAX_FORM_BYTES, read_fields
 from alongside.web.links import Links
-from alongside.web.pages import Pages
+from alongside.web.pages import Pages, in_language
 from alongside.web.webhook import read_limited
 from alongside.web.withdrawal import withdraw
 
@@ -37,7 +37,9 @@ class Unsubscribe:
     async def show(self, request: Request) -> Response:
         """GET and HEAD."""
         sent = await self.links.open(request)
-        return sent if isinstance(sent, Response) else self.pages.ask(sent.locale, sent.purpose)
+        if isinstance(sent, Response):
+            return sent
+        return self.pages.ask(in_language(sent.locale, request), sent.purpose)
 
     async def submit(self, request: Request) -> Response:
         """POST, from the page's form or from a mail program."""
@@ -51,7 +53,7 @@ class Unsubscribe:
         await run_in_threadpool(
             withdraw, self.ledger, sent, everything=everything, now=self.patient_clock(), wall=self.clock()
         )
-        return self.pages.done(sent.locale, sent.purpose, everything=everything)
+        return self.pages.done(in_language(sent.locale, request), sent.purpose, everything=everything)
 
 
 def wants_everything(body: bytes) -> bool:

@@ -171,3 +171,14 @@ def test_topics_stop_no_care_for_oneself_and_are_told_in_patients_words(catalogu
     offered = catalogue.topics_for_patients()
     assert set(offered) == {topic for topics in stopping.values() for topic in topics}
     assert offered["cancer_screening"] == {Locale.ZH_CN: "癌症早筛", Locale.EN: "Finding cancer early"}
+
+
+@pytest.mark.parametrize("locale", list(Locale))
+def test_an_example_for_a_guardian_is_about_a_child(catalogue: ContentCatalogue, locale: Locale) -> None:
+    """A reviewer who reads of a vaccination of "your father" cannot tell what a mother will read."""
+    child = catalogue.preview_values("prevention/child_flu_vaccine", locale)["patient_relation"]
+    parent = catalogue.preview_values("treatment/pre_op_family", locale)["patient_relation"]
+    assert (child, parent) == {
+        Locale.ZH_CN: ("您的儿子", "您的父亲"),
+        Locale.EN: ("your son", "your father"),
+    }[locale]

@@ -195,3 +195,10 @@ def test_nothing_is_fetched_for_a_letter(asked: tuple[str, list[str]]) -> None:
     made = print_letters([html], title="Letters")
     assert "Words" in pages_of(made.pdf)[0]
     assert paths == []
+
+
+@pytest.mark.parametrize("locale", list(Locale))
+@pytest.mark.parametrize("name", ["prevention/flu_vaccine", "follow_up/hypertension_review"])
+def test_a_short_letter_is_one_page(content: ContentCatalogue, name: str, locale: Locale) -> None:
+    """Its greeting alone on a second sheet costs paper, and looks as if something were missing."""
+    assert paper(content, name, locale).pages == (1,)

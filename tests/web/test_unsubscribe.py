@@ -224,3 +224,16 @@ def test_the_memory_of_failures_is_bounded() -> None:
     assert not limit.allows("client 999", 59.0)
     assert limit.allows("client 999", 60.0)
     assert limit.allows("client 0", 1.0)
+
+
+@pytest.mark.parametrize("locale", list(Locale))
+def test_the_page_can_be_read_in_the_other_language(house: House, locale: Locale) -> None:
+    """Whoever reads mails for somebody else, or has lost the language of the first registration."""
+    (other,) = set(Locale) - {locale}
+    link = house.link(house.plan(locale=locale))
+    switch = f"?lang={other.replace('_', '-')}"
+    page = house.client.get(link)
+    assert WORDS[locale].title in page.text
+    assert f'href="{switch}"' in page.text
+    assert WORDS[other].title in house.client.get(link + switch).text
+    assert WORDS[other].done_title in house.client.post(link + switch).text
