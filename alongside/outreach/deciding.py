@@ -50,12 +50,16 @@ class Deciding:
             "CREATE OR REPLACE TEMP TABLE decided (person_id VARCHAR, late INTEGER, variant VARCHAR, is_new BOOLEAN,"
             " message_key VARCHAR, not_before TIMESTAMP)"
         )
-        for chunk in chunks(self.duck, self._candidates_sql()):
+        self.decide("TRUE")
+
+    def decide(self, which: str) -> None:
+        """Rows of `decided` for the eligible candidates of an SQL condition on `candidate` as `c`."""
+        for chunk in chunks(self.duck, self._candidates_sql(which)):
             self.duck.register("fresh", self._decide(chunk))
             self.duck.execute("INSERT INTO decided SELECT * FROM fresh")
             self.duck.unregister("fresh")
 
-    def _candidates_sql(self) -> str:
+    def _candidates_sql(self, which: str) -> str:
         """Eligible candidates with the JSON of every message's variables as `v0`, `v1`, ..."""
         numbers = range(len(self.arms.distinct))
         joins = " ".join(f"JOIN variables_{number} AS t{number} USING (person_id)" for number in numbers)
@@ -65,7 +69,7 @@ class Deciding:
         return f"""
             SELECT c.person_id, c.recipient_id, c.channel, c.language, c.time_zone, c.quiet_from, c.quiet_to,
                    c.occurrence, {values}
-            FROM candidate AS c {joins} WHERE c.gates = 0 ORDER BY c.person_id"""
+            FROM candidate AS c {joins} WHERE c.gates = 0 AND ({which}) ORDER BY c.person_id"""
 
     def _decide(self, chunk: pa.Table) -> pa.Table:
         import pyarrow as pa

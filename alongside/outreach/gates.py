@@ -101,6 +101,9 @@ def close_gates(connection: duckdb.DuckDBPyConnection, wanted: GateInput, settin
         "CREATE OR REPLACE TEMP TABLE route (channel VARCHAR, place INTEGER, address VARCHAR, stores_in VARCHAR,"
         " countries VARCHAR[], barred VARCHAR[], days INTEGER)"
     )
+    connection.execute(
+        "CREATE TEMP TABLE IF NOT EXISTS unfit (person_id VARCHAR, recipient_id VARCHAR, channel VARCHAR, gate INTEGER)"
+    )
     for place, route in enumerate(wanted.routes):
         countries = None if route.countries is None else list(route.countries)
         reach = [route.channel.value, place, route.channel.address, route.stores_in]

@@ -5,7 +5,8 @@
 --   decides for them), refusing(person_id), person (snapshot), answers(person_id, fulfilled, occurrence),
 --   route(channel, place, address, stores_in, countries, barred, days), consent(person_id, channel, permitted, seq,
 --   decided_at), cross_border(person_id, channel, permitted), suppressed(channel, blind, reason),
---   contact(person_id, subject_id, address_blind, campaign, occurrence, said_at, counts), heldout(person_id).
+--   contact(person_id, subject_id, address_blind, campaign, occurrence, said_at, counts), heldout(person_id),
+--   unfit(person_id, recipient_id, channel, gate: what rendering said of this channel for them, see refitting.py).
 CREATE OR REPLACE TEMP TABLE candidate AS
 WITH recent AS (
     SELECT person_id, count_if(said_at > $cap_from) AS contacts, max(said_at) AS last_contact_at
@@ -88,7 +89,8 @@ fact AS (
             ELSE $repeat_from IS NULL OR m.last_at > $repeat_from
         END AS already_sent,
         e.subject_id IS NOT NULL AND e.subject_id <> u.person_id AS address_taken,
-        h.person_id IS NOT NULL AS held_out
+        h.person_id IS NOT NULL AS held_out,
+        coalesce(n.gate, 0) AS unfit
     FROM audience AS u
     JOIN person AS s ON s.person_id = u.person_id
     LEFT JOIN addressee AS t ON t.person_id = u.person_id
@@ -114,6 +116,7 @@ fact AS (
     LEFT JOIN same_campaign AS m ON m.subject_id = u.person_id
     LEFT JOIN addressed AS e ON e.address_blind = reached.blind
     LEFT JOIN heldout AS h ON h.person_id = p.person_id
+    LEFT JOIN unfit AS n ON n.person_id = u.person_id AND n.recipient_id = t.recipient_id AND n.channel = w.channel
 ),
 masked AS (
     SELECT
@@ -137,7 +140,8 @@ masked AS (
         | (CASE WHEN $capped AND last_contact_at > $as_of - to_days(pace_days) THEN $gate_own_pace ELSE 0 END)
         | (CASE WHEN $selective AND general_only THEN $gate_general_only ELSE 0 END)
         | (CASE WHEN not_carried THEN $gate_not_carried ELSE 0 END)
-        | (CASE WHEN too_late THEN $gate_too_late ELSE 0 END) AS mask
+        | (CASE WHEN too_late THEN $gate_too_late ELSE 0 END)
+        | unfit AS mask
     FROM fact
 ),
 chosen AS (
@@ -164,7 +168,7 @@ ranked AS (
     FROM chosen
 )
 SELECT
-    * EXCLUDE (mask, rank, place, turn, stores_in, is_ward, refused, too_late),
+    * EXCLUDE (mask, rank, place, turn, stores_in, is_ward, refused, too_late, unfit),
     mask | (CASE WHEN $one_per_address AND (address_taken OR (mask = 0 AND rank > 1))
                  THEN $gate_duplicate_address ELSE 0 END) AS gates
 FROM ranked

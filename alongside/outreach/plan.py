@@ -27,6 +27,7 @@ from alongside.outreach.deciding import Deciding, evaluate
 from alongside.outreach.experiments import ExperimentDefinition, design
 from alongside.outreach.gates import ORDER, GateInput, close_gates, funnel_of
 from alongside.outreach.intentions import Intentions, record
+from alongside.outreach.refitting import Refitting
 from alongside.outreach.relations import Facts, choose_audience, load_relations, open_snapshot
 from alongside.outreach.routes import routes_of
 from alongside.outreach.screening import Screen
@@ -130,11 +131,14 @@ class Planner:
         routes = routes_of(campaign, self.catalogues.messages_of(campaign), self.catalogues.content, self.settings)
         self._require_discreet(campaign)
         selective, as_of = is_selective(campaign, self.catalogues), self.run.as_of
-        close_gates(duck, GateInput(campaign, routes, purpose, topics, as_of, definition.to, selective), self.settings)
+        wanted = GateInput(campaign, routes, purpose, topics, as_of, definition.to, selective)
+        close_gates(duck, wanted, self.settings)
         arms = self._arms(campaign)
         screen = Screen(self.catalogues.content, self.settings)
         digest = PlanHash()
-        Deciding(duck, self.facts, self.catalogues, campaign, arms, screen, digest).run()
+        deciding = Deciding(duck, self.facts, self.catalogues, campaign, arms, screen, digest)
+        deciding.run()
+        Refitting(duck, deciding, wanted, self.settings).run()
         plan = replace(
             plan,
             **self._counts(duck, arms),

@@ -135,6 +135,12 @@ class World:
         routes = tuple(ROUTES[channel] for channel in campaign.channels)
         wanted = GateInput(campaign, routes, purpose, ("hypertension",), AS_OF, written, selective)
         close_gates(duck, wanted, SETTINGS)
+        self.duck, self.wanted = duck, wanted
+        return self.read()
+
+    def read(self) -> dict[str, Gate]:
+        """Gates as `candidate` has them; `told` and `decided` hold the rest of it."""
+        duck = self.duck
         self.told = dict(duck.execute("SELECT person_id, recipient_id FROM candidate").fetchall())
         self.decided = {
             row[0]: (row[2], Gate(row[1]), {one["channel"]: Gate(one["gates"]) for one in row[3]})
