@@ -23,6 +23,7 @@ from alongside.warehouse import Warehouse
 
 if TYPE_CHECKING:
     from alongside.delivery.desk import Desk
+    from alongside.delivery.last_look import LastLook
 
 #: What decides who gets which words: its hash pins a run's configuration.
 CONFIGURED = ("config/**/*.yaml", "templates/**/*", "expectations/*.yaml")
@@ -62,6 +63,13 @@ class Services:
         from alongside.delivery.desk import Desk  # who only checks or plans never sends
 
         return Desk(self.project, self.environment, self.settings, self.ledger, self.vault, self.clock)
+
+    @property
+    def last_look(self) -> LastLook:
+        """What letters and calls are held against before they leave people's hands."""
+        from alongside.delivery.last_look import LastLook, died_by
+
+        return LastLook(self.settings, self.catalogues.content, died_by(self.warehouse))
 
     @cached_property
     def warehouse(self) -> Warehouse:

@@ -28,11 +28,16 @@ def list_calls(
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Calls at most.")] = 50,
     as_json: AsJson = False,
 ) -> None:
-    """Calls to make, the most urgent first."""
+    """Calls to make, the most urgent first.
+
+    Whoever has died, withdrawn consent or wished otherwise meanwhile is taken off the list first.
+    """
     from alongside.bootstrap import build
+    from alongside.delivery.calling import look_again
     from alongside.ledger import call_list
 
     house = build()
+    look_again(house.ledger, house.last_look, house.clock())
     with house.ledger.reading() as connection:
         found = call_list.calls(connection, everything=everything, limit=limit)
     if as_json:
@@ -55,9 +60,11 @@ def list_calls(
 def show(call: Id, as_json: AsJson = False) -> None:
     """Whom to call and what to say. Look at it where nobody else does."""
     from alongside.bootstrap import build
+    from alongside.delivery.calling import look_again
     from alongside.ledger import call_list
 
     house = build()
+    look_again(house.ledger, house.last_look, house.clock())
     with house.ledger.reading() as connection:
         card = call_list.card(connection, house.vault, call)
         contact = house.vault.address_book(connection, [card.call.person_id]).get(card.call.person_id)
@@ -78,11 +85,13 @@ def show(call: Id, as_json: AsJson = False) -> None:
 def take(call: Id, by: By = None, as_json: AsJson = False) -> None:
     """Say who calls."""
     from alongside.bootstrap import build
+    from alongside.delivery.calling import look_again
     from alongside.ledger import call_list
     from alongside.ledger.runs import write_audit
 
     house, who = build(), by or getpass.getuser()
     now = house.clock()
+    look_again(house.ledger, house.last_look, now)
     with house.ledger.begin() as connection:
         call_list.take(connection, call, who, now)
         write_audit(connection, now, who, "call.take", call, {})

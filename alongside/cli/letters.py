@@ -95,7 +95,7 @@ def print_letters(
 
     house = build()
     now = house.clock()
-    room = PrintRoom(house.ledger, house.vault, house.settings, out, by or getpass.getuser())
+    room = PrintRoom(house.ledger, house.vault, house.settings, out, by or getpass.getuser(), house.last_look)
     if numbers:
         reports = room.print_some(numbers, now)
     else:

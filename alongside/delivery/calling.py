@@ -1,10 +1,11 @@
-"""What came of a call that somebody made: for the list, for the message, and for the patient's consent."""
+"""Calls that people make: the last look before they do, and what came of one for list, message and consent."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from alongside.delivery.events import ingest_within
+from alongside.delivery.last_look import LastLook, note_withheld
 from alongside.ledger import Ledger, call_list
 from alongside.ledger.runs import write_audit
 from alongside.ledger.vault import Vault
@@ -39,3 +40,12 @@ def record_call(
         write_audit(connection, now, by, "call.record", task_id, {"outcome": outcome.value})
         ingest_within(connection, [event], now)
     return status
+
+
+def look_again(ledger: Ledger, look: LastLook, now: datetime) -> dict[str, str]:
+    """Take off the list whom nobody should call any more; returns the gate of each, by task."""
+    with ledger.begin() as connection:
+        closed = look.closed(connection, Channel.CALL, call_list.open_ids(connection), now)
+        call_list.withhold(connection, closed, now)
+        note_withheld(connection, "call", closed, now)
+    return closed

@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from itertools import groupby
 
 from sqlalchemy.engine import Connection
 
 from alongside.delivery.events import ingest_within
-from alongside.delivery.recheck import gate_name
-from alongside.delivery.relatives import Relatives
-from alongside.ledger import Ledger, letter_list, pauses, recipients, suppressions
+from alongside.delivery.last_look import LastLook, note_withheld
+from alongside.ledger import Ledger, letter_list, pauses
 from alongside.ledger.events import DeliveryEvent
-from alongside.ledger.groups import survivors
 from alongside.ledger.letter_list import PrintedLetter
 from alongside.ledger.runs import write_audit
-from alongside.model.enums import Channel, EventKind, Gate, LetterStatus, ReturnReason
+from alongside.model.enums import Channel, EventKind, LetterStatus, ReturnReason
 from alongside.model.errors import Refused
 
 _LETTER = Channel.LETTER.value
@@ -38,7 +35,7 @@ class Withheld:
     paused: int
 
 
-def look_again(connection: Connection, letters: Sequence[PrintedLetter], now: datetime) -> Withheld:
+def look_again(connection: Connection, letters: Sequence[PrintedLetter], look: LastLook, now: datetime) -> Withheld:
     """Take out what may not leave any more: a letter may lie for days between being listed and being printed.
 
     Raises
@@ -51,45 +48,16 @@ def look_again(connection: Connection, letters: Sequence[PrintedLetter], now: da
             remedy = f"'alongside resume {scope}' lifts it."
             raise Refused(f"letters are paused: {silenced[scope]}", where="letters print", remedy=remedy)
     paused = {one.letter_id for one in letters if {f"campaign:{one.campaign}", f"run:{one.run_id}"} & silenced.keys()}
-    closed: dict[str, str] = {}
-    rest = sorted((one for one in letters if one.letter_id not in paused), key=lambda one: one.purpose)
-    for purpose, some in groupby(rest, key=lambda one: one.purpose):
-        closed |= _closed(connection, list(some), purpose, now)
-    _withhold(connection, closed, now)
+    rest = [one.letter_id for one in letters if one.letter_id not in paused]
+    closed = look.closed(connection, Channel.LETTER, rest, now)
+    for gate in sorted(set(closed.values())):
+        keys = [key for key, why in closed.items() if why == gate]
+        letter_list.move(connection, keys, _UNPOSTED, LetterStatus.WITHHELD, now, gate)
+    note_withheld(connection, "letter", closed, now)
     gates: dict[str, int] = {}
     for gate in closed.values():
         gates[gate] = gates.get(gate, 0) + 1
     return Withheld(frozenset(paused | closed.keys()), gates, len(paused))
-
-
-def _closed(connection: Connection, letters: Sequence[PrintedLetter], purpose: str, now: datetime) -> dict[str, str]:
-    """Letter -> gate that has closed since it was listed."""
-    living = survivors(connection, {one.person_id for one in letters})
-    agreed = recipients.by_whole_rule(connection, set(living.values()), purpose, _LETTER, now).permitted
-    silent = suppressions.suppressed(connection, [one.address_blind for one in letters], _LETTER, purpose)
-    to_relatives = [one.letter_id for one in letters if one.subject_id != one.person_id]
-    untold = Relatives.of_messages(connection, to_relatives).untold(connection, purpose, now) if to_relatives else ()
-    found = {}
-    for one in letters:
-        if one.letter_id in untold:
-            found[one.letter_id] = gate_name(Gate.NO_RELATIVE)
-        elif living[one.person_id] not in agreed:
-            found[one.letter_id] = gate_name(Gate.NO_CONSENT)
-        elif one.address_blind in silent:
-            found[one.letter_id] = gate_name(Gate.SUPPRESSED)
-    return found
-
-
-def _withhold(connection: Connection, closed: dict[str, str], now: datetime) -> None:
-    for gate in sorted(set(closed.values())):
-        keys = [key for key, why in closed.items() if why == gate]
-        letter_list.move(connection, keys, _UNPOSTED, LetterStatus.WITHHELD, now, gate)
-    events = [
-        DeliveryEvent(f"letter:{key}.withheld", key, EventKind.DROPPED, now, detail=gate)
-        for key, gate in closed.items()
-    ]
-    if events:
-        ingest_within(connection, events, now)
 
 
 _UNPOSTED = (LetterStatus.LISTED, LetterStatus.PRINTED)

@@ -18,6 +18,7 @@ from itertools import groupby
 from pathlib import Path
 
 from alongside.delivery.address_sheet import SheetRow, sheet_csv, sheet_html
+from alongside.delivery.last_look import LastLook
 from alongside.delivery.paper import print_letters, require_printer
 from alongside.delivery.posting import Withheld, look_again
 from alongside.delivery.private_files import write_private
@@ -76,6 +77,7 @@ class PrintRoom:
     settings: HospitalSettings
     out: Path
     by: str
+    look: LastLook
 
     def print_day(self, day: date, *, again: bool, now: datetime) -> PrintReport:
         """Print what was never printed; with `again` also what was, as long as it was not posted.
@@ -108,7 +110,7 @@ class PrintRoom:
     # ---------------------------------------------------------------------------------------------------------- stacks
     def _print(self, day: date, wanted: Sequence[PrintedLetter], before: int, now: datetime) -> PrintReport:
         with self.ledger.begin() as connection:
-            withheld = look_again(connection, wanted, now)
+            withheld = look_again(connection, wanted, self.look, now)
             chosen = {one.letter_id for one in wanted} - withheld.keys
             fresh = [one.letter_id for one in wanted if one.stack is None and one.letter_id in chosen]
             letter_list.arrange(connection, day, fresh, self._rules.stack_size, now)

@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from alongside.delivery.modes import destinations
 from alongside.delivery.relatives import NONE, Relatives
-from alongside.delivery.wishes import fresh_wishes
+from alongside.delivery.wishes import Said, fresh_wishes, of_batch
 from alongside.ledger import inbox, recipients, seeds, suppressions
 from alongside.ledger.claims import Claim
 from alongside.ledger.recipients import Recipient, Standing
@@ -47,6 +47,7 @@ class Checked:
     readdressed : key -> blind index, where the patient's address is not the planned one any more
     abroad : the provider keeps what it is given in another country than the hospital's
     relatives : messages that are about somebody other than their recipient
+    wished : what its recipients have wished since planning
     take : what of a new sender's allowance the call needs
     held_back : those of `postponed` that do not fit into the day of a new sender
     """
@@ -58,6 +59,7 @@ class Checked:
     readdressed: dict[str, str] = field(default_factory=dict)
     abroad: bool = True
     relatives: Relatives = NONE
+    wished: Mapping[str, Said] = field(default_factory=dict)
     take: Take | None = None
     held_back: frozenset[str] = frozenset()
 
@@ -103,7 +105,8 @@ def recheck(
     untold = relatives.untold(connection, held.purpose, patient_now)
     planned_at = recipients.planned_for(connection, held.batch_id) or patient_now
     wished = fresh_wishes(connection, held, planned_at, patient_now, settings, topics)
-    checked = Checked([], planned_at, abroad=abroad, relatives=relatives)
+    own = {one.person_id: wished.said[one.person_id] for one in waiting if one.person_id in wished.said}
+    checked = Checked([], planned_at, abroad=abroad, relatives=relatives, wished=own)
     ready, said = checked.ready, _answers(connection, held, waiting, vault)
     for one, contact, blind in zip(waiting, facts.contacts, facts.blinds, strict=True):
         key, planned_for = one.key, one.address_blind
@@ -150,7 +153,8 @@ def still_stands(connection: Connection, held: Claim, checked: Checked, patient_
     consent = recipients.by_whole_rule(connection, doubtful, held.purpose, channel, patient_now)
     if not doubtful <= consent.permitted or (checked.abroad and doubtful & consent.kept_at_home):
         return False
-    if not ready.isdisjoint(checked.relatives.untold(connection, held.purpose, patient_now)):
+    untold = not ready.isdisjoint(checked.relatives.untold(connection, held.purpose, patient_now))
+    if untold or of_batch(connection, held.batch_id, checked.planned_at) != checked.wished:
         return False
     moved = [blind for key, blind in readdressed.items() if key in ready]
     return not suppressions.suppressed(connection, moved, channel, held.purpose)

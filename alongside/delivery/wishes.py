@@ -62,31 +62,60 @@ def fresh_wishes(
 ) -> Fresh:
     """What was wished since the batch was planned. It costs what was wished since, not what the batch holds."""
     said = wishes.since(connection, planned_at)
+    return fresh(connection, said, held.batch_id, held.purpose, patient_now, settings, topics)
+
+
+def of_batch(connection: Connection, batch_id: str, planned_at: datetime) -> dict[str, Said]:
+    """What the batch's recipients have wished since it was planned, by living person; nearly always nothing."""
+    said = wishes.since(connection, planned_at)
+    if not said:
+        return {}
+    table, person = schema.message, schema.person
+    living = sa.func.coalesce(person.c.survivor_id, table.c.person_id)
+    people = sa.select(living).select_from(table.outerjoin(person, person.c.person_id == table.c.person_id))
+    return {one: said[one] for one in connection.scalars(people.where(table.c.batch_id == batch_id)) if one in said}
+
+
+def fresh(
+    connection: Connection,
+    said: Mapping[str, Said],
+    batch_id: str,
+    purpose: str,
+    patient_now: datetime,
+    settings: HospitalSettings,
+    topics: Collection[str],
+) -> Fresh:
+    """What these wishes mean for messages of one batch.
+
+    Parameters
+    ----------
+    said : by living person
+    topics : those that hold the messages back for who switched them off
+    """
     if not said:
         return Fresh()
-    purpose = Purpose(held.purpose)
     exempt = settings.gates.frequency_cap.exempt
     paced = {
         person: days
         for person, own in said.items()
-        if (days := Pace(own.get(WishKind.PACE, Pace.NORMAL)).days) and purpose not in exempt
+        if (days := Pace(own.get(WishKind.PACE, Pace.NORMAL)).days) and Purpose(purpose) not in exempt
     }
     return Fresh(
         said,
         frozenset(topics),
-        frozenset(one for one, days in paced.items() if _had(connection, held, one, patient_now, days, exempt)),
+        frozenset(one for one, days in paced.items() if _had(connection, batch_id, one, patient_now, days, exempt)),
     )
 
 
 def _had(
-    connection: Connection, held: Claim, person_id: str, now: datetime, days: int, exempt: Collection[Purpose]
+    connection: Connection, batch_id: str, person_id: str, now: datetime, days: int, exempt: Collection[Purpose]
 ) -> bool:
     """Whether another message that counts has left for this person within the days."""
     table = schema.message
     query = sa.select(sa.literal(1)).where(
         table.c.person_id.in_(sorted(members(connection, [person_id]))),
         table.c.planned_at > now - timedelta(days=days),
-        table.c.batch_id != held.batch_id,
+        table.c.batch_id != batch_id,
         table.c.state.in_([state.value for state in TAKEN]),
         table.c.purpose.not_in([purpose.value for purpose in exempt]),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection, Row
 
 from alongside.ledger.events import DeliveryEvent
+from alongside.ledger.groups import in_keys
 from alongside.ledger.schema import call_task, message
 from alongside.ledger.vault import Vault
 from alongside.model.enums import CallOutcome, CallStatus, EventKind
@@ -91,14 +92,28 @@ def calls(connection: Connection, *, everything: bool = False, limit: int = 50) 
     return [_call(row) for row in connection.execute(query)]
 
 
+def open_ids(connection: Connection) -> list[str]:
+    """Every call that somebody still has to make."""
+    return list(connection.scalars(sa.select(call_task.c.task_id).where(call_task.c.status == CallStatus.OPEN.value)))
+
+
+def withhold(connection: Connection, task_ids: Collection[str], now: datetime) -> None:
+    """These calls are not made any more."""
+    wanted = in_keys(connection, call_task.c.task_id, sorted(task_ids))
+    values = {"status": CallStatus.WITHHELD.value, "updated_at": now}
+    connection.execute(call_task.update().where(wanted, call_task.c.status == CallStatus.OPEN.value).values(**values))
+
+
 def card(connection: Connection, vault: Vault, task_id: str) -> CallCard:
     """Everything about one call.
 
     Raises
     ------
-    Refused : there is none of this id
+    Refused : there is none of this id, or it is not made any more
     """
     row = _row(connection, task_id)
+    if row.status == CallStatus.WITHHELD:
+        _require_open(row)
     words = orjson.loads(vault.unseal_words(row.task_id, bytes(row.sealed)))
     notes = vault.unseal_words(f"{row.task_id}:notes", bytes(row.notes)) if row.notes else ""
     return CallCard(_call(row), words["number"], words["script"], notes)

@@ -129,6 +129,7 @@ class CallStatus(StrEnum):
     OPEN = "open"
     DONE = "done"
     GIVEN_UP = "given_up"  # nobody was reached as often as it may be tried, or the number is another's
+    WITHHELD = "withheld"  # since it was listed the patient has died, or does not want it any more
 
 
 class CallOutcome(StrEnum):

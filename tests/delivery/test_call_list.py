@@ -10,11 +10,14 @@ import pytest
 import sqlalchemy as sa
 
 from alongside.delivery import record_call
+from alongside.delivery.calling import look_again
 from alongside.ledger import call_list, consent, suppressions
+from alongside.ledger.consent import ConsentEvent
 from alongside.ledger.schema import call_task
 from alongside.model.enums import CallOutcome, CallStatus, Channel, Decision, DeliveryMode
 from alongside.model.errors import Refused
 from tests.delivery.clinic import Clinic, phone_of
+from tests.delivery.test_letters import last_look
 from tests.fakes import key_of
 
 CALL = Channel.CALL
@@ -124,3 +127,27 @@ def test_staging_lists_calls_to_our_own_numbers(ledger_url: str, tmp_path: Path)
     clinic.dispatch(channel=CALL, mode=DeliveryMode.STAGING)
     assert (card(clinic).number, card(clinic).script[:10]) == (allowed, "[staging] ")
     clinic.ledger.engine.dispose()
+
+
+# ---------------------------------------------------------------------------------------- the last look before a call
+def look(clinic: Clinic, *died: int) -> dict[str, str]:
+    return look_again(clinic.ledger, last_look(clinic, *died), NOW)
+
+
+def test_nobody_calls_where_somebody_has_died_or_left(calling: Clinic) -> None:
+    """Between being listed and being called lie hours, in which a family may have lost somebody."""
+    assert look(calling) == {}
+    with calling.ledger.begin() as connection:
+        no = ConsentEvent(f"p{1:016x}", "education", "call", Decision.DENY, calling.as_of, "staff", "said so")
+        consent.record(connection, [no], NOW)
+    assert look(calling, 0) == {key_of(0): "deceased", key_of(1): "no_consent"}
+    with calling.ledger.reading() as connection:
+        assert [one.task_id for one in call_list.calls(connection)] == [key_of(2)]
+        states = {one.task_id: one.status for one in call_list.calls(connection, everything=True)}
+    assert states[key_of(0)] is states[key_of(1)] is CallStatus.WITHHELD
+    assert calling.states == {"accepted": 1, "dropped": 2}
+    with pytest.raises(Refused, match="the call is withheld"):
+        card(calling)
+    with pytest.raises(Refused, match="the call is withheld"), calling.ledger.begin() as connection:
+        call_list.take(connection, key_of(0), "Nurse A", NOW)
+    assert look(calling, 0) == {}  # it is said once

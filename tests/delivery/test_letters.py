@@ -7,22 +7,29 @@ import io
 import json
 import stat
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
+from alongside.content import load as load_content
+from alongside.delivery.last_look import LastLook, died_by
 from alongside.delivery.posting import record_posted, record_returned, record_stopped
 from alongside.delivery.printing import PrintReport, PrintRoom
-from alongside.ledger import consent, letter_list, pauses, suppressions
+from alongside.ledger import consent, letter_list, pauses, suppressions, wishes
 from alongside.ledger.consent import ConsentEvent, record
 from alongside.ledger.letter_list import PrintedLetter
-from alongside.ledger.schema import printed_letter
+from alongside.ledger.schema import message, printed_letter
 from alongside.ledger.vault import Identity
-from alongside.model.enums import Channel, Decision, DeliveryMode, LetterStatus, ReturnReason
+from alongside.ledger.wishes import WishEvent
+from alongside.model.enums import Channel, Decision, DeliveryMode, LetterStatus, ReturnReason, WishKind
 from alongside.model.errors import Refused
 from alongside.model.letter_numbers import letter_number
+from alongside.warehouse import Warehouse
 from tests.delivery.clinic import Clinic, home_of, name_of
 from tests.fakes import key_of
 from tests.ledgers import SqliteLedgers
@@ -70,8 +77,14 @@ def statuses(clinic: Clinic) -> list[str]:
     return [found[key_of(number)].status for number in range(3)]
 
 
+def last_look(clinic: Clinic, *died: int) -> LastLook:
+    """The hospital's systems know of these deaths."""
+    dead = {f"p{number:016x}" for number in died}
+    return LastLook(clinic.settings, load_content(clinic.project), lambda people: dead & set(people))
+
+
 def room(clinic: Clinic, out: Path) -> PrintRoom:
-    return PrintRoom(clinic.ledger, clinic.vault, clinic.settings, out, "Clerk A")
+    return PrintRoom(clinic.ledger, clinic.vault, clinic.settings, out, "Clerk A", last_look(clinic))
 
 
 def print_all(clinic: Clinic, out: Path, *, again: bool = False) -> PrintReport:
@@ -166,7 +179,7 @@ def test_several_processes_make_the_same_files(printing: Clinic, tmp_path: Path)
     print_all(printing, tmp_path / "one")
     several = printing.settings.delivery.model_copy(update={"workers": 2})
     settings = printing.settings.model_copy(update={"delivery": several})
-    again = PrintRoom(printing.ledger, printing.vault, settings, tmp_path / "two", "Clerk A")
+    again = PrintRoom(printing.ledger, printing.vault, settings, tmp_path / "two", "Clerk A", last_look(printing))
     again.print_day(today(printing), again=True, now=NOW)
     assert len(list((tmp_path / "two").iterdir())) == 6
     for path in (tmp_path / "one").iterdir():
@@ -329,3 +342,56 @@ def test_staging_writes_to_our_own_address(ledger_url: str, tmp_path: Path) -> N
     assert "[staging]" in words.html
     assert home_of(0).line not in words.html
     clinic.ledger.engine.dispose()
+
+
+# ------------------------------------------------------------------------------------------- the last look before paper
+def wish(clinic: Clinic, number: int, kind: WishKind, value: str, at: datetime) -> None:
+    with clinic.ledger.begin() as connection:
+        wishes.record(connection, [WishEvent(f"p{number:016x}", kind, value, at, "preferences", "link")], NOW)
+
+
+def look(clinic: Clinic, *died: int) -> dict[str, str]:
+    with clinic.ledger.begin() as connection:
+        keys = [key_of(number) for number in range(3)]
+        return last_look(clinic, *died).closed(connection, LETTER, keys, clinic.as_of + timedelta(days=2))
+
+
+def test_nobody_who_has_died_gets_a_letter(printing: Clinic, tmp_path: Path) -> None:
+    printer = replace(room(printing, tmp_path), look=last_look(printing, 1))
+    report = printer.print_day(today(printing), again=False, now=NOW)
+    assert report.withheld.gates == {"deceased": 1}
+    assert sum(stack.letters for stack in report.stacks) == 2
+    assert statuses(printing) == ["printed", "withheld", "printed"]
+    assert printing.states == {"accepted": 2, "dropped": 1}
+
+
+def publish_people(warehouse: Warehouse, deceased: dict[str, bool | None]) -> None:
+    draft = warehouse.begin("one", NOW)
+    people = pa.table({"person_id": list(deceased), "deceased": list(deceased.values())})
+    pq.write_table(people, draft.table("person"))
+    warehouse.publish(draft, {})
+
+
+def test_deaths_are_those_of_the_current_snapshot(tmp_path: Path) -> None:
+    people = [f"p{number:016x}" for number in range(3)]
+    warehouse = Warehouse(tmp_path)
+    assert set(died_by(warehouse)(people)) == set()
+    publish_people(warehouse, {people[0]: True, people[1]: None, people[2]: False})
+    assert set(died_by(warehouse)(people)) == {people[0]}
+    assert set(died_by(warehouse)(people[1:])) == set()
+
+
+def test_what_was_wished_since_planning_counts_before_printing(writing: Clinic) -> None:
+    definition = writing.project.templates / "prevention" / "heart" / "message.yaml"
+    definition.write_text(definition.read_text("utf-8") + "topics: [heart_health]\n", "utf-8")
+    later = writing.as_of + timedelta(days=1)
+    assert look(writing) == {}
+    wish(writing, 0, WishKind.TOPICS_OFF, "heart_health", later)
+    wish(writing, 1, WishKind.TOPICS_OFF, "joints", later)
+    wish(writing, 2, WishKind.PACE, "weekly", later)
+    assert look(writing) == {key_of(0): "topic_off"}
+    writing.plan([2], channel=LETTER, run_id="run-2", message_key=[key_of(9)], occurrence="another")
+    with writing.ledger.begin() as connection:  # another one has left for whoever wants one a week
+        connection.execute(message.update().where(message.c.message_key == key_of(9)).values(state="accepted"))
+    assert look(writing) == {key_of(0): "topic_off", key_of(2): "own_pace"}
+    assert look(writing, 0)[key_of(0)] == "deceased"

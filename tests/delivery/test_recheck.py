@@ -143,6 +143,21 @@ def test_who_wants_general_information_since_planning_is_not_sent_what_was_chose
     assert clinic.recheck(three).withheld == {key_of(0): "general_only"}
 
 
+def test_a_wish_between_the_last_look_and_the_call_stops_the_call(clinic: Clinic, three: Claim) -> None:
+    """The batch is given back, and looked at anew: what was rendered meanwhile is not sent."""
+    topics = ("heart_health",)
+    wish(clinic, 7, WishKind.PACE, "monthly")  # of somebody else
+    wish(clinic, 1, WishKind.TOPICS_OFF, "sleep")  # seen by the last look
+    checked = clinic.recheck(three, topics=topics)
+    wish(clinic, 8, WishKind.TOPICS_OFF, "heart_health", hours=2)
+    assert stands(clinic, three, checked)
+    wish(clinic, 1, WishKind.TOPICS_OFF, "sleep|heart_health", hours=2)
+    assert not stands(clinic, three, checked)
+    anew = clinic.recheck(three, topics=topics)
+    assert anew.withheld == {key_of(1): "topic_off"}
+    assert stands(clinic, three, anew)
+
+
 def test_quiet_hours_of_the_same_day_count(clinic: Clinic, three: Claim) -> None:
     local = clinic.as_of.astimezone(ZoneInfo("Asia/Shanghai"))
     begins, ends = (f"{(local + timedelta(hours=hours)):%H}:00" for hours in (-1, 2))
