@@ -7,7 +7,7 @@ Everything else is given after a person has checked who asks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,9 +21,10 @@ from alongside.ledger.data_requests import DataRequest
 from alongside.ledger.groups import members, survivors
 from alongside.ledger.inbox import Task
 from alongside.ledger.protocol import TAKEN
+from alongside.ledger.relations import relations_of
 from alongside.ledger.schema import message
 from alongside.ledger.vault import Contact, Vault
-from alongside.model.enums import Channel, Decision, Purpose, ThreadKind
+from alongside.model.enums import Channel, Decision, Purpose, Relationship, ThreadKind
 from alongside.settings import HospitalSettings
 from alongside.web.choices import ORIGIN
 from alongside.web.knowledge import Knowledge
@@ -62,8 +63,21 @@ class Agreement:
 
 
 @dataclass(frozen=True)
+class Relative:
+    """Somebody who may be told about the patient; `name` is masked. `decides`: as their guardian."""
+
+    relationship: Relationship
+    name: str
+    decides: bool
+
+
+@dataclass(frozen=True)
 class Held:
-    """What a patient's page tells of themselves; `email`, `phone` and `name` are masked, empty where none is known."""
+    """What a patient's page tells of themselves; `email`, `phone` and `name` are masked, empty where none is known.
+
+    `relatives` are those who may be told. Whom the patient has excluded stands nowhere: it may be that very person who
+    reads along in the mailbox.
+    """
 
     name: str
     email: str
@@ -73,6 +87,7 @@ class Held:
     agreements: tuple[Agreement, ...]
     manner: Manner
     requests: dict[ThreadKind, DataRequest]
+    relatives: tuple[Relative, ...] = ()
 
     @property
     def agreements_by_purpose(self) -> dict[str, list[Agreement]]:
@@ -82,8 +97,8 @@ class Held:
         return found
 
 
-def read_held(ledger: Ledger, sent: Sent, settings: HospitalSettings, known: Knowledge) -> Held:
-    """What is held of the recipient of this message."""
+def read_held(ledger: Ledger, sent: Sent, settings: HospitalSettings, known: Knowledge, now: datetime) -> Held:
+    """What is held of the recipient of this message at `now`."""
     manner = read_manner(ledger, sent, settings, known)
     with ledger.reading() as connection:
         living = survivors(connection, [sent.person_id])[sent.person_id]
@@ -99,6 +114,7 @@ def read_held(ledger: Ledger, sent: Sent, settings: HospitalSettings, known: Kno
             agreements=tuple(_agreements(events_of(connection, living), channels)),
             manner=manner,
             requests=data_requests.open_requests(connection, living),
+            relatives=tuple(_relatives(connection, known.vault, living, now)),
         )
 
 
@@ -156,6 +172,9 @@ def as_json(held: Held, hospital: str, now: datetime) -> dict[str, Any]:
             "channel": wishes.channel,
             "general_only": wishes.general_only,
         },
+        "relatives": [
+            {"relationship": one.relationship, "name": one.name, "decides": one.decides} for one in held.relatives
+        ],
         "requests": [
             {"kind": one.kind, "asked_at": one.asked_at.isoformat(), "due_at": one.due_at.isoformat()}
             for one in held.requests.values()
@@ -179,6 +198,18 @@ def masked_email(address: str) -> str:
 def _contact(connection: Connection, vault: Vault | None, living: str) -> Contact:
     found = vault.address_book(connection, [living]).get(living) if vault is not None else None
     return found or Contact()
+
+
+def _relatives(connection: Connection, vault: Vault | None, living: str, now: datetime) -> Iterator[Relative]:
+    found = [
+        one
+        for one in relations_of(connection, [living], now)
+        if one.decision is Decision.PERMIT or (one.decides and one.decision is not Decision.DENY)
+    ]
+    names = vault.address_book(connection, [one.related_id for one in found]) if vault is not None and found else {}
+    for one in sorted(found, key=lambda one: (one.relationship, one.related_id)):
+        contact = names.get(one.related_id) or Contact()
+        yield Relative(one.relationship, masked(contact.name or "", 1, 0), bool(one.decides))
 
 
 def _messages(connection: Connection, ids: Sequence[str]) -> tuple[int, list[SentMessage]]:

@@ -38,7 +38,7 @@ class HeldPage:
 
     async def show(self, sent: Sent, *, as_file: bool) -> Response:
         """GET and HEAD."""
-        held = await run_in_threadpool(read_held, self.ledger, sent, self.settings, self.known)
+        held = await run_in_threadpool(read_held, self.ledger, sent, self.settings, self.known, self.clock())
         if not as_file:
             return self.pages.held(sent.locale, held)
         hospital = self.settings.hospital.name[sent.locale]

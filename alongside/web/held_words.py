@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from alongside.model.enums import Channel, Locale, ThreadKind
+from alongside.model.enums import Channel, Locale, Relationship, ThreadKind
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,11 @@ class HeldWords:
     yes: str
     no: str
     decided: str
+    relatives: str
+    relatives_none: str
+    relatives_hint: str
+    kinds_of_relatives: Mapping[Relationship, str]
+    decides: str
     choices: str
     choices_link: str
     more: str
@@ -81,6 +86,20 @@ HELD_WORDS: dict[Locale, HeldWords] = {
         yes="yes",
         no="no",
         decided="last changed on {day}",
+        relatives="Whom of your family we may tell",
+        relatives_none="Nobody. We tell your family nothing unless you agree.",
+        relatives_hint="If this is not as you want it, please call us.",
+        kinds_of_relatives={
+            Relationship.MOTHER: "mother",
+            Relationship.FATHER: "father",
+            Relationship.GUARDIAN: "guardian",
+            Relationship.SPOUSE: "husband or wife",
+            Relationship.CHILD: "son or daughter",
+            Relationship.SIBLING: "brother or sister",
+            Relationship.GRANDPARENT: "grandparent",
+            Relationship.OTHER: "somebody close to you",
+        },
+        decides="decides for you",
         choices="How we write to you",
         choices_link="See and change your choices",
         more="Everything else",
@@ -141,6 +160,20 @@ HELD_WORDS: dict[Locale, HeldWords] = {
         yes="同意",
         no="不同意",
         decided="最近一次更改：{day}",
+        relatives="可以告知的家属",
+        relatives_none="没有。未经您同意，我们不会把您的情况告诉家属。",
+        relatives_hint="如需更改，请致电我们。",
+        kinds_of_relatives={
+            Relationship.MOTHER: "母亲",
+            Relationship.FATHER: "父亲",
+            Relationship.GUARDIAN: "监护人",
+            Relationship.SPOUSE: "配偶",
+            Relationship.CHILD: "子女",
+            Relationship.SIBLING: "兄弟姐妹",
+            Relationship.GRANDPARENT: "祖辈",
+            Relationship.OTHER: "其他家属",
+        },
+        decides="可代您决定",
         choices="怎样给您发消息",
         choices_link="查看和更改您的选择",
         more="其他信息",

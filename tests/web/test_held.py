@@ -8,12 +8,14 @@ import pytest
 import sqlalchemy as sa
 
 from alongside.ledger import inbox, people
-from alongside.ledger.schema import audit, message, person
+from alongside.ledger.relations import fact_of
+from alongside.ledger.schema import audit, message, person, relation_event
+from alongside.ledger.vault import Identity
 from alongside.model.enums import DeliveryMode, Locale, Purpose, ThreadKind, ThreadStatus
 from alongside.web.held import masked, masked_email
 from alongside.web.held_words import HELD_WORDS
 from tests.web.choosing import PERSON, consented, everything
-from tests.web.conftest import NOW, House
+from tests.web.conftest import NOW, PATIENT_NOW, House
 from tests.web.test_pages import Outline
 
 EN = HELD_WORDS[Locale.EN]
@@ -158,3 +160,41 @@ def test_both_languages_say_everything(locale: Locale) -> None:
         assert all(text.strip() for text in vars(one).values())
         assert "{day}" in one.asked
     assert len(words.next_steps) == 2
+
+
+# ------------------------------------------------------------------------------------------------------------ relatives
+def relate(house: House, number: int, relationship: str, decision: str, decides: bool | None = None) -> None:
+    """Say of a relative, whose name is known, whether they may be told about the patient."""
+    relative = f"p{number:016x}"
+    said = (PERSON, relative, relationship, decides, decision, PATIENT_NOW - timedelta(days=9), "extract:crm")
+    names = ("person_id", "related_id", "relationship", "decides", "decision", "decided_at", "origin")
+    row = {**dict(zip(names, said, strict=True)), "recorded_at": NOW, "evidence": "", "fact": fact_of(*said)}
+    with house.ledger.begin() as connection:
+        connection.execute(person.insert().values(person_id=relative, minted_at=PATIENT_NOW))
+        connection.execute(relation_event.insert(), [row])
+        house.known.vault.store(connection, {relative: Identity(name=f"Relative {number}")}, NOW)
+
+
+def test_who_of_the_family_may_be_told_stands_there_and_who_may_not_does_not(house: House) -> None:
+    """Whom the patient has excluded may be the one who reads along in the mailbox."""
+    link = link_of(house)
+    empty = house.client.get(link)
+    assert HELD_WORDS[Locale.EN].relatives_none in empty.text
+    assert house.client.get(link + "&as=json").json()["relatives"] == []
+    relate(house, 21, "child", "permit")
+    relate(house, 22, "spouse", "deny")
+    relate(house, 23, "sibling", "unknown")
+    relate(house, 24, "guardian", "unknown", True)
+    relate(house, 25, "mother", "deny", True)
+    told = house.client.get(link + "&as=json").json()["relatives"]
+    assert told == [
+        {"relationship": "child", "name": "R•••••", "decides": False},
+        {"relationship": "guardian", "name": "R•••••", "decides": True},
+    ]
+    page = house.client.get(link).text
+    assert "<li>son or daughter: R•••••</li>" in page
+    assert "<li>guardian: R•••••, decides for you</li>" in page
+    for hidden in ("husband", "brother", "mother", "Relative 2", f"p{22:016x}"):
+        assert hidden not in page
+    chinese = house.client.get(link + "&lang=zh-CN").text
+    assert "<li>监护人：R•••••，可代您决定</li>" in chinese
