@@ -167,13 +167,31 @@ def test_an_answer_that_cannot_be_given_is_refused(asked: Clinic) -> None:
         )  # fmt: skip
 
 
-@pytest.mark.parametrize("text", ["stop", "R", "ｔｄ", "退订。", "Opt-out", "  STOP ALL", "'Quit'", "取消订阅！"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("stop", "R", "ｔｄ", "退订。", "Opt-out", "  STOP ALL", "'Quit'", "取消订阅！", "Please stop!"),
+        *("回复R", "拒收Ｒ", "请退订", "我要退订！", "别发了", "请不要再发了"),  # "拒收请回复R" taken at its word
+    ],
+)
 def test_words_of_leaving(text: str) -> None:
     assert is_stop(text)
 
 
 @pytest.mark.parametrize(
-    "text", ["", "   ", "Stop by tomorrow?", "请问怎么退订", "RR", "Cancel my visit on Friday", "谢谢"]
+    "text",
+    [
+        "",
+        "   ",
+        "Stop by tomorrow?",
+        "请问怎么退订",
+        "RR",
+        "Cancel my visit on Friday",
+        "谢谢",
+        "不要退订",
+        "取消",
+        "停药吗",
+    ],
 )
 def test_other_words_reach_a_person(text: str) -> None:
     assert not is_stop(text)
