@@ -94,47 +94,50 @@ class Smtp(OneByOne):
         head, _, message = body.partition(b"\n")
         envelope = orjson.loads(head)
         line = await self._connected()
+        refusal: DeliveryError | Refused | None = None
         kept = False
         try:
-            kept = await self._transact(line, envelope["from"], envelope["to"], message)
+            refusal = await self._transact(line, envelope["from"], envelope["to"], message)
+            kept = refusal is None or await self._reset(line)
         finally:
             if kept:
                 self._idle.append(line)
             else:
                 line.close()
+        if refusal is not None:
+            raise refusal
         return Posted(250)
 
-    async def _transact(self, line: SMTP, sender: str, to: str, message: bytes) -> bool:
-        """One message; True when the connection can be used again.
+    async def _transact(self, line: SMTP, sender: str, to: str, message: bytes) -> DeliveryError | Refused | None:
+        """One message; what a negative answer means, None when it was taken.
 
         Raises
         ------
-        DeliveryError, Refused : what the answer means
+        DeliveryError : the connection broke
         """
         try:
             await line.mail(sender)
             await line.rcpt(to)
         except aiosmtplib.SMTPResponseException as error:
-            await self._reset(line)
-            raise _meaning(error.code, "before the message") from error
+            return _meaning(error.code, "before the message")
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:  # no byte of the message has left
             raise Retryable("the connection broke before the message", where="SMTP") from error
         try:
             await line.data(message)
         except aiosmtplib.SMTPResponseException as error:
-            await self._reset(line)
-            raise _meaning(error.code, "after the message") from error
+            return _meaning(error.code, "after the message")
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
             raise OutcomeUnknown("the server did not answer to the message", where="SMTP") from error
-        return True
+        return None
 
-    async def _reset(self, line: SMTP) -> None:
-        """A refused transaction leaves the connection usable."""
+    @staticmethod
+    async def _reset(line: SMTP) -> bool:
+        """Whether the connection is usable after a refused transaction; it is, unless the server has closed it."""
         try:
             await line.rset()
-            self._idle.append(line)
         except (aiosmtplib.SMTPException, OSError, TimeoutError):
-            return
+            return False
+        return True
 
     async def _connected(self) -> SMTP:
         while self._idle:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiosmtplib import SMTP
 
+from alongside.channels.smtp import Smtp
+from alongside.model.errors import Permanent
 from alongside.sandbox.common.faults import Fault, FaultKind
 from alongside.sandbox.common.log import read_ndjson
 from alongside.sandbox.smtp import Options, Running, serve
@@ -67,3 +73,33 @@ def test_a_recipient_that_a_server_wants_later_holds_up_nobody(
     mailing.as_of += timedelta(minutes=10)
     assert mailing.dispatch().progress.accepted == 2
     assert (len(taken(tmp_path)), set(taken(tmp_path).values())) == (5, {1})
+
+
+def test_a_refused_recipient_costs_no_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list with a thousand dead addresses would greet the server, and log in, a thousand times."""
+    opened: list[SMTP] = []
+    connect = SMTP.connect
+
+    async def counted(line: SMTP, **options: Any) -> Any:
+        opened.append(line)
+        return await connect(line, **options)
+
+    monkeypatch.setattr(SMTP, "connect", counted)
+
+    async def send(url: str, *recipients: str) -> list[str]:
+        channel, found = Smtp(url), []
+        for to in recipients:
+            envelope = json.dumps({"from": "care@mail.hospital.example", "to": to}).encode()
+            try:
+                await channel.post(envelope + b"\nSubject: Hello\r\n\r\nHello\r\n")
+                found.append("taken")
+            except Permanent:
+                found.append("refused")
+        await channel.close()
+        return found
+
+    gone = "nobody@example.com"
+    with in_a_thread(serve(Options(tmp_path / "smtp", refuse=(gone,)))) as running:
+        told = asyncio.run(send(running.url, "a@example.com", gone, gone, "b@example.com"))
+    assert told == ["taken", "refused", "refused", "taken"]
+    assert len(opened) == 1
