@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from alongside.cli import options
-from alongside.cli.output import AsJson, console, emit, show_table, tell
+from alongside.cli.output import AsJson, console, emit, harmless, show_table, tell
 from alongside.model.enums import CallOutcome, CallStatus
 
 if TYPE_CHECKING:
@@ -74,11 +74,11 @@ def show(call: Id, as_json: AsJson = False) -> None:
         emit(_json(house, card.call) | words)
         return
     out = console()
-    out.print(f"{name or 'unknown'}  {card.number}", style="bold", markup=False)
+    out.print(harmless(f"{name or 'unknown'}  {card.number}"), style="bold", markup=False)
     out.print(f"{card.call.campaign}, call by {_due(house, card.call)}, tried {card.call.tries} times\n", markup=False)
-    out.print(card.script, markup=False)
+    out.print(harmless(card.script), markup=False)
     if card.notes:
-        out.print(f"\n{card.notes}", markup=False)
+        out.print(f"\n{harmless(card.notes)}", markup=False)
 
 
 @app.command("take")

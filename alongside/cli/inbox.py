@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from alongside.cli import options
-from alongside.cli.output import AsJson, console, emit, fail, show_table, tell
+from alongside.cli.output import AsJson, console, emit, fail, harmless, show_table, tell
 from alongside.model.enums import ThreadStatus
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def show(thread: Id, as_json: AsJson = False) -> None:
         state = f" ({one.state})" if one.state else ""
         moment = one.at.astimezone(house.zone)
         out.print(f"\n{moment:%Y-%m-%d %H:%M} {one.author or 'patient'}{state}", style="bold", markup=False)
-        out.print(one.words, markup=False)
+        out.print(harmless(one.words), markup=False)
 
 
 @app.command("take")

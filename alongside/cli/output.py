@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,6 +13,8 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
+#: Control characters (C0 without tab and line feed, C1), and those that set or isolate the direction of writing.
+_STEERING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 AsJson = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON instead.")]
 
 
@@ -20,6 +23,13 @@ def console() -> Console:
     from rich.console import Console
 
     return Console(highlight=False)
+
+
+def harmless(text: str) -> str:
+    """Words of somebody outside, for a terminal: characters that would steer it, or turn the direction of writing, show
+    as �. Line breaks and tabs stay.
+    """
+    return _STEERING.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def emit(content: Any) -> None:
