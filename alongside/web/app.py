@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from alongside.channels.sendgrid_events import translate
@@ -105,6 +105,7 @@ def create_app(
     doorman, pages = Doorman(clock, proxies), Pages(settings)
     app.add_exception_handler(HTTPException, _refusing(doorman, pages))
     app.add_exception_handler(RequestValidationError, _unreadable)
+    app.add_exception_handler(ClientDisconnect, _hung_up)
     app.add_exception_handler(StoreUnavailable, _failing(pages, 503))
     app.add_exception_handler(Exception, _failing(pages, 500))
     app.add_middleware(SmallBodies, prefix=API_PREFIX, limit=MAX_API_BYTES)
@@ -234,6 +235,11 @@ def _refusing(doorman: Doorman, pages: Pages) -> Callable[[Request, Exception], 
         return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
 
     return refused
+
+
+def _hung_up(_request: Request, _error: Exception) -> Response:
+    """Somebody went away within their own request: nobody reads the answer, and no fault of ours is logged."""
+    return Response(status_code=400)
 
 
 def _failing(pages: Pages, status: int) -> Callable[[Request, Exception], Response]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import logging
+import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
+import httpx
 import orjson
 import pytest
 from fastapi.testclient import TestClient
@@ -21,6 +24,7 @@ from alongside.settings import HospitalSettings
 from alongside.web import create_app
 from alongside.web.bodies import MAX_API_BYTES
 from alongside.web.words import WORDS
+from tests.web.browser import serving
 from tests.web.conftest import NOW, House, Wall
 from tests.web.test_inbox_api import AS_LI, SHARED, client_of, open_thread
 from tests.web.test_survey import asked
@@ -183,3 +187,23 @@ def test_nobody_without_a_token_makes_us_hold_a_large_body(house: House) -> None
         assert len(json.dumps(longest)) > 48_000
         typed = {**AS_LI, "Content-Type": "application/json"}
         assert client.post(path, content=json.dumps(longest), headers=typed).status_code == 200
+
+
+# -------------------------------------------------------------------------------------------------------- real sockets
+@pytest.mark.parametrize("path", ["/webhooks/sendgrid", "/u/{token}", "/api/inbox/t1/answer"])
+def test_who_hangs_up_in_the_middle_leaves_no_fault_in_the_log(
+    house: House, path: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a stranger fills the log with tracebacks at will."""
+    path = path.format(token=house.link(house.plan()).removeprefix("/u/"))
+    with client_of(house, SHARED) as client, serving(client.app) as base:
+        log = logging.getLogger("uvicorn.error")  # propagates nothing
+        monkeypatch.setattr(log, "handlers", [*log.handlers, caplog.handler])
+        host, port = base.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=5) as line:
+            head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1000\r\n\r\n["
+            line.sendall(head.encode())
+            line.shutdown(socket.SHUT_WR)
+            line.recv(100)
+        assert httpx.get(f"{base}/healthz").status_code == 200
+    assert [one.getMessage() for one in caplog.records if one.levelno >= logging.ERROR] == []
