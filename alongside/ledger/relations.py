@@ -142,8 +142,11 @@ def decide(
 
     Raises
     ------
-    Refused : they are not known as relatives
+    Refused : they are not known as relatives, or nothing proves a yes
     """
+    if decision is Decision.PERMIT and not evidence.strip():
+        remedy = "Give it with --evidence: a form's number, a call's date."
+        raise Refused("a yes needs evidence", where=f"{subject}, {related}", remedy=remedy)
     known = {one.related_id: one for one in relations_of(connection, [subject], now)}
     relation = known.get(survivors(connection, [related])[related])
     if relation is None:

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 import sqlalchemy as sa
 
+from alongside.delivery.relatives import Relatives
 from alongside.ledger import Ledger, appointments, inbox
 from alongside.ledger.appointments import Answered
 from alongside.ledger.data_requests import ACTOR
@@ -66,6 +67,14 @@ def reference_of(sent: Sent) -> Reference | None:
     if not isinstance(told, dict) or not all(told.get(name) for name in ("source", "id", "at")):
         return None
     return Reference(str(told["source"]), str(told["id"]), datetime.fromisoformat(told["at"]).astimezone(UTC))
+
+
+def may_not_know(ledger: Ledger, sent: Sent, now: datetime) -> bool:
+    """Whether the message told a relative who may not hear about the patient any more, nor when they come instead."""
+    if sent.subject_id == sent.person_id:
+        return False
+    with ledger.reading() as connection:
+        return sent.key in Relatives.of_messages(connection, [sent.key]).untold(connection, sent.purpose, now)
 
 
 def read_coming(

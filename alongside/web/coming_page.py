@@ -13,7 +13,7 @@ from starlette.responses import Response
 from alongside.ledger import Ledger
 from alongside.model.enums import AppointmentAnswer
 from alongside.settings import HospitalSettings
-from alongside.web.coming import Coming, Standing, answer, read_coming, reference_of
+from alongside.web.coming import Coming, Standing, answer, may_not_know, read_coming, reference_of
 from alongside.web.forms import MAX_FORM_BYTES, read_fields
 from alongside.web.knowledge import Knowledge
 from alongside.web.limits import PerMinute
@@ -86,7 +86,7 @@ class ComingPage:
             return sent
         sent = replace(sent, locale=in_language(sent.locale, request))
         reference = reference_of(sent)
-        if reference is None:
+        if reference is None or await run_in_threadpool(may_not_know, self.ledger, sent, self.patient_clock()):
             return self.pages.lost(404)
         coming = await run_in_threadpool(
             read_coming,

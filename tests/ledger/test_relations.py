@@ -120,3 +120,10 @@ def test_a_no_holds_for_both_sides_of_a_split(ledger: Ledger, side: int) -> None
         people.split(connection, one, [other], "test", START + timedelta(days=20))
     pairs = [PAIR, (other, PAIR[1]) if side == 0 else (PAIR[0], other)]
     assert [_hears(ledger, pair=pair) for pair in pairs] == [False, False]
+
+
+@pytest.mark.parametrize("evidence", ["", "  "])
+def test_a_yes_without_evidence_is_refused(ledger: Ledger, evidence: str) -> None:
+    """A no needs none: whoever asks that nothing be told is not asked for a form."""
+    with pytest.raises(Refused, match="a yes needs evidence"), ledger.begin() as connection:
+        relations.decide(connection, *PAIR, Decision.PERMIT, START, by="nurse", evidence=evidence)

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from alongside.ledger import appointments, inbox
+from alongside.ledger import appointments, inbox, relations
 from alongside.ledger.schema import audit, message
-from alongside.model.enums import DeliveryMode, Locale, ThreadKind, ThreadStatus
+from alongside.model.enums import Decision, DeliveryMode, Locale, Purpose, ThreadKind, ThreadStatus
 from alongside.web.coming_words import COMING_WORDS
-from tests.web.choosing import PERSON, everything
+from tests.web.choosing import PERSON, consented, everything
 from tests.web.conftest import NOW, PATIENT_NOW, House
+from tests.web.test_held import relate
 from tests.web.test_pages import Outline
 
 EN = COMING_WORDS[Locale.EN]
@@ -159,3 +160,35 @@ def test_the_page_is_light_private_and_in_both_languages(house: House, locale: L
         assert f'lang="{locale.replace("_", "-")}"' in answer.text
         for secret in (PERSON, house.keys[0], "A0", "surgery"):
             assert secret not in answer.text
+
+
+# ------------------------------------------------------------------------------------------------------------ relatives
+def told_to_a_relative(house: House, relative: int) -> str:
+    """The link of a message about PERSON's appointment that went to this relative."""
+    key = house.book()
+    with house.ledger.begin() as connection:
+        values = {"person_id": f"p{relative:016x}"}
+        connection.execute(message.update().where(message.c.message_key == key).values(**values))
+    return link_of(house, key)
+
+
+def test_a_relative_who_may_not_hear_any_more_learns_nothing_by_an_old_link(house: House) -> None:
+    """Not the new time either, once the appointment was moved because of them."""
+    consented(house, Purpose.CARE)
+    relate(house, 21, "spouse", "permit")
+    link = told_to_a_relative(house, 21)
+    assert "Thursday, 5 March, 17:30" in house.client.get(link).text
+    with house.ledger.begin() as connection:
+        relative = f"p{21:016x}"
+        relations.decide(connection, PERSON, relative, Decision.DENY, PATIENT_NOW, by="Li Na", evidence="")
+    before = everything(house.ledger)
+    for answer in (house.client.get(link), house.client.post(link, data=NO)):
+        assert answer.status_code == 404
+        assert "March" not in answer.text
+        assert "eye clinic" not in answer.text
+    assert everything(house.ledger) == before
+
+
+def test_a_stranger_to_the_patient_learns_nothing(house: House) -> None:
+    consented(house, Purpose.CARE)
+    assert house.client.get(told_to_a_relative(house, 22)).status_code == 404
