@@ -88,7 +88,7 @@ def died_by(warehouse: Warehouse) -> Died:
             return ()
         with warehouse.connect(_SHARE) as duck:
             file = quoted(snapshot.table("person"))
-            sql = f"SELECT person_id FROM read_parquet({file}) WHERE deceased AND list_contains($people, person_id)"
+            sql = f"SELECT person_id FROM read_parquet({file}) WHERE deceased AND person_id IN (SELECT unnest($people))"
             return {row[0] for row in duck.execute(sql, {"people": list(people)}).fetchall()}
 
     return died
