@@ -27,7 +27,13 @@ def evaluate_experiments(run_id: str, root: str | None = None) -> dict[str, Any]
     for name, definition in sorted(house.catalogues.experiments.items()):
         try:
             result = evaluate(
-                definition, house.ledger, snapshot.path / "tables", snapshot.as_of, house.warehouse, run_id
+                definition,
+                house.ledger,
+                snapshot.path / "tables",
+                snapshot.as_of,
+                house.warehouse,
+                run_id,
+                house.catalogues.clinical_variants(definition),
             ).to_json()
         except Refused:
             continue  # its campaign has not launched it yet

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -48,6 +48,7 @@ def evaluate(
     as_of: datetime,
     warehouse: Warehouse,
     run_id: str | None = None,
+    clinical: Collection[str] = (),
 ) -> ExperimentResult:
     """The experiment's result as of a moment.
 
@@ -56,6 +57,7 @@ def evaluate(
     tables : folder of a snapshot's Parquet tables
     as_of : the snapshot's moment; nothing later is looked at
     run_id : when given, the result is stored in the ledger, and a verdict that ends the experiment is written down
+    clinical : variants that nobody gets for good before a clinician agrees, though they win
 
     Raises
     ------
@@ -75,21 +77,33 @@ def evaluate(
     delivery = store.delivery_by_variant(ledger, definition.name)
     result = replace(conclude(definition, observed, seen_until, exploratory, delivery), as_of=as_of)
     if run_id is not None:
-        record(ledger, definition, result, as_of, run_id)
+        record(ledger, definition, result, as_of, run_id, clinical)
     return result
 
 
 def record(
-    ledger: Ledger, definition: ExperimentDefinition, result: ExperimentResult, as_of: datetime, run_id: str
+    ledger: Ledger,
+    definition: ExperimentDefinition,
+    result: ExperimentResult,
+    as_of: datetime,
+    run_id: str,
+    clinical: Collection[str] = (),
 ) -> None:
-    """Store the result; the first verdict that ends the experiment becomes its decision."""
+    """Store the result; the first verdict that ends the experiment becomes its decision, with its evidence."""
     verdict = result.verdict
+    found = result.to_json()
     with ledger.begin() as connection:
-        store.save_result(connection, definition.name, as_of, run_id, verdict.value, result.to_json())
+        store.save_result(connection, definition.name, as_of, run_id, verdict.value, found)
         if verdict in {Verdict.NOT_MATURE, Verdict.INVALID}:
             return
-        variant = (result.winner or definition.control) if definition.decide is Decide.SHIP_WINNER else None
-        decision = {"verdict": verdict.value, "variant": variant}
+        variant: str | None = result.winner or definition.control
+        waits: str | None = None
+        if definition.decide is not Decide.SHIP_WINNER:
+            variant = None
+        elif result.winner in clinical:
+            variant, waits = definition.control, result.winner
+        evidence = {"definition_hash": definition.definition_hash, "comparisons": found["comparisons"]}
+        decision = {"verdict": verdict.value, "variant": variant, "waits": waits, "evidence": evidence}
         store.decide(connection, definition.name, decision, as_of)
 
 

@@ -12,12 +12,14 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from alongside.analysis.decided import decision_words
 from alongside.analysis.evaluation import evaluate
 from alongside.analysis.held import held_because
 from alongside.analysis.section import Section, section
 from alongside.analysis.trends import bars_svg, spark_svg
 from alongside.analysis.words import words
 from alongside.ledger import Ledger
+from alongside.ledger import experiments as registrations
 from alongside.ledger.protocol import TAKEN
 from alongside.ledger.schema import message, run, run_campaign
 from alongside.ledger.seeds import of_patients
@@ -87,7 +89,9 @@ def collect(
             result = evaluate(definition, ledger, snapshot.path / "tables", snapshot.as_of, warehouse)
         except Refused:
             continue  # not launched yet
-        experiments.append((definition, {locale: section(result, locale) for locale in Locale}))
+        with ledger.begin() as connection:
+            decided = _decided(registrations.read(connection, definition.name))
+        experiments.append((definition, {locale: section(result, locale, decided[locale]) for locale in Locale}))
     return Report(
         pins["as_of"],
         run_id,
@@ -100,6 +104,13 @@ def collect(
         {name: item.label for name, item in catalogues.segments.segments.items()},
         _scorecards(warehouse, snapshot),
     )
+
+
+def _decided(found: registrations.Registration | None) -> dict[Locale, list[str]]:
+    if found is None or found.decision is None or found.decided_at is None:
+        return {locale: [] for locale in Locale}
+    facts = (found.experiment, found.decision, found.decided_at)
+    return {locale: decision_words(*facts, locale) for locale in Locale}
 
 
 def _days(connection: sa.Connection, until: datetime) -> tuple[Day, ...]:

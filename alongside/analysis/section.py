@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alongside.analysis.boundary import boundary_svg
@@ -68,8 +69,8 @@ class Section:
     breakdowns: tuple[Breakdown, ...] = ()
 
 
-def section(result: ExperimentResult, locale: Locale) -> Section:
-    """The report's section in one language."""
+def section(result: ExperimentResult, locale: Locale, decided: Sequence[str] = ()) -> Section:
+    """The report's section in one language; `decided` is what follows from a decision."""
     goals = [
         _row(result, item.variant, item.metric, item.comparison, item.adjusted, item.adjusted_p, "goal", locale,
              words(locale)["open" if not item.significant else "better" if item.improvement > 0 else "worse"])
@@ -86,7 +87,7 @@ def section(result: ExperimentResult, locale: Locale) -> Section:
         result.verdict_text[locale],
         tuple((name, arm.n) for name, arm in result.arms.items()),
         (*goals, *guardrails),
-        _remarks(result, locale),
+        (*decided, *_remarks(result, locale)),
         tuple((name, tuple(counts.items())) for name, counts in result.delivery.items()),
         forest_svg(result, locale, WIDE),
         forest_svg(result, locale, NARROW),

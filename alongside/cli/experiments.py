@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from alongside.cli import options
-from alongside.cli.output import AsJson, console, emit, fail, show_table
+from alongside.cli.output import AsJson, console, emit, fail, show_table, tell
 
 if TYPE_CHECKING:
     from alongside.bootstrap import Services
+    from alongside.ledger.experiments import Registration
     from alongside.outreach.experiments import ExperimentDefinition
 
 Value = TypeVar("Value")
@@ -70,15 +72,30 @@ def design_command(
 def status(name: Name, as_json: AsJson = False) -> None:
     """The latest stored evaluation."""
     from alongside.bootstrap import build
-    from alongside.ledger.experiments import results
+    from alongside.ledger.experiments import read, results
 
     house = build()
     _definition(house, name)
     with house.ledger.begin() as connection:
-        found = results(connection, name)
+        found, registration = results(connection, name), read(connection, name)
     if not found:
         raise fail(f"{name} has not been evaluated yet: it is after each run, or with 'alongside experiment evaluate'.")
-    emit(found[-1].result) if as_json else _show(found[-1].result)
+    if as_json:
+        emit({**found[-1].result, "decision": registration.decision if registration else None})
+        return
+    _show(found[-1].result)
+    for line in _decided(registration):
+        console().print(line, markup=False)
+
+
+def _decided(registration: Registration | None) -> list[str]:
+    """What follows from the decision, once there is one."""
+    from alongside.analysis.decided import decision_words
+    from alongside.model.enums import Locale
+
+    if registration is None or registration.decision is None or registration.decided_at is None:
+        return []
+    return decision_words(registration.experiment, registration.decision, registration.decided_at, Locale.EN)
 
 
 @app.command("evaluate")
@@ -94,6 +111,72 @@ def evaluate_command(name: Name, as_json: AsJson = False) -> None:
         raise fail("There is no snapshot yet. Start a run first: 'alongside run'.")
     result = evaluate(definition, house.ledger, snapshot.path / "tables", snapshot.as_of, house.warehouse)
     emit(result.to_json()) if as_json else _show(result.to_json())
+
+
+@app.command("rollout")
+def rollout(
+    name: Name,
+    reason: Annotated[str, typer.Option(help="Why; kept with the decision.")],
+    variant: Annotated[str | None, typer.Option(help="Who gets it for good; default: the one that won.")] = None,
+    role: Annotated[str | None, typer.Option(help="As whom a clinician agrees: a reviewer of the message.")] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(parser=options.person, metavar="NAME", help="Who decides; default: the user of this machine."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Send one variant to everybody from the next run on; medical content needs a clinician's role."""
+    from alongside.bootstrap import build
+    from alongside.ledger.experiments import read
+
+    house = build()
+    definition = _definition(house, name)
+    with house.ledger.begin() as connection:
+        found = read(connection, name)
+    chosen = variant or (found.waits or found.winner if found else None)
+    if chosen is None:
+        raise fail(f"{name} has no winner: name the variant with --variant.")
+    if chosen not in definition.messages:
+        raise fail(f"'{chosen}' is no variant of {name}: {', '.join(definition.messages)}.")
+    if chosen in house.catalogues.clinical_variants(definition):
+        message = definition.messages[chosen]
+        reviewers = house.catalogues.content.message(message).definition.reviewers
+        if role not in reviewers:
+            raise fail(f"{message} is medical content: agree with --role, one of {', '.join(reviewers)}.")
+    _apply(house, name, chosen, by, reason, role, as_json)
+
+
+@app.command("reverse")
+def reverse(
+    name: Name,
+    reason: Annotated[str, typer.Option(help="Why; kept with the decision.")],
+    by: Annotated[
+        str | None,
+        typer.Option(parser=options.person, metavar="NAME", help="Who decides; default: the user of this machine."),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Take a rollout back: from the next run on everybody gets the control again."""
+    from alongside.bootstrap import build
+
+    house = build()
+    _apply(house, name, _definition(house, name).control, by, reason, None, as_json)
+
+
+def _apply(
+    house: Services, name: str, variant: str, by: str | None, reason: str, role: str | None, as_json: bool
+) -> None:
+    from alongside.ledger.experiments import apply
+
+    who, why = by or getpass.getuser(), reason.strip()
+    if not why:
+        raise fail("give a reason.", code=2)
+    with house.ledger.begin() as connection:
+        done = apply(connection, name, variant, by=who, reason=why, role=role, at=house.clock())
+    if not done:
+        raise fail(f"{name} is not decided yet: 'alongside experiment status {name}' says where it stands.")
+    said = f"From the next run on everybody gets {variant}."
+    tell({"experiment": name, "variant": variant, "by": who}, as_json, said)
 
 
 @app.command("analyse")

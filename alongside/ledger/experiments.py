@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Connection
 
-from alongside.ledger.schema import assignment, audit, experiment, experiment_result
+from alongside.ledger.runs import write_audit
+from alongside.ledger.schema import assignment, experiment, experiment_result
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -37,6 +38,11 @@ class Registration:
     def winner(self) -> str | None:
         """The variant that everybody gets from now on: the decided one, else None while nothing is decided."""
         return str(self.decision["variant"]) if self.decision and self.decision.get("variant") else None
+
+    @property
+    def waits(self) -> str | None:
+        """The variant that won and waits for a clinician, while everybody gets the control."""
+        return self.decision.get("waits") if self.decision else None
 
 
 def register(
@@ -68,13 +74,13 @@ def register(
     found = read(connection, name)
     assert found is not None  # noqa: S101  # written or found in this transaction
     if launched:
-        _audit(connection, at, "experiment.launch", name, {"definition_hash": definition_hash})
+        write_audit(connection, at, "system", "experiment.launch", name, {"definition_hash": definition_hash})
         return found
     if found.definition_hash != definition_hash and found.exploratory_since is None:
         row = experiment.update().where(experiment.c.experiment == name).values(exploratory_since=at)
         connection.execute(row)
         details = {"registered": found.definition_hash, "edited": definition_hash}
-        _audit(connection, at, "experiment.edited", name, details)
+        write_audit(connection, at, "system", "experiment.edited", name, details)
         return replace(found, exploratory_since=at)
     return found
 
@@ -92,8 +98,27 @@ def decide(connection: Connection, name: str, decision: Mapping[str, Any], at: d
         experiment.update().where(undecided).values(decided_at=at, decision=dict(decision))
     ).rowcount
     if done:
-        _audit(connection, at, "experiment.decide", name, dict(decision))
+        write_audit(connection, at, "system", "experiment.decide", name, dict(decision))
     return bool(done)
+
+
+def apply(
+    connection: Connection, name: str, variant: str, *, by: str, reason: str, role: str | None, at: datetime
+) -> bool:
+    """Have everybody get this variant from the next run on, whatever was decided; False before there is a decision.
+
+    What stood before, who changed it and why stay in the decision and in the audit trail.
+    """
+    found = read(connection, name)
+    if found is None or found.decision is None:
+        return False
+    change = {"at": at.isoformat(), "by": by, "role": role, "reason": reason, "from": found.winner, "to": variant}
+    decision = {
+        **found.decision, "variant": variant, "waits": None, "changes": [*found.decision.get("changes", []), change],
+    }  # fmt: skip
+    connection.execute(experiment.update().where(experiment.c.experiment == name).values(decision=decision))
+    write_audit(connection, at, by, "experiment.apply", name, change)
+    return True
 
 
 def save_result(
@@ -257,8 +282,3 @@ def edited_variants(ledger: Ledger, name: str) -> list[str]:
     """Variants whose text was changed while the experiment ran."""
     rows = ledger.read_arrow(_TEXTS, {"experiment": name}).to_pylist()
     return sorted({str(row["variant"]) for row in rows})
-
-
-def _audit(connection: Connection, at: datetime, action: str, subject: str, details: Mapping[str, Any]) -> None:
-    values = {"at": at, "actor": "system", "action": action, "subject": subject, "details": dict(details)}
-    connection.execute(audit.insert().values(**values))

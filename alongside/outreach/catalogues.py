@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from alongside.content import ContentCatalogue
 from alongside.content import load as load_content
-from alongside.model.enums import Written
+from alongside.model.enums import Purpose, Written
 from alongside.model.errors import ConfigurationInvalid
 from alongside.model.findings import Finding
 from alongside.outreach import experiments, sensitivity
@@ -49,6 +49,19 @@ class Catalogues:
         """Every message that the campaign could send, sorted."""
         experiment = self.experiment_of(campaign.name)
         return tuple(sorted({campaign.message, *(experiment.messages.values() if experiment else ())}))
+
+    def clinical_variants(self, experiment: ExperimentDefinition) -> frozenset[str]:
+        """Variants with medical content in a version that none of its reviewers has signed."""
+        return frozenset(variant for variant, message in experiment.messages.items() if self._unsigned(message))
+
+    def _unsigned(self, message: str) -> bool:
+        definition = self.content.message(message).definition
+        if definition.purpose is not Purpose.CARE:
+            return False
+        signature = definition.approved
+        if signature is None or signature.hash != self.content.template_hash(message):
+            return True
+        return signature.role not in definition.reviewers
 
     def expressions_of(self, campaign: Campaign) -> dict[str, str]:
         """Expressions of the campaign itself."""

@@ -13,8 +13,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import sqlalchemy as sa
 
 from alongside.analysis import ExperimentResult, evaluate
+from alongside.analysis.decided import decision_words
 from alongside.ledger import Ledger, experiments, schema
 from alongside.model.enums import Locale, Verdict
 from alongside.model.errors import Refused, StoreUnavailable
@@ -310,6 +312,45 @@ def test_report_only_names_no_winner_for_the_campaign(world: World):
         registration = experiments.read(connection, "wording")
     assert registration is not None
     assert registration.winner is None
+
+
+def test_medical_content_waits_for_a_clinician_and_a_rollout_can_be_reversed(anywhere: World):
+    """Until somebody agrees everybody gets the control; each change keeps what stood before, by whom and why."""
+    as_of = due(anywhere.experiment)
+    evaluate(
+        anywhere.experiment, anywhere.ledger, anywhere.tables, as_of, anywhere.warehouse,
+        run_id="run", clinical={"personal"},
+    )  # fmt: skip
+    with anywhere.ledger.begin() as connection:
+        waiting = experiments.read(connection, "wording")
+        experiments.apply(
+            connection, "wording", "personal", by="Dr Example", reason="read and agreed", role="cardiologist", at=as_of
+        )
+        agreed = experiments.read(connection, "wording")
+        later = as_of + timedelta(days=3)
+        experiments.apply(connection, "wording", "control", by="ops", reason="calls went up", role=None, at=later)
+        reversed_ = experiments.read(connection, "wording")
+        audit = [row.action for row in connection.execute(sa.select(schema.audit).order_by(schema.audit.c.at))]
+    assert waiting is not None
+    assert (waiting.winner, waiting.waits) == ("control", "personal")
+    assert waiting.decision["evidence"]["comparisons"][0]["difference"] == pytest.approx(0.09)
+    assert (agreed.winner, agreed.waits) == ("personal", None)
+    assert reversed_.winner == "control"
+    assert [(each["from"], each["to"], each["by"]) for each in reversed_.decision["changes"]] == [
+        ("control", "personal", "Dr Example"),
+        ("personal", "control", "ops"),
+    ]
+    assert audit.count("experiment.apply") == 2
+    for locale in Locale:
+        assert "personal" in decision_words("wording", waiting.decision, as_of, locale)[0]
+        words = decision_words("wording", reversed_.decision, as_of, locale)
+        assert "control" in words[0]
+        assert "calls went up" in words[-1]
+
+
+def test_nothing_is_applied_before_a_decision(world: World):
+    with world.ledger.begin() as connection:
+        assert not experiments.apply(connection, "wording", "personal", by="ops", reason="hurry", role=None, at=LAUNCH)
 
 
 def test_never_launched_is_refused(local: Ledger, tmp_path: Path):

@@ -96,10 +96,10 @@ def test_opt_out_complaint_and_delivery_guard_every_experiment(project: Project)
         ("goal: booked_follow_up", "goal: booked_folow_up",
          14, "unknown metric 'booked_folow_up' (did you mean 'booked_follow_up'?)"),
         ("metric: complained", "metric: complaned", 17, "unknown metric 'complaned' (did you mean 'complained'?)"),
-        ("minimum_effect: 0.09", "minimum_effect: 0.9", 22, "a rate of 0.15 cannot improve by 0.9"),
-        ("alpha: 0.05", "alhpa: 0.05", 20, "is not a known field (did you mean 'alpha'?)"),
-        ("decide: ship_winner", "decide: ship_winer", 26, "did you mean 'ship_winner'?"),
-        ("planned_days: 12", "planned_days: 0", 25, "greater than or equal to 1"),
+        ("minimum_effect: 0.09", "minimum_effect: 0.9", 23, "a rate of 0.15 cannot improve by 0.9"),
+        ("alpha: 0.05", "alhpa: 0.05", 21, "is not a known field (did you mean 'alpha'?)"),
+        ("decide: ship_winner", "decide: ship_winer", 27, "did you mean 'ship_winner'?"),
+        ("planned_days: 12", "planned_days: 0", 26, "greater than or equal to 1"),
     ],
 )  # fmt: skip
 def test_a_fault_names_line_and_remedy(project: Project, old: str, new: str, line: int, words: str):

@@ -1,0 +1,41 @@
+"""What follows from an experiment's decision, in words: who gets what, what it waits for, who changed it and why."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from alongside.model.enums import Locale
+
+_DECISIONS: Mapping[str, tuple[str, str]] = {
+    "applied": ("自 {day} 起的运行，所有人收到“{variant}”。", "Runs since {day} send “{variant}” to everybody."),
+    "waits": (
+        "“{waits}”胜出，但属医疗内容：在临床医生批准之前，所有人收到“{variant}”。"
+        "批准：alongside experiment rollout {name}",
+        "“{waits}” won, and is medical content: until a clinician agrees, everybody gets “{variant}”. To agree:"
+        " alongside experiment rollout {name}",
+    ),
+    "people": (
+        "由人决定：alongside experiment rollout {name} --variant 方案名",
+        "People decide: alongside experiment rollout {name} --variant VARIANT",
+    ),
+    "changed": ("{by} 于 {day} 从“{old}”改为“{new}”：{reason}", "{by} changed “{old}” to “{new}” on {day}: {reason}"),
+}
+
+
+def decision_words(name: str, decision: Mapping[str, Any], decided_at: datetime, locale: Locale) -> list[str]:
+    """What follows from the experiment's decision, and who changed it since."""
+    place = 0 if locale is Locale.ZH_CN else 1
+    key = "waits" if decision.get("waits") else "applied" if decision.get("variant") else "people"
+    values = {
+        "name": name,
+        "variant": decision.get("variant"),
+        "waits": decision.get("waits"),
+        "day": decided_at.date().isoformat(),
+    }
+    found = [_DECISIONS[key][place].format(**values)]
+    for change in decision.get("changes", []):
+        facts = {"by": change["by"], "day": change["at"][:10], "old": change["from"] or "–", "new": change["to"]}
+        found.append(_DECISIONS["changed"][place].format(reason=change["reason"], **facts))
+    return found
