@@ -234,9 +234,10 @@ class Printer:
         """What `evaluate` gave for many messages, put into its places; mostly none of it has anything to escape."""
         if is_harmless(chain.from_iterable(evaluated)):
             places = [index for index, _ in self.slots]
-            if places == list(range(len(evaluated[0]) if evaluated else 0)):  # every expression stands in one place
+            if not evaluated or places == list(range(len(evaluated[0]))):  # every expression stands in one place
                 return list(evaluated)
-            return [tuple([raw[index] for index in places]) for raw in evaluated]
+            columns = list(zip(*evaluated, strict=True))
+            return list(zip(*[columns[index] for index in places], strict=True))
         return [
             tuple([finish(raw[index]) if finish else raw[index] for index, finish in self.slots]) for raw in evaluated
         ]

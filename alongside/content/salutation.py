@@ -67,7 +67,7 @@ def _english(name: str, title: str) -> str:
 
 
 def _english_surname(name: str) -> str | None:
-    if _ALL_HAN.fullmatch(name):
+    if not name.isascii() and _ALL_HAN.fullmatch(name):
         written = han_surname(name)
         return (COMPOUND.get(written) or SINGLE.get(written)) if written else None
     if "," in name:
@@ -82,9 +82,10 @@ def _latin_surname(parts: list[str]) -> str | None:
     given, family = parts
     if not (given.isascii() and family.isascii()) and any(_ALL_HAN.search(part) for part in parts):
         return None
-    shouted = len(given) > 1 and given.isupper(), len(family) > 1 and family.isupper()
-    if shouted[0] != shouted[1]:
-        return (given if shouted[0] else family).capitalize()
+    if not (given.istitle() and family.istitle()):
+        shouted = len(given) > 1 and given.isupper(), len(family) > 1 and family.isupper()
+        if shouted[0] != shouted[1]:
+            return (given if shouted[0] else family).capitalize()
     first, last = _is_surname(given), _is_surname(family)
     if first and last:
         return None  # Wei Zhang or Zhang Wei: both are surnames

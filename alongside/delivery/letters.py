@@ -117,33 +117,38 @@ class Press:
         words = HospitalWords.of(self.settings.hospital, compiled.locale)
         zone = ZoneInfo(self.settings.hospital.time_zone)
         today = checked.planned_at.astimezone(zone).date().isoformat()
-        opens, links = "salutation" in compiled.reads, compiled.reads & LINKS.keys() - {"unsubscribe_url"}
-        on_paper = compiled.channel is Channel.LETTER
-        leave, sign, locale = f"{self.public_url}/u/", self._signers["unsubscribe_url"], compiled.locale
-        clicks = [(index, variable_of(index)) for index in self._counted_links(compiled)]
+        opens, on_paper, locale = "salutation" in compiled.reads, compiled.channel is Channel.LETTER, compiled.locale
+        links = self._links(compiled, [one.key for one in checked.ready])
         found = []
-        for one in checked.ready:
+        for one, urls in zip(checked.ready, zip(*links.values(), strict=True), strict=True):
             contact, variables = one.contact, one.variables
             values: dict[str, Any] = {
                 **(variables.get("v") or {}),
                 "hospital": words,
                 "today": today,
                 "name": contact.name,
-                "unsubscribe_url": leave + sign(one.key),
             }
+            values.update(zip(links, urls, strict=True))
             if opens:
                 values["salutation"] = salutation(contact.name, contact.gender or variables.get("gender"), locale)
             if one.patient is not None:
                 kin = variables.get("kin") or {}
                 about = About(one.patient.name, kin.get("is"), one.patient.gender or kin.get("gender"))
                 values |= about.values(locale)
-            for index, name in clicks:
-                values[name] = f"{self.public_url}/c/{self._sign_click(one.key, index)}"
-            for name in links:
-                values[name] = f"{self.public_url}/{LINKS[name][0]}/{self._signers[name](one.key)}"
             if on_paper:
                 values |= self._on_paper(one)
             found.append(values)
+        return found
+
+    def _links(self, compiled: CompiledMessage, keys: Sequence[str]) -> dict[str, list[str]]:
+        """By the name of each link that the body reads, and of the one for unsubscribing: that of each message."""
+        found = {}
+        for name in ("unsubscribe_url", *sorted(compiled.reads & LINKS.keys() - {"unsubscribe_url"})):
+            address = f"{self.public_url}/{LINKS[name][0]}/"
+            found[name] = [address + token for token in self._signers[name](keys)]
+        for index in self._counted_links(compiled):
+            address = f"{self.public_url}/c/"
+            found[variable_of(index)] = [address + token for token in self._sign_click(keys, index)]
         return found
 
     def _on_paper(self, one: Ready) -> dict[str, Any]:

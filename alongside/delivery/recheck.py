@@ -99,7 +99,7 @@ def recheck(
     waiting = recipients.waiting_recipients(connection, held.batch_id, held.purpose, held.channel.value, patient_now)
     facts = _facts(connection, held, waiting, vault, patient_now)
     hours = Hours(settings, held, patient_now)
-    route, kind = destinations(mode, held.channel, settings.delivery.staging_allow), held.channel.address
+    route = destinations(mode, held.channel, settings.delivery.staging_allow)
     abroad = settings.channel_stores_in(held.channel) != settings.hospital.country
     relatives = Relatives.of(connection, waiting, vault)
     untold = relatives.untold(connection, held.purpose, patient_now)
@@ -108,9 +108,11 @@ def recheck(
     own = {one.person_id: wished.said[one.person_id] for one in waiting if one.person_id in wished.said}
     checked = Checked([], planned_at, abroad=abroad, relatives=relatives, wished=own)
     ready, said = checked.ready, _answers(connection, held, waiting, vault)
-    for one, contact, blind in zip(waiting, facts.contacts, facts.blinds, strict=True):
+    about_others = bool(relatives.asked)
+    written = orjson.loads(f"[{','.join([one.written for one in waiting])}]")
+    found = zip(waiting, written, facts.contacts, facts.addresses, facts.blinds, strict=True)
+    for one, variables, contact, address, blind in found:
         key, planned_for = one.key, one.address_blind
-        variables = orjson.loads(one.written)
         if said is not None:
             variables["answer"] = said.get(key, "")
         # Nearly everybody agreed, said nothing else, and lives at the planned address: no gate needs to be asked.
@@ -124,13 +126,13 @@ def recheck(
         elif later := hours.later(variables, wished.hours(one.person_id, variables.get("quiet"))):
             checked.postponed[key] = later
         else:
-            address, refused = route(contact.address(kind), key)
+            address, refused = route(address, key)
             if refused:
                 checked.withheld[key] = refused
                 continue
             if blind != planned_for:
                 checked.readdressed[key] = blind
-            patient = relatives.patient_of(key)
+            patient = relatives.patient_of(key) if about_others else None
             ready.append(Ready(key, address, contact, variables, one.template_hash, patient))
     return checked
 
@@ -175,12 +177,13 @@ class _Facts:
 
     Attributes
     ----------
-    contacts, blinds : of each waiting message; an empty blind index where no address is known
+    contacts, addresses, blinds : of each waiting message; an empty address and blind index where none is known
     suppressed : blind indexes of addresses other than the planned ones
     """
 
     consent: Standing
     contacts: Sequence[Contact]
+    addresses: Sequence[str] = field(repr=False)
     blinds: Sequence[str]
     suppressed: Collection[str]
 
@@ -206,15 +209,16 @@ class _Facts:
 def _facts(
     connection: Connection, held: Claim, waiting: Sequence[Recipient], vault: Vault, patient_now: datetime
 ) -> _Facts:
-    channel, unseal, blind_index = held.channel.value, vault.unseal_contact, vault.blind_index
-    kind = held.channel.address
+    channel, unseal, kind = held.channel.value, vault.unseal_contact, held.channel.address
     contacts = [unseal(one.person_id, one.sealed) if one.sealed else Contact() for one in waiting]
     addresses = [contact.address(kind) for contact in contacts]
-    blinds = [blind_index(kind, address) if address else "" for address in addresses]
+    indexes = vault.blind_indexes(kind, addresses)
+    blinds = [index if address else "" for index, address in zip(indexes, addresses, strict=True)]
     moved = [blind for one, blind in zip(waiting, blinds, strict=True) if blind and blind != one.address_blind]
     return _Facts(
         consent=recipients.standing_consent(connection, waiting, held.purpose, channel, patient_now),
         contacts=contacts,
+        addresses=addresses,
         blinds=blinds,
         suppressed=suppressions.suppressed(connection, moved, channel, held.purpose),
     )

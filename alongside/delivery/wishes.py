@@ -46,8 +46,7 @@ class Fresh:
 
     def hours(self, person_id: str, planned: Any) -> Any:
         """Quiet hours as wished since, else those that the message was planned with: `[from, to]` or None."""
-        quiet = self.said.get(person_id, _NOTHING).get(WishKind.QUIET)
-        if quiet is None:
+        if not self.said or (quiet := self.said.get(person_id, _NOTHING).get(WishKind.QUIET)) is None:
             return planned
         return None if quiet == wishes.AS_USUAL else quiet.split("/")
 

@@ -251,7 +251,8 @@ def _begin_writing(connection: Connection, patience: float, usual: float) -> Non
     overtaken again and again.
     """
     deadline = time.monotonic() + patience
-    connection.exec_driver_sql("PRAGMA busy_timeout=0")
+    driver: Any = connection.connection.driver_connection
+    driver.execute("PRAGMA busy_timeout=0")
     try:
         while True:
             try:
@@ -262,7 +263,7 @@ def _begin_writing(connection: Connection, patience: float, usual: float) -> Non
                     raise
             time.sleep(_PAUSE)
     finally:
-        connection.exec_driver_sql(f"PRAGMA busy_timeout={round(usual * 1000)}")
+        driver.execute(f"PRAGMA busy_timeout={round(usual * 1000)}")
 
 
 def _use_wal(connection: Any) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from operator import itemgetter
 from typing import NamedTuple
 
 import orjson
@@ -44,11 +43,6 @@ class Recipient(NamedTuple):
 
     def __repr__(self) -> str:
         return f"Recipient(key={self.key!r})"
-
-    @property
-    def doubtful(self) -> bool:
-        """Only the whole rule tells what this person permits."""
-        return self.said == 2 or bool(self.merged)
 
 
 # COALESCE around the state keeps SQLite, which has no statistics, from reading every planned message of the ledger
@@ -128,7 +122,7 @@ def waiting_recipients(
     """
     query = _WAITING_QUERIES[connection.dialect.name]
     rows = connection.execute(query, {**_asked(batch_id, purpose, channel), "as_of": as_of}).tuples().all()
-    return list(map(Recipient._make, sorted(rows, key=itemgetter(0))))
+    return list(map(Recipient._make, rows))
 
 
 def _asked(batch_id: str, purpose: str, channel: str) -> dict[str, str]:
@@ -149,7 +143,7 @@ class Leaving:
     Attributes
     ----------
     count : of all of them
-    doubtful : key -> person_id of the living recipient, of whom only the whole rule tells (`Recipient.doubtful`)
+    doubtful : key -> person_id of the living recipient, of whom only the whole rule tells: said no, or is merged
     suppressed : keys whose planned address may not get a message of this purpose
     """
 
@@ -192,7 +186,8 @@ def standing_consent(
     the others are decided by the rule itself.
     """
     granted = frozenset([one.person_id for one in waiting if one.said == 1 and not one.merged])
-    whole = by_whole_rule(connection, {one.person_id for one in waiting if one.doubtful}, purpose, channel, as_of)
+    doubtful = {one.person_id for one in waiting if one.said == 2 or one.merged}
+    whole = by_whole_rule(connection, doubtful, purpose, channel, as_of)
     return Standing(granted | whole.permitted, whole.kept_at_home)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import base64
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from pathlib import Path
@@ -135,6 +135,13 @@ class Vault:
             value = postal_key(value)
         prepared = self._blinds.get(kind)
         return prepared(value) if prepared else keyed_hash(self.blind_key, kind, value)
+
+    def blind_indexes(self, kind: str, values: Sequence[str]) -> list[str]:
+        """`blind_index` of many values of a kind, in their order."""
+        prepared = self._blinds.get(kind)
+        if prepared is None or kind == "postal":
+            return [self.blind_index(kind, value) for value in values]
+        return prepared.of_all(values)
 
     def seal(self, person_id: str, identity: Identity) -> bytes:
         """Key version (1 byte), nonce (12 bytes), ciphertext and tag."""

@@ -175,18 +175,20 @@ def _clocks(quiet: str | None) -> tuple[str, str] | None:
 
 def since(connection: Connection, moment: datetime) -> dict[str, Mapping[WishKind, str]]:
     """Living person -> what they have wished since the moment (patient time), the newest of each kind."""
-    table, person = schema.wish_event, schema.person
-    living = sa.func.coalesce(person.c.survivor_id, table.c.person_id).label("living")
-    query = (
-        sa.select(living, table.c.kind, table.c.value)
-        .select_from(table.outerjoin(person, person.c.person_id == table.c.person_id))
-        .where(table.c.decided_at >= moment)
-        .order_by(table.c.decided_at, table.c.seq)
-    )
     found: dict[str, dict[WishKind, str]] = {}
-    for row in connection.execute(query):
+    for row in connection.execute(_SINCE, {"b_moment": moment}):
         found.setdefault(row.living, {})[WishKind(row.kind)] = row.value
     return dict(found)
+
+
+# Asked for every batch, and therefore built once.
+_WISH, _PERSON = schema.wish_event, schema.person
+_SINCE = (
+    sa.select(sa.func.coalesce(_PERSON.c.survivor_id, _WISH.c.person_id).label("living"), _WISH.c.kind, _WISH.c.value)
+    .select_from(_WISH.outerjoin(_PERSON, _PERSON.c.person_id == _WISH.c.person_id))
+    .where(_WISH.c.decided_at >= sa.bindparam("b_moment", type_=_WISH.c.decided_at.type))
+    .order_by(_WISH.c.decided_at, _WISH.c.seq)
+)
 
 
 _CURRENT = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Iterable, Sequence
 
 
 def keyed_hash(secret: bytes, *parts: str, length: int = 16) -> str:
@@ -29,6 +30,15 @@ class PreparedHmac:
         copy.update(message)
         return copy.finalize()
 
+    def digests(self, messages: Iterable[bytes]) -> list[bytes]:
+        """`digest` of many messages: a call for each would cost a fifth of its work."""
+        begin, found = self._begun.copy, []
+        for message in messages:
+            copy = begin()
+            copy.update(message)
+            found.append(copy.finalize())
+        return found
+
 
 class KeyedHash:
     """`keyed_hash` with its key and first parts worked in once: for hashing the same kind of value many times."""
@@ -39,6 +49,10 @@ class KeyedHash:
     def __call__(self, part: str, length: int = 16) -> str:
         """The same as `keyed_hash(secret, *parts, part)`."""
         return self._hmac.digest(_prefixed(part))[:length].hex()
+
+    def of_all(self, parts: Sequence[str], length: int = 16) -> list[str]:
+        """The same of many values, in their order."""
+        return [digest[:length].hex() for digest in self._hmac.digests(map(_prefixed, parts))]
 
 
 def _prefixed(part: str) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+from collections.abc import Sequence
 
 from alongside.model.ids import PreparedHmac
 
@@ -33,10 +34,11 @@ class TokenSigner:
     def __init__(self, secret: bytes, use: str) -> None:
         self._hmac = PreparedHmac(secret, _domain(use))
 
-    def __call__(self, message_key: str) -> str:
-        """The same as `sign_token(secret, use, message_key)`."""
-        body = bytes.fromhex(message_key)
-        return _written(body + self._hmac.digest(body)[:_TAG])
+    def __call__(self, message_keys: Sequence[str]) -> list[str]:
+        """`sign_token(secret, use, key)` of each key, in their order."""
+        bodies = list(map(bytes.fromhex, message_keys))
+        signed = zip(bodies, self._hmac.digests(bodies), strict=True)
+        return [_written(body + digest[:_TAG]) for body, digest in signed]
 
 
 def read_token(secret: bytes, use: str, token: str) -> str | None:
@@ -61,13 +63,14 @@ def read_click(secret: bytes, token: str) -> tuple[str, int] | None:
 
 
 class ClickSigner:
-    """Tokens of a message's counted links, by their number (at most 255)."""
+    """Tokens of messages' counted links, by their number (at most 255)."""
 
     def __init__(self, secret: bytes) -> None:
         self._sign = TokenSigner(secret, CLICK)
 
-    def __call__(self, message_key: str, index: int) -> str:
-        return self._sign(f"{message_key}{index:02x}")
+    def __call__(self, message_keys: Sequence[str], index: int) -> list[str]:
+        """Of one link, the token of each message, in their order."""
+        return self._sign([f"{key}{index:02x}" for key in message_keys])
 
 
 def _written(raw: bytes) -> str:

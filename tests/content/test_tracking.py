@@ -70,7 +70,7 @@ def test_no_target_is_anything_but_an_address(catalogue: ContentCatalogue, websi
 
 def test_a_token_tells_message_and_link_and_serves_for_nothing_else() -> None:
     key = "ab" * 16
-    token = ClickSigner(b"secret")(key, 7)
+    token = ClickSigner(b"secret")([key], 7)[0]
     assert read_click(b"secret", token) == (key, 7)
     assert read_click(b"other", token) is None
     assert read_click(b"secret", token[:-1]) is None

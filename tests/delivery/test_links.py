@@ -16,21 +16,24 @@ SECRETS = st.binary(min_size=1, max_size=200)  # RFC 2104 hashes keys of more th
 @given(key=SECRETS, begin=st.binary(max_size=100), messages=st.lists(st.binary(max_size=100), max_size=3))
 def test_a_prepared_key_gives_the_same_hash(key: bytes, begin: bytes, messages: list[bytes]) -> None:
     prepared = PreparedHmac(key, begin)
-    for message in messages:
-        assert prepared.digest(message) == hmac.digest(key, begin + message, "sha256")
+    expected = [hmac.digest(key, begin + message, "sha256") for message in messages]
+    assert [prepared.digest(message) for message in messages] == expected
+    assert prepared.digests(messages) == expected
 
 
-@given(secret=SECRETS, parts=st.lists(st.text(max_size=20), max_size=3), last=st.text(max_size=40))
-def test_a_prepared_blind_index_finds_the_same_address(secret: bytes, parts: list[str], last: str) -> None:
-    assert KeyedHash(secret, *parts)(last) == keyed_hash(secret, *parts, last)
+@given(secret=SECRETS, parts=st.lists(st.text(max_size=20), max_size=3), last=st.lists(st.text(max_size=40)))
+def test_a_prepared_blind_index_finds_the_same_address(secret: bytes, parts: list[str], last: list[str]) -> None:
+    expected = [keyed_hash(secret, *parts, one) for one in last]
+    prepared = KeyedHash(secret, *parts)
+    assert [prepared(one) for one in last] == prepared.of_all(last) == expected
 
 
-@given(secret=SECRETS, key=st.binary(min_size=16, max_size=16))
-def test_a_prepared_signature_is_read_like_any_other(secret: bytes, key: bytes) -> None:
-    token = TokenSigner(secret, "unsubscribe")(key.hex())
-    assert token == sign_token(secret, "unsubscribe", key.hex())
-    assert read_token(secret, "unsubscribe", token) == key.hex()
-    assert read_token(secret, "preferences", token) is None
+@given(secret=SECRETS, keys=st.lists(st.binary(min_size=16, max_size=16).map(bytes.hex), max_size=3))
+def test_prepared_signatures_are_read_like_any_others(secret: bytes, keys: list[str]) -> None:
+    tokens = TokenSigner(secret, "unsubscribe")(keys)
+    assert tokens == [sign_token(secret, "unsubscribe", key) for key in keys]
+    assert [read_token(secret, "unsubscribe", token) for token in tokens] == keys
+    assert {read_token(secret, "preferences", token) for token in tokens} <= {None}
 
 
 @given(secret=SECRETS, key=st.binary(min_size=16, max_size=16), last=st.characters(codec="ascii"))

@@ -100,6 +100,8 @@ def test_equal_names_are_sealed_to_different_bytes_and_other_ledgers_hash_differ
     assert vault.seal("p1", CANARY) != vault.seal("p1", CANARY)
     assert vault.blind_index("email", "a@b.example") != Vault(KEY, "other").blind_index("email", "a@b.example")
     assert vault.blind_index("email", "x") != vault.blind_index("phone", "x")
+    for kind, values in {"email": ["a@b.example", "", "x"], "postal": ["1 Road, Qinghe"], "mrn": ["M42"]}.items():
+        assert vault.blind_indexes(kind, values) == [vault.blind_index(kind, value) for value in values]
 
 
 def test_nothing_printed_shows_a_value() -> None:

@@ -28,7 +28,7 @@ def sent(house: House, **columns: Any) -> str:
 
 
 def follow(house: House, key: str, index: int = 1, method: str = "GET", **headers: str) -> tuple[int, str | None]:
-    path = f"/c/{ClickSigner(house.ledger.info.secret)(key, index)}"
+    path = f"/c/{ClickSigner(house.ledger.info.secret)([key], index)[0]}"
     answer = house.client.request(method, path, headers={**BROWSER, **headers}, follow_redirects=False)
     return answer.status_code, answer.headers.get("Location")
 
@@ -134,7 +134,7 @@ def test_staff_are_led_on_and_not_counted(house: House, columns: dict[str, Any])
 
 
 def test_the_way_tells_nothing_and_is_not_kept(house: House) -> None:
-    path = f"/c/{ClickSigner(house.ledger.info.secret)(sent(house), 1)}"
+    path = f"/c/{ClickSigner(house.ledger.info.secret)([sent(house)], 1)[0]}"
     answer = house.client.get(path, headers=BROWSER, follow_redirects=False)
     assert answer.headers["Referrer-Policy"] == "no-referrer"
     assert answer.headers["Cache-Control"] == "no-store"
