@@ -246,12 +246,11 @@ _ACCEPTED_NOW = {
     "updated_at": _NOW,
 }
 # While this attempt calls a batch, only what is on the wire is still planned in it; found side by side, not key by key.
-# COALESCE: see `recipients`.
 _ACCEPTING_ALL = (
     message.update()
     .where(
         message.c.batch_id == sa.bindparam("b_batch"),
-        sa.func.coalesce(message.c.state, "") == MessageState.PLANNED.value,
+        message.c.state == MessageState.PLANNED.value,
         sa.exists().where(*_OWN, batch.c.state == BatchState.CALLING.value),
     )
     .values(state=MessageState.ACCEPTED.value, **_ACCEPTED_NOW)

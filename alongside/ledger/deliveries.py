@@ -11,7 +11,7 @@ from sqlalchemy.engine import Connection
 
 from alongside.ledger.claims import SILENT_CAMPAIGN
 from alongside.ledger.pauses import not_paused
-from alongside.ledger.schema import attempt, batch, ledger_info, message, pause, run_campaign
+from alongside.ledger.schema import IN_TROUBLE, attempt, batch, ledger_info, message, pause, run_campaign
 from alongside.ledger.warm_up import WARM_UP
 from alongside.model.enums import BatchState, MessageState
 
@@ -194,7 +194,7 @@ def _oldest_claims(connection: Connection, which: Filter, groups: dict[tuple[str
 def _unknowns(connection: Connection, which: Filter, groups: dict[tuple[str, str], Group]) -> None:
     query = (
         sa.select(message.c.channel, message.c.campaign, sa.func.min(message.c.updated_at))
-        .where(message.c.state == MessageState.UNKNOWN.value, *which.on(message))
+        .where(IN_TROUBLE, message.c.state == MessageState.UNKNOWN.value, *which.on(message))
         .group_by(message.c.channel, message.c.campaign)
     )
     for channel, campaign, since in connection.execute(query):
@@ -222,14 +222,10 @@ def _why(due: datetime, max_attempts: int) -> sa.ColumnElement[str]:
 
 
 def _planned(which: Filter, why: sa.ColumnElement[str], *columns: sa.ColumnElement[Any]) -> sa.Select[Any]:
-    """Planned batches with why they wait and how many messages wait in them; a batch's `size` is what it began with.
-
-    The state is no condition of the count: SQLite would look every batch up in the index of states.
-    """
-    planned = sa.case((message.c.state == MessageState.PLANNED.value, 1), else_=0)
+    """Planned batches with why they wait and how many messages wait in them; a batch's `size` is what it began with."""
     waiting = (
-        sa.select(sa.func.coalesce(sa.func.sum(planned), 0))
-        .where(message.c.batch_id == batch.c.batch_id)
+        sa.select(sa.func.count())
+        .where(message.c.batch_id == batch.c.batch_id, message.c.state == MessageState.PLANNED.value)
         .scalar_subquery()
     )
     return sa.select(
@@ -277,7 +273,7 @@ def dead_reasons(
     columns = (message.c.channel, message.c.campaign, message.c.state)
     refused = (
         sa.select(*columns, reason.label("reason"), sa.func.count().label("messages"))
-        .where(message.c.state.in_(_DEAD_STATES), *which.on(message))
+        .where(IN_TROUBLE, message.c.state.in_(_DEAD_STATES), *which.on(message))
         .group_by(*columns, reason)
     )
     stuck = _planned(which, why, _last_word().label("reason")).where(_is_stuck(why)).subquery()
@@ -313,7 +309,7 @@ def dead_letters(
     ]
     refused = sa.select(
         *shared, message.c.state, sa.func.coalesce(message.c.reason, "").label("reason"), message.c.updated_at
-    ).where(message.c.state.in_(_DEAD_STATES), *which.on(message))
+    ).where(IN_TROUBLE, message.c.state.in_(_DEAD_STATES), *which.on(message))
     why = _why(due, max_attempts)
     stuck = (
         sa.select(*shared, why, _last_word(), batch.c.updated_at)

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from alongside.ledger.groups import in_keys
-from alongside.ledger.schema import audit, delivery_event, message
+from alongside.ledger.schema import IN_TROUBLE, audit, delivery_event, message
 from alongside.model.enums import Channel, EventKind, MessageState
 
 _CAME_BACK = (MessageState.BOUNCED.value, MessageState.REJECTED.value)
@@ -37,7 +37,8 @@ class Harm:
 def harm(connection: Connection, channel: Channel, campaign: str, since: datetime) -> Harm:
     """What went wrong with messages that were answered since then (patient time). Reads only those that did."""
     mine = _mine(channel, campaign, since)
-    came_back = sa.select(sa.func.count()).select_from(message).where(message.c.state.in_(_CAME_BACK), *mine)
+    bad = (IN_TROUBLE, message.c.state.in_(_CAME_BACK))
+    came_back = sa.select(sa.func.count()).select_from(message).where(*bad, *mine)
     # In two steps: asked in one, SQLite goes through the whole campaign and looks for each message's complaint.
     keys = list(connection.execute(sa.select(delivery_event.c.message_key.distinct()).where(IS_COMPLAINT)).scalars())
     of_these = sa.select(sa.func.count()).select_from(message)

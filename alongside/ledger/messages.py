@@ -12,7 +12,7 @@ from sqlalchemy.engine import Connection
 
 from alongside.ledger.failpoints import failpoint
 from alongside.ledger.protocol import TAKEN
-from alongside.ledger.schema import batch, message
+from alongside.ledger.schema import IN_TROUBLE, batch, message
 from alongside.model.enums import Channel, MessageState
 
 if TYPE_CHECKING:
@@ -169,7 +169,7 @@ def count_states(connection: Connection, *, run_id: str | None = None, campaign:
 
 def count_unknown(connection: Connection, run_id: str | None = None) -> int:
     """Messages of which nobody knows whether they left: zero once all events have arrived and were reconciled."""
-    query = sa.select(sa.func.count()).where(message.c.state == MessageState.UNKNOWN.value)
+    query = sa.select(sa.func.count()).where(IN_TROUBLE, message.c.state == MessageState.UNKNOWN.value)
     if run_id is not None:
         query = query.where(message.c.run_id == run_id)
     return connection.execute(query).scalar_one()

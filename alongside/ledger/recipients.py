@@ -45,8 +45,6 @@ class Recipient(NamedTuple):
         return f"Recipient(key={self.key!r})"
 
 
-# COALESCE around the state keeps SQLite, which has no statistics, from reading every planned message of the ledger
-# through the index on it; a batch's messages are found by their batch.
 _WAITING = """
 SELECT w.message_key, w.living, w.address_blind, w.template_hash, w.variables, v.sealed,
        (SELECT MAX(CASE WHEN e.decision <> 'permit' THEN 2 WHEN e.purpose = :purpose THEN 1 ELSE 0 END)
@@ -62,7 +60,7 @@ FROM (
            CASE WHEN m.subject_person_id <> m.person_id THEN m.subject_person_id END AS subject
     FROM message AS m
     LEFT JOIN person AS p ON p.person_id = m.person_id
-    WHERE m.batch_id = :batch_id AND COALESCE(m.state, '') = 'planned'
+    WHERE m.batch_id = :batch_id AND m.state = 'planned'
 ) AS w
 LEFT JOIN vault_person AS v ON v.person_id = w.living
 """
@@ -82,7 +80,7 @@ FROM (
         SELECT m.message_key, COALESCE(p.survivor_id, m.person_id) AS living, m.address_blind
         FROM message AS m
         LEFT JOIN person AS p ON p.person_id = m.person_id
-        WHERE m.batch_id = :batch_id AND COALESCE(m.state, '') = 'planned'
+        WHERE m.batch_id = :batch_id AND m.state = 'planned'
     ) AS w
 ) AS r
 """

@@ -24,6 +24,8 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    literal_column,
+    or_,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -294,6 +296,9 @@ batch = Table(
     Index(None, "run_id"),
 )
 
+_STATES_OF_TROUBLE = ("bounced", "rejected", "unknown", "unresolved")
+# Not IN: SQLite would make a table of these for every message that it writes.
+_TROUBLE = text(" OR ".join(f"state = '{state}'" for state in _STATES_OF_TROUBLE))
 message = Table(
     "message",
     metadata,
@@ -330,8 +335,11 @@ message = Table(
     Index(None, "run_id", "campaign"),
     Index(None, "person_id", "planned_at"),
     Index(None, "campaign", "address_blind", "occurrence"),
-    Index(None, "state"),
+    Index("ix_message_trouble", "state", "campaign", sqlite_where=_TROUBLE, postgresql_where=_TROUBLE),
 )
+#: The few messages that somebody looks for by their state. Ask for this besides the state itself: only then is their
+#: index used. The usual states have none: it would be written twice for every message that is sent.
+IN_TROUBLE = or_(*(message.c.state == literal_column(f"'{state}'") for state in _STATES_OF_TROUBLE))
 
 attempt = Table(
     "attempt",

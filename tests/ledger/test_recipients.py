@@ -95,7 +95,7 @@ def test_merged_people_are_read_as_their_survivor(ledger: Ledger) -> None:
 
 
 def test_a_batch_is_read_without_looking_at_the_others(tmp_path: Path) -> None:
-    """SQLite would otherwise read every message of that state in the whole ledger, for each batch again."""
+    """Otherwise SQLite would read every message of that state in the whole ledger, for each batch again."""
     ledger = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
     seen: list[str] = []
     plan(ledger, range(20), batch_size=5)
@@ -106,4 +106,4 @@ def test_a_batch_is_read_without_looking_at_the_others(tmp_path: Path) -> None:
         blanks = (None,) * seen[-1].count("?")
         found = [str(row[-1]) for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {seen[-1]}", blanks)]
     assert any("ix_message_batch_id" in step for step in found)
-    assert not any("ix_message_state" in step for step in found)
+    assert not any("SCAN" in step or "state" in step for step in found)
