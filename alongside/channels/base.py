@@ -226,6 +226,8 @@ class Channel(ABC):
 
     def split(self, letter: Letter) -> list[Letter]:
         """Letters of one request each: within the vendor's limit, and no address twice."""
+        if len(letter.addressees) == 1:
+            return [letter]
         addresses = {one.address.lower() for one in letter.addressees}
         if len(letter.addressees) <= self.max_recipients and len(addresses) == len(letter.addressees):
             return [letter] if letter.addressees else []

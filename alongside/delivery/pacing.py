@@ -49,6 +49,7 @@ class Window:
     size: float = field(init=False)
     _busy: int = field(default=0, init=False)
     _halved: int = field(default=0, init=False)
+    _waking: bool = field(default=False, init=False)
     _waiting: deque[asyncio.Future[None]] = field(default_factory=deque, init=False)
 
     def __post_init__(self) -> None:
@@ -77,9 +78,13 @@ class Window:
             elif isinstance(trouble, Throttled | Retryable | OutcomeUnknown) and not answer.burn:
                 self.size = max(1.0, self.size / 2)
                 self._halved += 1
-        self._wake()
+        # Not at once: who leaves mostly enters again with its next letter, and whoever was woken would find no place.
+        if self._waiting and not self._waking:
+            self._waking = True
+            asyncio.get_running_loop().call_soon(self._wake)
 
     def _wake(self) -> None:
+        self._waking = False
         free = int(self.size) - self._busy
         while free > 0 and self._waiting:
             turn = self._waiting.popleft()
