@@ -70,10 +70,26 @@ async def test_whoever_gives_up_waiting_leaves_the_place_to_the_next() -> None:
     mark = await window.enter()
     first, second = asyncio.create_task(window.enter()), asyncio.create_task(window.enter())
     await asyncio.sleep(0)
-    window.leave(mark, WELL)  # wakes the first ...
+    window.leave(mark, WELL)
+    await asyncio.sleep(0)  # the first is woken ...
     first.cancel()  # ... which is gone before it could take its place
     window.leave(await asyncio.wait_for(second, 5), WELL)
     assert window._busy == 0
+
+
+async def test_who_goes_on_at_once_wakes_nobody_in_vain() -> None:
+    window = Window(1)
+    mark = await window.enter()
+    other = asyncio.create_task(window.enter())
+    await asyncio.sleep(0)
+    (turn,) = window._waiting
+    for _ in range(3):
+        window.leave(mark, WELL)
+        mark = await window.enter()
+        await asyncio.sleep(0.01)
+        assert list(window._waiting) == [turn]
+    window.leave(mark, WELL)
+    await asyncio.wait_for(other, 5)
 
 
 @given(
