@@ -22,7 +22,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from sqlalchemy.engine import Connection
 
 from alongside import telemetry
 from alongside.channels.base import Answer, Channel, Letter
@@ -107,14 +109,16 @@ class Worker:
             raise
 
     async def _work(self) -> None:
-        while not self._done:
-            await self.breaker.wait()
-            if self._done:
-                return
-            held = await self._claim()
+        held: Claim | None = None
+        while held is not None or not self._done:
+            if held is None:
+                await self.breaker.wait()
+                if self._done:
+                    return
+                held = await self._claim()
             if held is not None:
                 with telemetry.span("batch", **about(held)):
-                    await self._handle(held)
+                    held = await self._handle(held)
                 self._let_go.set()
             elif not await self._wait_for_more():
                 return
@@ -127,23 +131,32 @@ class Worker:
 
     # --------------------------------------------------------------------------------------------------------- claim
     async def _claim(self) -> Claim | None:
-        def take(ledger: Ledger) -> Claim | None:
-            now = datetime.now(UTC)
-            return claims.claim(
-                ledger,
-                self.job.scope,
-                attempt_id=uuid.uuid4().hex,
-                worker=self.job.worker,
-                now=now,
-                due=patient_now(self.job.clock, now),
-                lease_seconds=self._lease,
-            )
-
         begun = telemetry.began()
-        held = await self._write(take)
+        held = await self._write(lambda ledger: claims.claim(ledger, self.job.scope, **self._terms()))
         if held is not None and begun:
             telemetry.record("claim", begun, **about(held))
         return held
+
+    def _claim_next(self, connection: Connection) -> Claim | None:
+        """The next batch, with the settlement of the one before; None where this worker is to stop or to wait."""
+        if self._done or self.breaker.resting > 0:
+            return None
+        begun = telemetry.began()
+        held = claims.claim_within(connection, self.job.scope, **self._terms())
+        if held is not None and begun:
+            telemetry.record("claim", begun, **about(held))
+        return held
+
+    def _terms(self) -> dict[str, Any]:
+        """Of a claim that is made now."""
+        now = datetime.now(UTC)
+        return {
+            "attempt_id": uuid.uuid4().hex,
+            "worker": self.job.worker,
+            "now": now,
+            "due": patient_now(self.job.clock, now),
+            "lease_seconds": self._lease,
+        }
 
     async def _write(self, change: Callable[[Ledger], Result]) -> Result:
         """One transaction; on SQLite without a thread while the lock is to be had.
@@ -179,25 +192,26 @@ class Worker:
         return True
 
     # --------------------------------------------------------------------------------------------------------- batch
-    async def _handle(self, held: Claim) -> None:
+    async def _handle(self, held: Claim) -> Claim | None:
+        """Everything that becomes of a batch; returns the next one, where it was claimed on the way."""
         clock = Stopwatch()
         if (until := self._held_back_until(held)) is not None:
             await self._hold_back(held, until)
-            return
+            return None
         try:
             # Not in a thread: it would take turns with the loop for the interpreter, a thousand times a batch.
             checked, letters = self._prepare(held, clock)
         except Refused as error:  # this batch cannot leave as things are; others may
             await self._give_back(held, str(error))
-            return
+            return None
         except AlongsideError as error:
             self.stopped = str(error)
             await self._give_back(held, str(error), burn=False)
-            return
+            return None
         failpoint("recheck.after")
         if not letters:
             await self._close_uncalled(held, checked)
-            return
+            return None
         size = sum(len(letter.addressees) for letter in letters)
         seconds = self._lease + size / self._pace.rate
         with clock("call"):
@@ -208,14 +222,15 @@ class Worker:
                 "the lease ran out, a pause began, a patient left or an allowance was used up before the call",
                 burn=False,
             )
-            return
+            return None
         with clock("send"), telemetry.span("call vendor", provider=self._provider, **about(held)) as traced:
             answer = await self._send(letters, time.monotonic() + seconds)
             traced.set(**counts_of(answer))
         failpoint("send.after")
         with clock("settle"):
-            await self._settle(held, answer, checked.take)
+            following = await self._settle(held, answer, checked.take)
         self.say(Word("progress", _progress(checked, answer, clock)))
+        return following
 
     def _held_back_until(self, held: Claim) -> datetime | None:
         if self._warming is None:
@@ -306,8 +321,11 @@ class Worker:
         finally:
             self._window.leave(mark, answer)
 
-    async def _settle(self, held: Claim, answer: Answer, taken: Take | None) -> None:
-        """Record the answer; a ledger that is busy for a moment must not turn what is known into `unknown`."""
+    async def _settle(self, held: Claim, answer: Answer, taken: Take | None) -> Claim | None:
+        """Record the answer; a ledger that is busy for a moment must not turn what is known into `unknown`.
+
+        Returns the next batch, which is claimed in the same transaction.
+        """
         wait = answer.retry_after if answer.retry_after is not None else min(0.5 * 2**held.attempts, 30.0)
         patient = self._patient_now()
         settlement = Settlement(
@@ -324,16 +342,17 @@ class Worker:
             closes={} if self.job.mode is DeliveryMode.STAGING else answer.closes,
             receipts=answer.receipts,
         )
-        for number in range(_SETTLE_TRIES):
+
+        def record(ledger: Ledger) -> Claim | None:
+            now = datetime.now(UTC)
+            return calls.settle(ledger, held, settlement, now=now, patient_now=patient, then=self._claim_next)
+
+        for number in range(_SETTLE_TRIES - 1):
             try:
-                await self._write(
-                    lambda ledger: calls.settle(ledger, held, settlement, now=datetime.now(UTC), patient_now=patient)
-                )
-                return
+                return await self._write(record)
             except StoreUnavailable:
-                if number == _SETTLE_TRIES - 1:
-                    raise
                 await asyncio.sleep(0.1 * 2**number)
+        return await self._write(record)
 
     def _patient_now(self) -> datetime:
         return patient_now(self.job.clock, datetime.now(UTC))

@@ -161,10 +161,22 @@ def release(
         return changed.rowcount == 1
 
 
-def settle(ledger: Ledger, held: Claim, result: Settlement, *, now: datetime, patient_now: datetime) -> None:
+def settle(
+    ledger: Ledger,
+    held: Claim,
+    result: Settlement,
+    *,
+    now: datetime,
+    patient_now: datetime,
+    then: Callable[[Connection], Claim | None] | None = None,
+) -> Claim | None:
     """Record what the vendor answered, all messages in one transaction.
 
     What was accepted counts whoever holds the batch now; everything else only while this attempt does.
+
+    Parameters
+    ----------
+    then : claims the worker's next batch in the same transaction, which saves a durable commit; its claim is returned
     """
     with ledger.begin() as connection:
         _accept(connection, held, result, now, patient_now)
@@ -187,8 +199,10 @@ def settle(ledger: Ledger, held: Claim, result: Settlement, *, now: datetime, pa
             rejected=len(result.rejected),
             detail=result.detail,
         )
+        following = None if then is None else then(connection)
         failpoint("settle.before_commit")
     failpoint("settle.after")
+    return following
 
 
 def _close(connection: Connection, held: Claim, result: Settlement, now: datetime) -> bool:

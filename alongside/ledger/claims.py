@@ -69,16 +69,34 @@ def claim(
     now : wall time, for leases
     due : patient time, against `not_before`
     """
-    until = now + timedelta(seconds=lease_seconds)
     with ledger.begin() as connection:
-        row = _next(connection, scope, now, due)
-        if row is None:
-            return None
-        mine = {"b_batch": row.batch_id, "b_attempt": attempt_id, "b_now": now}
-        connection.execute(_TAKE, {**mine, "b_until": until})
-        connection.execute(_ATTEMPT, {**mine, "b_worker": worker[:80]})
-        failpoint("claim.before_commit")
-    failpoint("claim.after")
+        held = claim_within(
+            connection, scope, attempt_id=attempt_id, worker=worker, now=now, due=due, lease_seconds=lease_seconds
+        )
+    if held is not None:
+        failpoint("claim.after")
+    return held
+
+
+def claim_within(
+    connection: Connection,
+    scope: Scope,
+    *,
+    attempt_id: str,
+    worker: str,
+    now: datetime,
+    due: datetime,
+    lease_seconds: float,
+) -> Claim | None:
+    """`claim` as the last part of a larger transaction: the batch is held once that is durable."""
+    row = _next(connection, scope, now, due)
+    if row is None:
+        return None
+    until = now + timedelta(seconds=lease_seconds)
+    mine = {"b_batch": row.batch_id, "b_attempt": attempt_id, "b_now": now}
+    connection.execute(_TAKE, {**mine, "b_until": until})
+    connection.execute(_ATTEMPT, {**mine, "b_worker": worker[:80]})
+    failpoint("claim.before_commit")
     return Claim(
         batch_id=row.batch_id,
         attempt_id=attempt_id,

@@ -10,13 +10,14 @@ import time
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 
 from alongside.channels.base import Letter
-from alongside.delivery import DispatchReport
+from alongside.delivery import DispatchReport, worker
 from alongside.delivery.job import Progress
 from alongside.delivery.letters import Press
 from alongside.delivery.pacing import Breaker
@@ -286,6 +287,40 @@ def test_an_outage_burns_no_attempt_and_a_retry_goes_on(
     vendor.control.behave([])
     assert clinic.dispatch().complete
     assert keys(accepted) == Counter({key_of(number): 1 for number in range(30)})
+
+
+def test_the_next_batch_is_claimed_as_the_last_is_settled(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
+    clinic.admit(range(60))
+    clinic.plan(range(60), batch_size=5)
+    alone: list[Claim | None] = []
+    claim = claims.claim
+
+    def remember(*asked: Any, **terms: Any) -> Claim | None:
+        alone.append(claim(*asked, **terms))
+        return alone[-1]
+
+    monkeypatch.setattr(claims, "claim", remember)
+    assert clinic.dispatch().progress.batches == 12
+    assert sum(held is not None for held in alone) <= LANES
+
+
+@pytest.mark.parametrize("fault", [Fault(FaultKind.WRONG_KEY), Fault(FaultKind.FAIL, status=503, count=1)])
+def test_who_is_to_stop_or_to_wait_claims_nothing_more(
+    clinic: Clinic, vendor: Running, monkeypatch: pytest.MonkeyPatch, fault: Fault
+) -> None:
+    """One lane, so that no other one claims before the vendor's answer is known."""
+    monkeypatch.setattr(worker, "LANES", 1)
+    clinic.admit(range(30))
+    clinic.plan(range(30), batch_size=10)
+    vendor.control.behave([fault])
+    seen: list[int] = []
+
+    def count(_progress: Progress) -> None:
+        held = "SELECT count(*) AS n FROM batch WHERE state = 'claimed'"
+        seen.extend(clinic.ledger.read_arrow(held).column("n").to_pylist())
+
+    clinic.dispatch(on_progress=count)
+    assert seen[0] == 0
 
 
 @pytest.mark.usefixtures("short_rests")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import cast
@@ -12,6 +13,7 @@ from typing import cast
 import sqlalchemy as sa
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from sqlalchemy.engine import Connection
 
 from alongside.channels.base import Channel
 from alongside.delivery.recheck import Checked, Ready, still_stands
@@ -112,6 +114,14 @@ class LedgerAndModel(RuleBasedStateMachine):
             self._settle(hand)
             del self.hands[worker]
 
+    @precondition(lambda self: any(self._answered(worker) for worker in self.hands))
+    @rule()
+    def settle_and_claim_the_next(self) -> None:
+        """In one transaction, which is what a worker does that goes on."""
+        worker, hand = next((worker, hand) for worker, hand in self.hands.items() if self._answered(worker))
+        del self.hands[worker]
+        self._claim(worker, after=hand)
+
     @rule(worker=_workers)
     def work_until_the_call(self, worker: int) -> None:
         for _ in range(3):
@@ -132,12 +142,15 @@ class LedgerAndModel(RuleBasedStateMachine):
         if self._answered(worker):
             self.work(worker, [])
 
-    def _claim(self, worker: int) -> None:
-        attempt, ready = next(self.attempts), model.claimable(self.model)
-        held = claims.claim(
-            self.ledger, self.scope, attempt_id=self._attempt_id(attempt), worker=self._attempt_id(attempt),
-            now=self.now, due=self.now, lease_seconds=LEASE,
-        )  # fmt: skip
+    def _claim(self, worker: int, after: Hand | None = None) -> None:
+        attempt = next(self.attempts)
+        name = self._attempt_id(attempt)
+        terms = {"attempt_id": name, "worker": name, "now": self.now, "due": self.now, "lease_seconds": LEASE}
+        if after is None:
+            held = claims.claim(self.ledger, self.scope, **terms)
+        else:
+            held = self._settle(after, lambda connection: claims.claim_within(connection, self.scope, **terms))
+        ready = model.claimable(self.model)
         assert (held is not None) == bool(ready)
         if held is not None:
             number = self.ids.index(held.batch_id)
@@ -190,7 +203,7 @@ class LedgerAndModel(RuleBasedStateMachine):
         hand.answer = Answer(of("accepted"), of("rejected"), of("taken", "lost"), of("retry"))
         hand.phase = "answered"
 
-    def _settle(self, hand: Hand) -> None:
+    def _settle(self, hand: Hand, then: Callable[[Connection], Claim | None] | None = None) -> Claim | None:
         answer = hand.answer
         result = Settlement(
             accepted=self._named(answer.accepted),
@@ -199,8 +212,9 @@ class LedgerAndModel(RuleBasedStateMachine):
             retry=self._named(answer.retry),
             burn=False,
         )
-        calls.settle(self.ledger, hand.held, result, now=self.now, patient_now=self.now)
+        following = calls.settle(self.ledger, hand.held, result, now=self.now, patient_now=self.now, then=then)
         self.model = model.settle(self.model, hand.batch, hand.attempt, answer)
+        return following
 
     def _answered(self, worker: int) -> bool:
         return worker in self.hands and self.hands[worker].phase == "answered"
