@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from alongside.model.addresses import is_fictional, special_domains
@@ -106,6 +107,11 @@ def _live(address: str, _key: str) -> tuple[str, str]:
 
 def is_reserved(address: str) -> bool:
     """Whether mail to this domain can reach nobody (RFC 2606 and IANA special-use names); False for a number."""
-    domain = address.rpartition("@")[2].strip().lower()
+    return "@" in address and _is_reserved_domain(address.rpartition("@")[2].strip().lower())
+
+
+@lru_cache(maxsize=1024)
+def _is_reserved_domain(domain: str) -> bool:
+    """Patients share a handful of domains, and asking costs as much as opening the vault for each of them."""
     names = (*special_domains(), *_DOCUMENTATION)
     return any(domain == name or domain.endswith("." + name) for name in names)
