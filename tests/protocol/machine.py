@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import cast
@@ -153,6 +153,7 @@ class LedgerAndModel(RuleBasedStateMachine):
         ready = model.claimable(self.model)
         assert (held is not None) == bool(ready)
         if held is not None:
+            self._note_new([held.batch_id])  # the settlement may have made it
             number = self.ids.index(held.batch_id)
             assert number in ready
             self.model = model.claim(self.model, number, attempt)
@@ -325,7 +326,7 @@ class LedgerAndModel(RuleBasedStateMachine):
         with self.ledger.reading() as connection:
             rows = connection.execute(sa.select(message).where(message.c.run_id == self.run)).all()
             batches = {row.batch_id: row for row in connection.execute(_BATCHES, {"run": self.run}).all()}
-        self.ids += sorted(set(batches) - set(self.ids))
+        self._note_new(batches)
         assert len(self.ids) == len(self.model.batches)
         messages = {row.message_key: (row.state, self.ids.index(row.batch_id)) for row in rows}
         assert [messages[key] for key in self.keys] == [tuple(one) for one in self.model.messages]
@@ -334,6 +335,9 @@ class LedgerAndModel(RuleBasedStateMachine):
             attempt = None if expected.attempt is None else self._attempt_id(expected.attempt)
             leased = row.lease_until is not None and row.lease_until > self.now
             assert (row.state, row.attempt_id, leased) == (expected.state, attempt, expected.leased)
+
+    def _note_new(self, batch_ids: Iterable[str]) -> None:
+        self.ids += sorted(set(batch_ids) - set(self.ids))
 
     @invariant()
     def nothing_is_on_the_wire_twice(self) -> None:
