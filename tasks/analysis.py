@@ -6,8 +6,11 @@ from typing import Any
 
 from prefect import task
 
-from alongside.analysis import evaluate
+from alongside.analysis import evaluate, section
+from alongside.analysis.brief import brief
+from alongside.analysis.decided import decided_words
 from alongside.analysis.report import collect, write_pages
+from alongside.ledger import experiments as registrations
 from alongside.ledger.runs import last_planned_on
 from alongside.model.enums import Locale
 from alongside.model.errors import Refused
@@ -34,11 +37,14 @@ def evaluate_experiments(run_id: str, root: str | None = None) -> dict[str, Any]
                 house.warehouse,
                 run_id,
                 house.catalogues.clinical_variants(definition),
-            ).to_json()
+            )
         except Refused:
             continue  # its campaign has not launched it yet
-        results[name] = result
-        artifacts.markdown(f"experiment-{name}", _words(result), f"Experiment {name}")
+        results[name] = result.to_json()
+        with house.ledger.begin() as connection:
+            decided = decided_words(registrations.read(connection, name))
+        pages = [brief(section(result, locale, decided[locale]), locale) for locale in Locale]
+        artifacts.markdown(f"experiment-{name}", "\n---\n\n".join(pages), f"Experiment {name}")
     return keep(run_id, "experiments", results, root)
 
 
@@ -68,9 +74,3 @@ def write_report(run_id: str, root: str | None = None) -> str:
     path = paths[house.settings.hospital.default_locale]
     artifacts.link("report", path.as_uri(), "The report of this run")
     return str(path)
-
-
-def _words(result: dict[str, Any]) -> str:
-    arms = "\n".join(f"| {name} | {facts['n']:,} |" for name, facts in result["arms"].items())
-    words = result["verdict_text"]
-    return f"**{words[Locale.EN.value]}**\n\n{words[Locale.ZH_CN.value]}\n\n| arm | people |\n| --- | ---: |\n{arms}\n"

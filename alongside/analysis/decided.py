@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from alongside.ledger.experiments import Registration
 from alongside.model.enums import Locale
 
 _DECISIONS: Mapping[str, tuple[str, str]] = {
@@ -39,3 +40,11 @@ def decision_words(name: str, decision: Mapping[str, Any], decided_at: datetime,
         facts = {"by": change["by"], "day": change["at"][:10], "old": change["from"] or "–", "new": change["to"]}
         found.append(_DECISIONS["changed"][place].format(reason=change["reason"], **facts))
     return found
+
+
+def decided_words(found: Registration | None) -> dict[Locale, list[str]]:
+    """The same in every language; nothing before there is a decision."""
+    if found is None or found.decision is None or found.decided_at is None:
+        return {locale: [] for locale in Locale}
+    facts = (found.experiment, found.decision, found.decided_at)
+    return {locale: decision_words(*facts, locale) for locale in Locale}

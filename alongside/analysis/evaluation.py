@@ -26,7 +26,8 @@ from alongside.analysis.result import (
     PathOfGoal,
     Words,
 )
-from alongside.analysis.subgroups import divide
+from alongside.analysis.subgroups import PERIOD, divide
+from alongside.analysis.timing import by_enrolment, since_message
 from alongside.analysis.translation import translated
 from alongside.analysis.wording import Facts, sentence
 from alongside.ledger import experiments as store
@@ -128,7 +129,8 @@ def conclude(
 ) -> ExperimentResult:
     """Statistics, verdict and words on what was observed. Pure."""
     alpha, control, treatments = definition.design.alpha, definition.control, definition.treatments
-    view = _view(definition, observed, as_of)
+    calendar = Calendar.of(definition, observed.maturity.launched_at)
+    view = _view(definition, calendar, observed, as_of)
     sums, viewed = (observed.sums, once) if view is None else (view.sums, view.at_last_look)
     infos = [MetricInfo.of(metric) for metric in definition.goals]
     plain = compare_goals(infos, sums, treatments, control, alpha, viewed=viewed)
@@ -167,16 +169,16 @@ def conclude(
         delivery=delivery or {},
         looking=_looking(view, zip(goals, levels, strict=True), as_of, decided.verdict) if view else None,
         harm=harm,
-        divisions=_divisions(definition, observed, view),
+        divisions=_divisions(definition, observed, view, calendar, as_of),
+        since_message=since_message(observed.reached, definition.goals[0], list(definition.shares), as_of),
         sample_ratio_by_subgroup=by_subgroup,
     )
 
 
-def _view(definition: ExperimentDefinition, observed: Observed, as_of: datetime) -> View | None:
+def _view(definition: ExperimentDefinition, calendar: Calendar, observed: Observed, as_of: datetime) -> View | None:
     """What daily looks show; None where only the planned day decides."""
     if definition.design.looks is Looks.FINAL:
         return None
-    calendar = Calendar.of(definition, observed.maturity.launched_at)
     arrivals: Counter[int] = Counter()
     for days in observed.arrivals.values():
         arrivals.update({day: sum(arms.values()) for day, arms in days.items()})
@@ -195,20 +197,24 @@ def _looking(view: View, goals: Iterable[tuple[GoalComparison, float]], as_of: d
     return Looking(calendar.taken(as_of), calendar.planned, upcoming, tuple(paths))
 
 
-def _divisions(definition: ExperimentDefinition, observed: Observed, view: View | None) -> tuple[Division, ...]:
-    goal, alpha = MetricInfo.of(definition.goals[0]), definition.design.alpha
+def _divisions(
+    definition: ExperimentDefinition, observed: Observed, view: View | None, calendar: Calendar, as_of: datetime
+) -> tuple[Division, ...]:
+    goal, alpha = definition.goals[0], definition.design.alpha
+    info = MetricInfo.of(goal)
+    course = observed.courses.get(goal.name, ())
+    if view is not None:
+        course = [(number, sums) for number, sums in course if number <= calendar.taken(as_of)]
+    periods = by_enrolment(course, calendar, goal.window + goal.settles)
+    columns = {**observed.subgroups, **({PERIOD: periods} if periods else {})}
     return tuple(
         divide(
-            column,
-            goal,
-            parts,
-            variant,
-            definition.control,
-            alpha if view is None else view.level(variant, goal.name, alpha),
+            column, info, parts, variant, definition.control,
+            alpha if view is None else view.level(variant, info.name, alpha),
         )
-        for column, parts in observed.subgroups.items()
+        for column, parts in columns.items()
         for variant in definition.treatments
-    )
+    )  # fmt: skip
 
 
 def _ratios(definition: ExperimentDefinition, parts: Mapping[str, Mapping[str, int]]) -> dict[str, SampleRatio]:

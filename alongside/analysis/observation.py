@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -39,6 +39,7 @@ class Observed:
     watched: Mapping[str, Mapping[str, Watched]] = field(default_factory=dict)  # by guardrail, then variant
     subgroups: Mapping[str, Mapping[str, Sums]] = field(default_factory=dict)  # first goal, by column and its value
     divided: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)  # people, the same by arm
+    reached: Sequence[FirstEvents] = ()  # when people first had the first goal's event, where it is one
 
 
 def observe(
@@ -72,11 +73,13 @@ def observe(
             for column in definition.subgroups
         }
         divided = {column: _divided(connection, column, tables) for column in definition.subgroups}
+        first = definition.goals[0]
+        reached = _first_events(connection, first, tables, as_of, launched_at) if is_watched(first) else []
         maturity = _maturity(connection, definition, launched_at, as_of)
     channels = {name: _together(days.values()) for name, days in arrivals.items()}
     sums = {name: summed(course) for name, course in courses.items()}
     return Observed(
-        _together(channels.values()), channels, maturity, sums, courses, arrivals, watched, subgroups, divided
+        _together(channels.values()), channels, maturity, sums, courses, arrivals, watched, subgroups, divided, reached
     )
 
 

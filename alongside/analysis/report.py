@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from alongside.analysis.decided import decision_words
+from alongside.analysis.decided import decided_words
 from alongside.analysis.evaluation import evaluate
 from alongside.analysis.held import held_because
 from alongside.analysis.section import Section, section
@@ -90,7 +90,7 @@ def collect(
         except Refused:
             continue  # not launched yet
         with ledger.begin() as connection:
-            decided = _decided(registrations.read(connection, definition.name))
+            decided = decided_words(registrations.read(connection, definition.name))
         experiments.append((definition, {locale: section(result, locale, decided[locale]) for locale in Locale}))
     return Report(
         pins["as_of"],
@@ -104,13 +104,6 @@ def collect(
         {name: item.label for name, item in catalogues.segments.segments.items()},
         _scorecards(warehouse, snapshot),
     )
-
-
-def _decided(found: registrations.Registration | None) -> dict[Locale, list[str]]:
-    if found is None or found.decision is None or found.decided_at is None:
-        return {locale: [] for locale in Locale}
-    facts = (found.experiment, found.decision, found.decided_at)
-    return {locale: decision_words(*facts, locale) for locale in Locale}
 
 
 def _days(connection: sa.Connection, until: datetime) -> tuple[Day, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alongside.analysis.boundary import boundary_svg
+from alongside.analysis.curve import curve_svg
 from alongside.analysis.forest import NARROW, WIDE, forest_svg
 from alongside.analysis.harm import HarmEvidence
 from alongside.analysis.result import Division, ExperimentResult, MetricInfo
@@ -67,6 +68,7 @@ class Section:
     harm: tuple[HarmRow, ...] = ()
     harm_note: str = ""
     breakdowns: tuple[Breakdown, ...] = ()
+    curve: tuple[str, str] | None = None  # by days since the message: for a desk and for a phone
 
 
 def section(result: ExperimentResult, locale: Locale, decided: Sequence[str] = ()) -> Section:
@@ -95,7 +97,16 @@ def section(result: ExperimentResult, locale: Locale, decided: Sequence[str] = (
         tuple(_harm_row(result, item, locale) for item in result.harm),
         _harm_note(result, locale),
         tuple(_breakdown(division, locale) for division in result.divisions),
+        _curve(result, locale),
     )
+
+
+def _curve(result: ExperimentResult, locale: Locale) -> tuple[str, str] | None:
+    if not result.since_message or not result.goals:
+        return None
+    metric = result.goals[0].metric
+    wide, narrow = (curve_svg(metric, result.since_message, locale, layout.width) for layout in (WIDE, NARROW))
+    return wide, narrow
 
 
 def _breakdown(division: Division, locale: Locale) -> Breakdown:
@@ -104,7 +115,7 @@ def _breakdown(division: Division, locale: Locale) -> Breakdown:
     for part in division.parts:
         interval = part.comparison.interval
         bounds = " … ".join(amount(bound, metric, locale).split(" ")[0] for bound in (interval.low, interval.high))
-        value = say.get(f"value:{part.value}", part.value)
+        value = say.get(f"value:{part.value}", part.value).replace("/", " – ")
         rows.append((value, f"{part.people:,}", amount(part.comparison.difference, metric, locale), bounds))
     title = say["by_subgroup"].format(metric=metric.words(locale), column=say[f"column:{division.column}"])
     key = "unknown_effect" if division.p_value is None else "other_effect" if division.p_value < 0.05 else "same_effect"

@@ -12,6 +12,8 @@ from alongside.stats.heterogeneity import compare_subgroups
 #: More parts than a reader can hold; the smaller ones are taken together.
 _MOST_PARTS = 12
 OTHERS = "*"
+#: Not a column of a person: when they were enrolled. Its parts stay in the order of time.
+PERIOD = "period"
 
 
 def divide(
@@ -25,7 +27,8 @@ def divide(
     alpha : two-sided, for all parts together
     """
     pairs = {value: (arms.get(variant, NOBODY), arms.get(control, NOBODY)) for value, arms in sums.items()}
-    pairs = _largest(pairs)
+    if column != PERIOD:
+        pairs = _largest(pairs)
     found = compare_subgroups(pairs, lambda one, other, level: comparer(metric, one, other)(level), alpha)
     parts = tuple(Part(value, one.n + other.n, found.comparisons[value]) for value, (one, other) in pairs.items())
     return Division(column, variant, metric, parts, found.heterogeneity.p_value)

@@ -139,6 +139,8 @@ _TABLE: Mapping[str, tuple[str, str]] = {
         "The effect seems to differ between them (p = {p}): a lead, not a verdict; prove it with a fresh experiment.",
     ),
     "unknown_effect": ("各人群的效果尚无法比较。", "The effects cannot be compared yet."),
+    "since_message": ("“{metric}”：消息发出后的天数", "“{metric}” by days since the message"),
+    "column:period": ("入组时间", "time of enrolment"),
     "column:gender": ("性别", "gender"),
     "column:age_band": ("年龄段", "age"),
     "column:language": ("语言", "language"),

@@ -14,7 +14,6 @@ from alongside.cli.output import AsJson, console, emit, fail, show_table, tell
 
 if TYPE_CHECKING:
     from alongside.bootstrap import Services
-    from alongside.ledger.experiments import Registration
     from alongside.outreach.experiments import ExperimentDefinition
 
 Value = TypeVar("Value")
@@ -71,8 +70,10 @@ def design_command(
 @app.command("status")
 def status(name: Name, as_json: AsJson = False) -> None:
     """The latest stored evaluation."""
+    from alongside.analysis.decided import decided_words
     from alongside.bootstrap import build
     from alongside.ledger.experiments import read, results
+    from alongside.model.enums import Locale
 
     house = build()
     _definition(house, name)
@@ -84,18 +85,8 @@ def status(name: Name, as_json: AsJson = False) -> None:
         emit({**found[-1].result, "decision": registration.decision if registration else None})
         return
     _show(found[-1].result)
-    for line in _decided(registration):
+    for line in decided_words(registration)[Locale.EN]:
         console().print(line, markup=False)
-
-
-def _decided(registration: Registration | None) -> list[str]:
-    """What follows from the decision, once there is one."""
-    from alongside.analysis.decided import decision_words
-    from alongside.model.enums import Locale
-
-    if registration is None or registration.decision is None or registration.decided_at is None:
-        return []
-    return decision_words(registration.experiment, registration.decision, registration.decided_at, Locale.EN)
 
 
 @app.command("evaluate")

@@ -195,3 +195,44 @@ def test_a_winners_effect_is_shown_without_its_luck(store: Ledger, tmp_path: Pat
     assert 0 <= goal.meaning.expected_loss < 0.01
     page = section(result, Locale.EN)
     assert any("Without the luck" in remark for remark in page.remarks)
+
+
+def test_an_effect_that_wears_off_shows_by_time_of_enrolment(store: Ledger, tmp_path: Path):
+    design = {"base_rate": 0.15, "minimum_effect": 0.08, "planned_days": 12}
+    experiment = _with_goal(_metric(kind="binary"), design=design)
+    world = World(store, tmp_path, experiment)
+    for day in range(8):
+        arms = {person: ("control", "personal")[n % 2] for n, person in enumerate(people(100, f"d{day}x"))}
+        world.assign(arms, LAUNCH + timedelta(days=day))
+        keen = 40 if day < 4 else 12
+        booked = [person for n, person in enumerate(arms) if n < (24 if n % 2 == 0 else 2 * keen)]
+        world.book(booked, LAUNCH + timedelta(days=day + 1 + day % 3))
+    result = evaluate(experiment, store, world.tables, due(experiment), world.warehouse)
+    periods = next(division for division in result.divisions if division.column == "period")
+    assert [part.value for part in periods.parts] == [
+        "2026-03-01/2026-03-02", "2026-03-03/2026-03-04", "2026-03-05/2026-03-06", "2026-03-07/2026-03-08"
+    ]  # fmt: skip
+    assert [part.people for part in periods.parts] == [200] * 4
+    assert periods.parts[0].comparison.difference > 0.4
+    assert abs(periods.parts[-1].comparison.difference) < 0.05
+    assert periods.p_value < 0.001
+    assert "seems to differ" in section(result, Locale.EN).breakdowns[0].note
+
+
+def test_the_days_since_the_message_count_whole_windows(store: Ledger, tmp_path: Path):
+    experiment = _with_goal(_metric(kind="binary"))
+    world = World(store, tmp_path, experiment)
+    control, personal, late = people(40, "c"), people(40, "v"), people(10, "late")
+    world.assign({**dict.fromkeys(control, "control"), **dict.fromkeys(personal, "personal")})
+    world.assign(dict.fromkeys(late, "personal"), LAUNCH + timedelta(days=11))
+    world.book(personal[:10], LAUNCH + timedelta(days=1, hours=2))
+    world.book([*personal[5:20], *control[:4]], LAUNCH + timedelta(days=4))
+    world.book(late, LAUNCH + timedelta(days=11, hours=1))
+    as_of = LAUNCH + timedelta(days=12)
+    result = evaluate(experiment, store, world.tables, as_of, world.warehouse)
+    assert result.since_message["personal"] == pytest.approx((0, 0.25, 0.25, 0.25, 0.5, 0.5, 0.5))
+    assert result.since_message["control"][-1] == pytest.approx(0.1)
+    for locale in Locale:
+        page = section(result, locale)
+        assert page.curve is not None
+        assert page.curve[0].count("<polyline") == 2

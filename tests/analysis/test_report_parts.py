@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alongside.analysis import analyse_csv, forest_svg, section
+from alongside.analysis.brief import brief
 from alongside.analysis.comparing import ArmSums, compare_goals, compare_guardrails
 from alongside.analysis.decision import Evidence, decide
 from alongside.analysis.evaluation import conclude
@@ -159,3 +160,15 @@ def test_csv_results_have_a_section_too(tmp_path: Path):
     path.write_text("arm,y\n" + "A,1\nA,2\nB,3\nB,4\n" * 5, "utf-8")
     part = section(analyse_csv(path, "arm", "A", ["y"]), Locale.EN)
     assert part.rows[0].relative == "+133.3 %"
+
+
+@pytest.mark.parametrize("locale", list(Locale))
+def test_the_artifact_has_the_sections_words_as_tables(locale: Locale):
+    page = section(_result(), locale, ["decided"])
+    text = brief(page, locale)
+    assert text.startswith(f"**{page.headline}**")
+    assert "- decided" in text
+    widths = [line.count(" | ") for line in text.splitlines() if line.startswith("| ")]
+    assert len(widths) >= 2 + len(page.rows)
+    for row in page.rows:
+        assert f"| {row.metric} | {row.variant} |" in text
