@@ -43,7 +43,7 @@ def design_command(
     house = build()
     definition = _definition(house, name)
     if audience is None:
-        audience = assignments(house.ledger, name).num_rows or _planned_audience(house, definition.campaign)
+        audience = assignments(house.ledger, name).num_rows or _planned_audience(house, definition)
     report = design(definition, audience, per_day)
     if as_json:
         emit({**asdict(report), "powered": report.powered})
@@ -239,10 +239,12 @@ def _effect(value: float, binary: bool) -> str:
     return f"{value * 100:+.1f} points" if binary else f"{value:+g}"
 
 
-def _planned_audience(house: Services, campaign: str) -> int:
+def _planned_audience(house: Services, definition: ExperimentDefinition) -> int:
+    """People of the campaign's plan whom the experiment would enrol."""
     from alongside.cli.plans import dry_plans
 
-    return dry_plans(house, [campaign], house.clock())[0].funnel.get("planned", 0)
+    plan = dry_plans(house, [definition.campaign], house.clock())[0]
+    return sum(plan.variants.get(name, 0) for name in definition.shares)
 
 
 def _show(result: dict[str, Any]) -> None:

@@ -11,14 +11,35 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 
+#: The variant of people who get the campaign's message and are in no experiment.
+NO_VARIANT = ""
+
+
 @dataclass(frozen=True)
 class Arms:
-    """Which message each variant gets; without an experiment the one variant is called ``""``."""
+    """Which message each variant gets; `NO_VARIANT` is everybody without an experiment, or outside of it.
+
+    Attributes
+    ----------
+    existing : who has an arm already
+    taken : people whom other experiments of the layer have
+    """
 
     experiment: ExperimentDefinition | None
     messages: dict[str, str]
     existing: pa.Table | None
     launched: bool
+    taken: pa.Array | None = None
+
+    @classmethod
+    def of(
+        cls, experiment: ExperimentDefinition, existing: pa.Table, *, launched: bool, taken: pa.Array | None = None
+    ) -> Arms:
+        """The arms of a running experiment; whoever is outside gets what its control gets."""
+        messages = dict(experiment.messages)
+        if experiment.layer is not None:
+            messages[NO_VARIANT] = messages[experiment.control]
+        return cls(experiment, messages, existing, launched, taken)
 
     @property
     def distinct(self) -> list[str]:
@@ -27,6 +48,6 @@ class Arms:
 
     def variants(self, secret: bytes, people: pa.Array) -> tuple[list[str], list[bool]]:
         if self.experiment is None or self.existing is None:
-            return [""] * len(people), [False] * len(people)
-        assigned = assign_sticky(secret, self.experiment, people, self.existing)
-        return assigned.column("variant").to_pylist(), assigned.column("is_new").to_pylist()
+            return [NO_VARIANT] * len(people), [False] * len(people)
+        assigned = assign_sticky(secret, self.experiment, people, self.existing, self.taken)
+        return assigned.column("variant").fill_null(NO_VARIANT).to_pylist(), assigned.column("is_new").to_pylist()

@@ -45,6 +45,17 @@ class Catalogues:
         found = [item for item in self.experiments.values() if item.campaign == campaign]
         return found[0] if found else None
 
+    def layer_mates(self, experiment: ExperimentDefinition) -> list[str]:
+        """The other enabled experiments of its layer."""
+        mine = experiment.layer
+        if mine is None:
+            return []
+        return [
+            name
+            for name, other in self.experiments.items()
+            if name != experiment.name and other.layer is not None and other.layer.name == mine.name
+        ]
+
     def messages_of(self, campaign: Campaign) -> tuple[str, ...]:
         """Every message that the campaign could send, sorted."""
         experiment = self.experiment_of(campaign.name)

@@ -15,7 +15,7 @@ from alongside.ledger.messages import plan_batches
 from alongside.ledger.runs import RunPins
 from alongside.model.enums import Channel, Locale, Written
 from alongside.outreach.appointments import MARK_SQL, links_to_appointment
-from alongside.outreach.arms import Arms
+from alongside.outreach.arms import NO_VARIANT, Arms
 from alongside.outreach.campaign_plan import CampaignPlan
 from alongside.outreach.campaigns import Campaign
 from alongside.outreach.catalogues import Catalogues
@@ -146,7 +146,8 @@ class Intentions:
             written = one.definition.to
             kin = "" if written is Written.PATIENT else _KIN.format(written=written.value)
             about = MARK_SQL if links_to_appointment(message, content) else ""
-            experiment = f"'{self.arms.experiment.name}'" if self.arms.experiment else "NULL::VARCHAR"
+            enrolled = self.arms.experiment if variant != NO_VARIANT else None
+            experiment = f"'{enrolled.name}'" if enrolled else "NULL::VARCHAR"
             parts.append(
                 f"""SELECT o.message_key, o.occurrence, o.recipient_id AS person_id,
                     o.person_id AS subject_person_id,

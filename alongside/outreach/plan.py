@@ -19,7 +19,7 @@ from alongside.model.enums import DeliveryMode
 from alongside.model.errors import Refused
 from alongside.outreach.appointments import links_to_appointment, load_booked
 from alongside.outreach.approval import PlanHash, configuration_hash, objections, text_objections
-from alongside.outreach.arms import Arms
+from alongside.outreach.arms import NO_VARIANT, Arms
 from alongside.outreach.campaign_plan import CampaignPlan
 from alongside.outreach.campaigns import Campaign
 from alongside.outreach.catalogues import Catalogues
@@ -40,6 +40,10 @@ from alongside.warehouse.duck import quoted
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
+
+#: How a plan calls people who get the campaign's message and are not in its experiment.
+OUTSIDE = "outside the experiment"
 
 
 @dataclass(frozen=True)
@@ -184,13 +188,24 @@ class Planner:
     def _arms(self, campaign: Campaign) -> Arms:
         experiment = self.catalogues.experiment_of(campaign.name)
         if experiment is None:
-            return Arms(None, {"": campaign.message}, None, launched=False)
+            return Arms(None, {NO_VARIANT: campaign.message}, None, launched=False)
         with self.ledger.begin() as connection:
             registration = registrations.read(connection, experiment.name)
         if registration is not None and registration.winner in experiment.messages:
-            return Arms(None, {"": experiment.messages[registration.winner]}, None, launched=True)
+            return Arms(None, {NO_VARIANT: experiment.messages[registration.winner]}, None, launched=True)
         existing = registrations.assignments(self.ledger, experiment.name)
-        return Arms(experiment, dict(experiment.messages), existing, launched=registration is not None)
+        taken = self._taken(experiment)
+        return Arms.of(experiment, existing, launched=registration is not None, taken=taken)
+
+    def _taken(self, experiment: ExperimentDefinition) -> pa.Array | None:
+        """People whom other experiments of its layer have: a slice may have been moved since they were assigned."""
+        import pyarrow as pa
+
+        others = self.catalogues.layer_mates(experiment)
+        if not others:
+            return None
+        found = [registrations.assignments(self.ledger, name).column("person_id") for name in others]
+        return pa.chunked_array([chunk for column in found for chunk in column.chunks], pa.string()).combine_chunks()
 
     # ------------------------------------------------------------------------------------------------------ counting
     def _counts(self, duck: duckdb.DuckDBPyConnection, arms: Arms) -> dict[str, Any]:
@@ -214,7 +229,12 @@ class Planner:
         variants, channels, senders = Counter[str](), Counter[str](), Counter[str]()
         for variant, channel, count in rows:
             sender = self.catalogues.content.message(arms.messages[variant]).definition.sender
-            for counter, name in ((variants, variant or "all"), (channels, channel), (senders, f"{channel}/{sender}")):
+            without = "all" if arms.experiment is None else OUTSIDE
+            for counter, name in (
+                (variants, variant or without),
+                (channels, channel),
+                (senders, f"{channel}/{sender}"),
+            ):
                 counter[name] += int(count)
         counted = {"variants": variants, "channels": channels, "senders": senders}
         return {"funnel": funnel, "gates": gates, **{name: dict(sorted(by.items())) for name, by in counted.items()}}
@@ -249,9 +269,10 @@ class Planner:
     @staticmethod
     def _launch_gate(experiment: ExperimentDefinition, plan: CampaignPlan) -> list[str]:
         """An experiment that could not find its effect is not launched: it would only cost patients' attention."""
-        per_day = plan.entered if plan.previous is not None else 0
+        per_day = plan.entered * experiment.reach if plan.previous is not None else 0
+        enrolled = sum(plan.variants.get(name, 0) for name in experiment.shares)
         try:
-            design(experiment, plan.funnel["planned"], per_day).require_powered()
+            design(experiment, enrolled, per_day).require_powered()
         except Refused as refusal:
             return [str(refusal)]
         return []

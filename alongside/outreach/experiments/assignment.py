@@ -2,6 +2,8 @@
 
 The salt of an experiment derives from the ledger's secret and the experiment's name and is written nowhere: nobody can
 work out, or choose, an arm from outside. A changed share moves only people who have not been assigned yet.
+
+A layer has a salt of its own, so that somebody's place in it says nothing about their arm in any of its experiments.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from alongside.model.ids import keyed_hash
-from alongside.outreach.experiments.definition import ExperimentDefinition
+from alongside.outreach.experiments.definition import ExperimentDefinition, Layer
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,6 +26,25 @@ _CHUNK = 65_536
 def experiment_salt(secret: bytes, experiment: str) -> bytes:
     """32 bytes that only this ledger's experiment of this name has."""
     return bytes.fromhex(keyed_hash(secret, "experiment", experiment, length=32))
+
+
+def layer_salt(secret: bytes, layer: str) -> bytes:
+    """32 bytes that only this ledger's layer of this name has."""
+    return bytes.fromhex(keyed_hash(secret, "layer", layer, length=32))
+
+
+def in_slice(secret: bytes, layer: Layer, person_ids: pa.Array | pa.ChunkedArray | Sequence[str]) -> pa.Array:
+    """Whether each person's place in the layer, a keyed hash of the person, lies in the slice; slices that meet at a
+    number share nobody."""
+    import numpy as np
+    import pyarrow as pa
+
+    salt, first, last = layer_salt(secret, layer.name), round(layer.first * 2**64), round(layer.last * 2**64)
+    inside = [np.zeros(0, np.bool_)]
+    for chunk in _chunks(person_ids):
+        places = _positions(salt, chunk)
+        inside.append((places >= np.uint64(first)) & (places <= np.uint64(last - 1)))  # 2**64 itself is no uint64
+    return pa.array(np.concatenate(inside))
 
 
 def assign(
@@ -50,29 +71,36 @@ def assign_sticky(
     definition: ExperimentDefinition,
     person_ids: pa.Array | pa.ChunkedArray,
     existing: pa.Table,
+    taken: pa.Array | None = None,
 ) -> pa.Table:
-    """Like `assign`, but who has an arm keeps it.
+    """Like `assign`, but who has an arm keeps it, and who is not the experiment's own is left out.
 
     Parameters
     ----------
     existing : `person_id` and `variant` as `ledger.experiments.assignments` gives them (resolved to survivors)
+    taken : people whom other experiments of the layer have, also from before a slice was moved
 
     Returns
     -------
-    `person_id, variant, is_new` in the order given. Who was assigned to a variant that the definition no longer has
-    gets the control's message, and stays in their arm in the ledger.
+    `person_id, variant, is_new` in the order given; `variant` is null for people outside the experiment. Who was
+    assigned to a variant that the definition no longer has gets the control's message, and stays in their arm in the
+    ledger.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
 
     people = person_ids.combine_chunks() if isinstance(person_ids, pa.ChunkedArray) else person_ids
     place = pc.index_in(people, value_set=existing.column("person_id").combine_chunks())
-    is_new = pc.is_null(place)
     kept = existing.column("variant").cast(pa.string()).combine_chunks().take(place)
     valid = pc.is_in(kept, value_set=pa.array(list(definition.shares), pa.string()))
+    is_new = pc.is_null(place)
+    if definition.layer is not None:
+        is_new = pc.and_(is_new, in_slice(secret, definition.layer, people))
+    if taken is not None:
+        is_new = pc.and_not(is_new, pc.is_in(people, value_set=taken))
     fresh = assign(secret, definition, people.filter(is_new)).cast(pa.string())
-    variant = pc.replace_with_mask(pc.if_else(valid, kept, definition.control), is_new, fresh)
-    return pa.table({"person_id": people, "variant": variant, "is_new": is_new})
+    known = pc.if_else(pc.is_valid(place), pc.if_else(valid, kept, definition.control), None)
+    return pa.table({"person_id": people, "variant": pc.replace_with_mask(known, is_new, fresh), "is_new": is_new})
 
 
 def _bounds(shares: Sequence[float]) -> list[int]:

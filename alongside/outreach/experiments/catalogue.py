@@ -17,6 +17,7 @@ from alongside.outreach.experiments.definition import (
     SUBGROUPS,
     ExperimentDefinition,
     ExperimentFile,
+    Layer,
     resolve,
 )
 from alongside.outreach.experiments.metrics import DELIVERY, Metric, MetricKind, check_metric
@@ -126,6 +127,7 @@ def _faults_of(
     campaigns: Collection[str],
 ) -> Iterator[Finding]:
     by_campaign: dict[str, str] = {}
+    sliced: list[ExperimentFile] = []
     for item in experiments:
         file, document = item.model, item.document
         yield from _variant_faults(file, document)
@@ -135,6 +137,24 @@ def _faults_of(
         if file.enabled and (other := by_campaign.setdefault(file.campaign, file.name)) != file.name:
             what = f"campaign '{file.campaign}' already has the experiment '{other}'"
             yield document.finding("campaign", what=what, remedy="let one end first (enabled: false)")
+        if file.enabled and file.layer is not None:
+            yield from _layer_faults(file, document, sliced)
+            sliced.append(file)
+
+
+def _layer_faults(file: ExperimentFile, document: Document, before: Collection[ExperimentFile]) -> Iterator[Finding]:
+    """Slices of one layer that overlap would share people."""
+    mine = file.layer
+    for other in before:
+        if mine is None or other.layer is None or not mine.overlaps(other.layer):
+            continue
+        what = f"the slice {_slice(mine)} of '{mine.name}' overlaps {_slice(other.layer)} of '{other.name}'"
+        free = f"from {other.layer.last:g}" if other.layer.last < 1 else f"up to {other.layer.first:g}"
+        yield document.finding("layer", "from", what=what, remedy=f"take a free part, for example {free}")
+
+
+def _slice(layer: Layer) -> str:
+    return f"{layer.first:g} to {layer.last:g}"
 
 
 def _variant_faults(file: ExperimentFile, document: Document) -> Iterator[Finding]:

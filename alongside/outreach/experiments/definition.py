@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from alongside.model.enums import Locale
 from alongside.outreach.experiments.metrics import Metric
@@ -36,6 +36,27 @@ class Variant(Strict):
     name: str = Field(pattern=NAME)
     message: str = Field(description="<stage>/<topic>, a folder of templates/")
     share: float = Field(gt=0, lt=1)
+
+
+class Layer(Strict):
+    """A slice of a layer: experiments of one layer own slices that do not overlap, and so never share a person."""
+
+    name: str = Field(pattern=NAME)
+    first: float = Field(alias="from", ge=0, lt=1, description="where the slice begins, as a share of everybody")
+    last: float = Field(alias="to", gt=0, le=1, description="where it ends")
+
+    @model_validator(mode="after")
+    def _forwards(self) -> Layer:
+        if self.first >= self.last:
+            raise ValueError(f"a slice from {self.first:g} to {self.last:g} holds nobody")
+        return self
+
+    @property
+    def share(self) -> float:
+        return self.last - self.first
+
+    def overlaps(self, other: Layer) -> bool:
+        return self.name == other.name and self.first < other.last and other.first < self.last
 
 
 class GuardrailRule(Strict):
@@ -73,6 +94,7 @@ class ExperimentFile(Strict):
     variants: list[Variant] = Field(max_length=10)
     control: str
     unit: str = Field("person", pattern="^person$")
+    layer: Layer | None = Field(None, description="a slice of people that other experiments of the layer never touch")
     metrics: MetricRules
     subgroups: list[str] = Field(default_factory=list, max_length=3, description="for whom does it work? see SUBGROUPS")
     design: Design
@@ -94,6 +116,7 @@ class ExperimentDefinition(Strict):
     variants: tuple[Variant, ...]
     control: str
     unit: str
+    layer: Layer | None = None
     goals: tuple[Metric, ...]
     guardrails: tuple[Guardrail, ...]
     subgroups: tuple[str, ...] = ()
@@ -112,6 +135,11 @@ class ExperimentDefinition(Strict):
     @property
     def treatments(self) -> tuple[str, ...]:
         return tuple(variant.name for variant in self.variants if variant.name != self.control)
+
+    @property
+    def reach(self) -> float:
+        """Share of the campaign's people whom the experiment may enrol."""
+        return self.layer.share if self.layer else 1.0
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
@@ -153,6 +181,8 @@ class ExperimentDefinition(Strict):
             del content["subgroups"]
         if self.design.looks is Looks.FINAL:
             del content["design"]["looks"]
+        if self.layer is None:
+            del content["layer"]
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -168,6 +198,7 @@ def resolve(file: ExperimentFile, metrics: Mapping[str, Metric]) -> ExperimentDe
         variants=tuple(file.variants),
         control=file.control,
         unit=file.unit,
+        layer=file.layer,
         goals=tuple(metrics[name] for name in file.metrics.goal),
         guardrails=tuple(Guardrail(metric=metrics[name], margin=margin) for name, margin in margins.items()),
         subgroups=tuple(file.subgroups),
