@@ -80,6 +80,7 @@ _TABLE: Mapping[str, tuple[str, str]] = {
     "gate:general_only": ("拦：只要通用信息", "held back: wants general information only"),
     "gate:duplicate_address": ("拦：同一邮箱", "held back: same address"),
     "gate:holdout": ("拦：对照保留组", "held back: hold-out"),
+    "gate:campaign_holdout": ("拦：本活动的对照保留组", "held back: this campaign's hold-out"),
     "gate:render_failed": ("拦：渲染失败", "held back: cannot be rendered"),
     "gate:claims_lint": ("拦：用语不合规", "held back: forbidden claim"),
     "gate:quiet_hours": ("拦：免打扰时段", "held back: quiet hours"),

@@ -256,6 +256,7 @@ class Gate(IntFlag):
     OWN_PACE = 1048576  # the patient wants to be written to less often
     GENERAL_ONLY = 2097152  # the patient wants nothing that was chosen by health or conduct, care aside
     TOO_LATE = 4194304  # it would arrive after what it is about: a letter, the day before an appointment
+    CAMPAIGN_HOLDOUT = 8388608  # kept without this campaign's messages, so that its effect can be measured
 
 
 class StaffEvent(StrEnum):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
 from pydantic import Field, field_validator, model_validator
 
-from alongside.model.enums import Channel, Locale, Relationship, Written
+from alongside.model.enums import Channel, Locale, Purpose, Relationship, Written
 from alongside.model.errors import ConfigurationInvalid, Refused
 from alongside.model.findings import Finding, nearest
 from alongside.settings import Document, Project, read_document, validate
@@ -84,6 +84,9 @@ class Campaign(Strict):
         False, description="who says by the message's link that they cannot come becomes a task for a person"
     )
     urgent: bool = Field(False, description="passes the frequency cap and quiet hours; care only")
+    holdout: float = Field(
+        0.0, ge=0, le=0.2, description="share of people kept without this campaign, to measure what it does; never care"
+    )
     cost_per_message: float = Field(0.0, ge=0)
     envelope: Envelope
     approve_plan: bool = Field(False, description="a one-off campaign: its exact plan hash needs approval")
@@ -173,6 +176,22 @@ def _unknown(document: Document, field: str, name: str, known: Collection[str]) 
     folder = {"segment": "config/segments", "message": "templates"}[field]
     remedy = nearest(name, known) or f"known ones are in {folder}/"
     return document.finding(field, what=f"unknown {field} '{name}'", remedy=remedy)
+
+
+def check_holdouts(files: Iterable[CampaignFile], purposes: Mapping[str, Collection[Purpose]]) -> Iterator[Finding]:
+    """Hold-outs that would withhold care.
+
+    Parameters
+    ----------
+    purposes : campaign -> purposes of the messages that it could send
+    """
+    for file in files:
+        campaign = file.campaign
+        care = Purpose.CARE in purposes.get(campaign.name, ())
+        if campaign.holdout and (care or campaign.urgent):
+            what = f"{'care is' if care else 'an urgent message is'} withheld from nobody to measure what it does"
+            remedy = "remove it, and compare two wordings in an experiment"
+            yield file.document.finding("holdout", what=what, remedy=remedy)
 
 
 def path_of(project: Project, name: str) -> Path:

@@ -15,6 +15,7 @@ from alongside.outreach import experiments, sensitivity
 from alongside.outreach.campaigns import (
     Campaign,
     CampaignFile,
+    check_holdouts,
     check_references,
     load_campaigns,
     read_campaigns,
@@ -126,6 +127,7 @@ def check(project: Project, segments: Catalogue | None, content: ContentCatalogu
     faults += _campaign_expressions(files, segments)
     faults += _experiments_with_relatives(project, tests, content)
     faults += _campaign_routes(files, tests, content)
+    faults += check_holdouts(files, _purposes(files, tests, content))
     for name in content:
         message = content.message(name)
         faults += check_variables(
@@ -142,6 +144,19 @@ def _sensitivity_of(content: ContentCatalogue, segments: Catalogue, rules: Sensi
         for channel in content.message(name).definition.channels:
             with suppress(ConfigurationInvalid):
                 yield from (breach.finding() for breach in breaches(name, channel, content, segments, rules))
+
+
+def _purposes(
+    files: Iterable[CampaignFile], tests: Iterable[experiments.ExperimentFile], content: ContentCatalogue
+) -> dict[str, set[Purpose]]:
+    """Of every message that a campaign could send."""
+    named = [(file.campaign.name, file.campaign.message) for file in files]
+    named += [(test.campaign, variant.message) for test in tests for variant in test.variants]
+    found: dict[str, set[Purpose]] = {}
+    for campaign, message in named:
+        if message in content:
+            found.setdefault(campaign, set()).add(content.message(message).definition.purpose)
+    return found
 
 
 def _campaign_routes(

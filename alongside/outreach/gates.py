@@ -33,6 +33,7 @@ SET_GATES = (
     Gate.FREQUENCY_CAP,
     Gate.DUPLICATE_ADDRESS,
     Gate.HOLDOUT,
+    Gate.CAMPAIGN_HOLDOUT,
     Gate.NOT_CARRIED,
     Gate.OWN_PACE,
     Gate.GENERAL_ONLY,
@@ -48,6 +49,7 @@ _PLACE: dict[Gate, Gate] = {
     Gate.GENERAL_ONLY: Gate.TOPIC_OFF,
     Gate.OWN_PACE: Gate.FREQUENCY_CAP,
     Gate.TOO_LATE: Gate.INVALID_ADDRESS,
+    Gate.CAMPAIGN_HOLDOUT: Gate.HOLDOUT,
 }
 ORDER: tuple[Gate, ...] = tuple(sorted(_PLACE, key=lambda gate: (_PLACE[gate], gate)))
 

@@ -5,7 +5,8 @@
 --   decides for them), refusing(person_id), person (snapshot), answers(person_id, fulfilled, occurrence),
 --   route(channel, place, address, stores_in, countries, barred, days), consent(person_id, channel, permitted, seq,
 --   decided_at), cross_border(person_id, channel, permitted), suppressed(channel, blind, reason),
---   contact(person_id, subject_id, address_blind, campaign, occurrence, said_at, counts), heldout(person_id),
+--   contact(person_id, subject_id, address_blind, campaign, occurrence, said_at, counts), heldout(person_id: no
+--   marketing for them), kept_without(person_id: nothing about them from this campaign),
 --   unfit(person_id, recipient_id, channel, gate: what rendering said of this channel for them, see refitting.py).
 CREATE OR REPLACE TEMP TABLE candidate AS
 WITH recent AS (
@@ -90,6 +91,7 @@ fact AS (
         END AS already_sent,
         e.subject_id IS NOT NULL AND e.subject_id <> u.person_id AS address_taken,
         h.person_id IS NOT NULL AS held_out,
+        k.person_id IS NOT NULL AS kept_without,
         coalesce(n.gate, 0) AS unfit
     FROM audience AS u
     JOIN person AS s ON s.person_id = u.person_id
@@ -116,6 +118,7 @@ fact AS (
     LEFT JOIN same_campaign AS m ON m.subject_id = u.person_id
     LEFT JOIN addressed AS e ON e.address_blind = reached.blind
     LEFT JOIN heldout AS h ON h.person_id = p.person_id
+    LEFT JOIN kept_without AS k ON k.person_id = u.person_id
     LEFT JOIN unfit AS n ON n.person_id = u.person_id AND n.recipient_id = t.recipient_id AND n.channel = w.channel
 ),
 masked AS (
@@ -137,6 +140,7 @@ masked AS (
         | (CASE WHEN already_sent THEN $gate_already_sent ELSE 0 END)
         | (CASE WHEN $capped AND recent_contacts >= $cap_messages THEN $gate_frequency_cap ELSE 0 END)
         | (CASE WHEN held_out THEN $gate_holdout ELSE 0 END)
+        | (CASE WHEN kept_without THEN $gate_campaign_holdout ELSE 0 END)
         | (CASE WHEN $capped AND last_contact_at > $as_of - to_days(pace_days) THEN $gate_own_pace ELSE 0 END)
         | (CASE WHEN $selective AND general_only THEN $gate_general_only ELSE 0 END)
         | (CASE WHEN not_carried THEN $gate_not_carried ELSE 0 END)

@@ -71,7 +71,7 @@ class Intentions:
                        o.time_zone, o.age, o.country, o.address_state, o.consented, o.consent_seq,
                        o.consent_decided_at, o.abroad, o.suppressed_because,
                        o.recent_contacts, o.last_contact_at, o.pace_days, o.last_message_at, o.occurrence, o.topic_off,
-                       o.held_out
+                       o.held_out, o.kept_without
                 FROM outcome AS o
                 ORDER BY o.person_id
             ) TO {quoted(path)} (FORMAT parquet)"""

@@ -62,7 +62,8 @@ def choose_audience(connection: duckdb.DuckDBPyConnection, segment: str) -> int:
 def load_relations(
     connection: duckdb.DuckDBPyConnection, facts: Facts, campaign: Campaign, purpose: Purpose, written: Written
 ) -> None:
-    """Temp tables `consent`, `cross_border`, `suppressed`, `contact`, `heldout`, and those of `_load_relatives`."""
+    """Temp tables `consent`, `cross_border`, `suppressed`, `contact`, `heldout`, `kept_without`, and those of
+    `_load_relatives`."""
     decided = ", ".join(quoted(_consents(connection, facts, channel.value)) for channel in campaign.channels)
     for name, wanted in (("consent", purpose.value), (CROSS_BORDER, CROSS_BORDER)):
         connection.execute(
@@ -73,8 +74,11 @@ def load_relations(
         )
     _load_suppressed(connection, facts.ledger, campaign, purpose)
     _load_contacts(connection, facts, campaign)
-    share = facts.settings.gates.global_holdout if purpose is Purpose.MARKETING else 0.0
-    _load_heldout(connection, facts.ledger.info.secret, share)
+    secret = facts.ledger.info.secret
+    everywhere = facts.settings.gates.global_holdout if purpose is Purpose.MARKETING else 0.0
+    _load_heldout(connection, "heldout", everywhere, (secret, "global-holdout"))
+    here = 0.0 if purpose is Purpose.CARE or campaign.urgent else campaign.holdout  # `check` may not be asked
+    _load_heldout(connection, "kept_without", here, (secret, "campaign-holdout", campaign.name))
     _load_relatives(connection, facts, purpose, written)
 
 
@@ -138,18 +142,25 @@ def _load_contacts(connection: duckdb.DuckDBPyConnection, facts: Facts, campaign
         )
 
 
-def _load_heldout(connection: duckdb.DuckDBPyConnection, secret: bytes, share: float) -> None:
-    """People of the audience who get no marketing at all, so that its effect as a whole can be measured."""
-    connection.execute("CREATE OR REPLACE TEMP TABLE heldout (person_id VARCHAR)")
+def _load_heldout(
+    connection: duckdb.DuckDBPyConnection, table: str, share: float, salt: tuple[bytes, *tuple[str, ...]]
+) -> None:
+    """Temp table of a share of the audience by keyed hash: the same people in every run, and more with a larger share.
+
+    Parameters
+    ----------
+    salt : the ledger's secret, and what tells this hold-out from any other
+    """
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE {table} (person_id VARCHAR)")
     if share <= 0:
         return
     import pyarrow as pa
 
     for chunk in chunks(connection, "SELECT person_id FROM audience ORDER BY person_id"):
         people: list[str] = chunk.column("person_id").to_pylist()
-        held = [person for person in people if unit_interval(secret, "global-holdout", person) < share]
+        held = [person for person in people if unit_interval(*salt, person) < share]
         with _registered(connection, "held", pa.table({"person_id": pa.array(held, pa.string())})):
-            connection.execute("INSERT INTO heldout SELECT person_id FROM held")
+            connection.execute(f"INSERT INTO {table} SELECT person_id FROM held")
 
 
 def chunks(connection: duckdb.DuckDBPyConnection, sql: str) -> Iterator[pa.Table]:

@@ -43,6 +43,7 @@ _MEANING: dict[Gate, tuple[str, tuple[str, ...]]] = {
     Gate.GENERAL_ONLY: ("the patient wants nothing that is chosen by health or conduct", ()),
     Gate.DUPLICATE_ADDRESS: ("another person with this address gets it", ()),
     Gate.HOLDOUT: ("the patient is in the hold-out that gets no marketing", ()),
+    Gate.CAMPAIGN_HOLDOUT: ("the patient is in this campaign's hold-out, which shows what the campaign does", ()),
     Gate.RENDER_FAILED: ("a message could not be rendered from the patient's data", ()),
     Gate.CLAIMS_LINT: ("the text would break a rule on claims", ()),
 }

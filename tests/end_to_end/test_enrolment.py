@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import duckdb
+import pytest
 import sqlalchemy as sa
 
+from alongside.checking import check_project
 from alongside.ledger.experiments import assignments
 from alongside.ledger.schema import message
+from alongside.outreach.approval import approved_form
+from alongside.outreach.campaigns import find_campaign
 from alongside.outreach.experiments import Layer
 from alongside.outreach.experiments.assignment import in_slice
 from alongside.outreach.plan import OUTSIDE
+from alongside.outreach.why import why
 from tests.end_to_end.conftest import Played, edit
 
 CAMPAIGN = "hypertension_follow_up"
@@ -53,3 +59,70 @@ def test_only_the_slice_counts_for_the_launch(refreshed: Played) -> None:
     assert plan.state == "held"
     assert "underpowered" in plan.reason
     assert _messages(refreshed) == {}
+
+
+# ---------------------------------------------------------------------------------------------------------- hold-outs
+FLU = "config/campaigns/flu_vaccine.yaml"
+
+
+def _kept_without(played: Played, run_id: str) -> set[str]:
+    decisions = played.house.project.var / "runs" / run_id / "decisions" / "flu_vaccine.parquet"
+    rows = duckdb.sql(f"SELECT person_id FROM read_parquet('{decisions}') WHERE kept_without").fetchall()
+    return {row[0] for row in rows}
+
+
+def test_a_campaigns_hold_out_hears_nothing_and_is_the_same_in_every_run(refreshed: Played) -> None:
+    edit(refreshed, FLU, "envelope:", "holdout: 0.1\nenvelope:")
+    plan = refreshed.plan("r1", "flu_vaccine")["flu_vaccine"]
+    held = _kept_without(refreshed, "r1")
+    assert plan.gates["campaign_holdout"] == len(held)
+    assert plan.funnel["audience"] * 0.04 < len(held) < plan.funnel["audience"] * 0.17
+    assert 0 < plan.funnel["gate:campaign_holdout"] <= len(held)
+    assert not held & {row[0] for row in _told(refreshed, "flu_vaccine")}
+    refreshed.refresh("r2", "2026-03-02T08:00+08:00")
+    edit(refreshed, FLU, "holdout: 0.1", "holdout: 0.2")
+    refreshed.plan("r2", "flu_vaccine")
+    again = _kept_without(refreshed, "r2")
+    assert held < again  # a larger share adds people and lets nobody go
+
+
+def _told(played: Played, campaign: str) -> list[tuple[str]]:
+    with played.house.ledger.reading() as connection:
+        query = sa.select(message.c.subject_person_id).where(message.c.campaign == campaign)
+        return [tuple(row) for row in connection.execute(query)]
+
+
+def test_why_says_that_somebody_is_in_the_campaigns_hold_out(refreshed: Played) -> None:
+    edit(refreshed, FLU, "envelope:", "holdout: 0.1\nenvelope:")
+    refreshed.plan("r1", "flu_vaccine")
+    house, person = refreshed.house, min(_kept_without(refreshed, "r1"))
+    with house.warehouse.connect() as duck:
+        answers = why(house.ledger, duck, house.project.var / "runs", person)
+    gates = {gate.gate: gate.meaning for item in answers if item.campaign == "flu_vaccine" for gate in item.gates}
+    assert "this campaign's hold-out" in gates["campaign_holdout"]
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "words"),
+    [
+        (FLU, "envelope:", "holdout: 0.3\nenvelope:", "less than or equal to 0.2"),
+        (FLU, "envelope:", "urgent: true\nholdout: 0.05\nenvelope:", "an urgent message is withheld from nobody"),
+        (f"config/campaigns/{CAMPAIGN}.yaml", "envelope:", "holdout: 0.05\nenvelope:", "care is withheld from nobody"),
+    ],
+)
+def test_care_and_urgent_messages_have_no_hold_out(played: Played, file: str, old: str, new: str, words: str) -> None:
+    edit(played, file, old, new)
+    found = [str(finding) for finding in check_project(played.project)]
+    line = (played.project.root / file).read_text("utf-8").splitlines().index(new.split("\n")[-2]) + 1
+    assert any(words in text and f"{file}:{line}:" in text for text in found), found
+
+
+def test_planning_withholds_no_care_even_when_nobody_asked_check(refreshed: Played) -> None:
+    edit(refreshed, f"config/campaigns/{CAMPAIGN}.yaml", "envelope:", "holdout: 0.2\nenvelope:")
+    assert "campaign_holdout" not in refreshed.plan("r1", CAMPAIGN)[CAMPAIGN].gates
+
+
+def test_a_hold_out_is_approved_and_none_voids_no_approval(played: Played) -> None:
+    campaign = find_campaign(played.house.catalogues.campaigns, "flu_vaccine")
+    assert "holdout" not in approved_form(campaign)
+    assert approved_form(campaign.model_copy(update={"holdout": 0.1}))["holdout"] == 0.1

@@ -92,6 +92,7 @@ def test_opt_out_complaint_and_delivery_guard_every_experiment(project: Project)
         ("campaign: hypertension_follow_up", "campaign: hypertention_follow_up",
          4, "did you mean 'hypertension_follow_up'?"),
         ("share: 0.5}\ncontrol", "share: 0.6}\ncontrol", 9, "shares sum to 1.1, not 1"),
+        ("review, share: 0.5}", "review, share: 0.04}", 9, "a share of 0.04 proves nothing"),
         ("control: control", "control: contol", 11, "control 'contol' is not a variant (did you mean 'control'?)"),
         ("name: personal", "name: control", 10, "variant 'control' stands twice"),
         ("goal: booked_follow_up", "goal: booked_folow_up",
@@ -226,13 +227,15 @@ def test_the_registered_form_reads_back(definition: ExperimentDefinition):
     assert again.definition_hash == definition.definition_hash
 
 
-def test_an_upgrade_edits_no_experiment_that_was_launched_before(definition: ExperimentDefinition):
-    """Whatever a definition can say by now: what says none of it has the hash it was launched with."""
-    assert definition.definition_hash == "ee7e069c312690bc30c8fc65b619f182d6a5ef8a11146eac09ac5f068a26cbc5"
-    old = definition.as_json()
-    for field in ("layer",):
-        del old[field]
-    assert ExperimentDefinition.model_validate(old).definition_hash == definition.definition_hash
+def test_an_upgrade_edits_no_experiment_that_was_launched_before():
+    """Whatever a definition can say by now: one that says none of it has the hash of the first release."""
+    definition = ExperimentDefinition.model_validate(_PLAIN)
+    assert definition.definition_hash == "7a735b441e35cde11aad803cea5e6296d9906050908532ed8c177c9a12f3e44c"
+
+
+def test_a_slice_is_part_of_the_definition(definition: ExperimentDefinition):
+    hashes = {_in_layer(definition, *bounds).definition_hash for bounds in ((0, 0.5), (0, 0.6))}
+    assert len(hashes | {definition.definition_hash}) == 3
 
 
 # -------------------------------------------------------------------------------------------------------- assignment
@@ -410,7 +413,8 @@ def test_slices_that_do_not_overlap_pass(project: Project, first: str, second: s
 )  # fmt: skip
 def test_overlapping_slices_are_refused(project: Project, first: str, second: str, words: str):
     found = _second_of_layer(project, first, second)
-    assert any(words in text and "other_wording.yaml:27" in text for text in found), found
+    line = (project.config / "experiments" / "other_wording.yaml").read_text("utf-8").count("\n")
+    assert any(words in text and f"other_wording.yaml:{line}:" in text for text in found), found
 
 
 def test_an_experiment_that_is_over_leaves_its_slice(project: Project):

@@ -79,6 +79,7 @@ class World:
     refusing: set[str] = field(default_factory=set)
     audience: tuple[str, ...] | None = None
     held: set[str] = field(default_factory=set)
+    kept_without: set[str] = field(default_factory=set)
     fulfilled: set[str] = field(default_factory=set)
     occurrence: str | None = None
 
@@ -130,6 +131,9 @@ class World:
             duck.execute("INSERT INTO suppressed VALUES (?, ?, 'unsubscribe')", [channel, blind])
         for person in self.held:
             duck.execute("INSERT INTO heldout VALUES (?)", [person])
+        duck.execute(
+            "CREATE TABLE kept_without AS SELECT unnest(?::VARCHAR[]) AS person_id", [sorted(self.kept_without)]
+        )
         for contact in self.contacts:
             duck.execute("INSERT INTO contact VALUES (?, ?, ?, ?, ?, ?, ?)", [*contact, contact[0]])
         routes = tuple(ROUTES[channel] for channel in campaign.channels)
@@ -197,6 +201,7 @@ def test_adults_and_unknown_ages_pass_the_age_gate(age: int | None) -> None:
         ({"stays_home": {"p1"}}, Gate.CROSS_BORDER),
         ({"suppressed": {"b1"}}, Gate.SUPPRESSED),
         ({"held": {"p1"}}, Gate.HOLDOUT),
+        ({"kept_without": {"p1"}}, Gate.CAMPAIGN_HOLDOUT),
         ({"fulfilled": {"p1"}}, Gate.FULFILLED),
     ],
 )

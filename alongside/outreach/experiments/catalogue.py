@@ -157,6 +157,10 @@ def _slice(layer: Layer) -> str:
     return f"{layer.first:g} to {layer.last:g}"
 
 
+#: Below, an arm waits so long for its people that the experiment ends before it could say anything.
+_SMALLEST_SHARE = 0.05
+
+
 def _variant_faults(file: ExperimentFile, document: Document) -> Iterator[Finding]:
     names = [variant.name for variant in file.variants]
     if len(names) < 2:
@@ -168,6 +172,11 @@ def _variant_faults(file: ExperimentFile, document: Document) -> Iterator[Findin
     if names and abs(total - 1) > 1e-9:
         what = f"shares sum to {total:g}, not 1"
         yield document.finding("variants", 0, "share", what=what, remedy="for example 0.5 and 0.5")
+    for index, variant in enumerate(file.variants):
+        if variant.share < _SMALLEST_SHARE:
+            what = f"a share of {variant.share:g} proves nothing and costs its patients' attention"
+            remedy = f"give every arm {_SMALLEST_SHARE:g} or more, or leave the variant out"
+            yield document.finding("variants", index, "share", what=what, remedy=remedy)
     if file.control not in names:
         what = f"control '{file.control}' is not a variant"
         yield document.finding("control", what=what, remedy=nearest(file.control, names) or ", ".join(names))
