@@ -28,8 +28,9 @@ def test_the_example_experiment_is_valid_and_refused_as_quoted():
 
 
 def test_the_example_metric_is_the_shipped_one():
-    metric = Metric.model_validate(yaml.safe_load(BLOCKS[1]))
-    assert check_metric(metric, parse_document(Path("docs"), BLOCKS[1])) == []
+    block = next(text for text in BLOCKS if text.startswith("name: booked_follow_up"))
+    metric = Metric.model_validate(yaml.safe_load(block))
+    assert check_metric(metric, parse_document(Path("docs"), block)) == []
     assert metric == load_metrics(Project.at(ROOT))["booked_follow_up"]
 
 
