@@ -24,6 +24,11 @@ def subgroup_sql(metric: Metric, column: str, tables: Path, as_of: datetime) -> 
     return _outcome_sql(metric, tables, as_of, "part", f'CAST(person."{column}" AS VARCHAR)', person_sql(tables))
 
 
+def batch_sql(metric: Metric, tables: Path, as_of: datetime) -> str:
+    """Sums per arm and moment of assignment; parameters as `outcome.sql` says."""
+    return _outcome_sql(metric, tables, as_of, "part", "CAST(unit.assigned_at AS VARCHAR)", "")
+
+
 def person_sql(tables: Path) -> str:
     """The join that brings a unit's own columns.
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from alongside.analysis.comparing import ArmSums, Sums
 from alongside.analysis.harm import FirstEvents, Watched, is_watched, watch
 from alongside.analysis.looking import Course, summed
-from alongside.analysis.metric_sql import naive, outcome_sql, person_sql, strata_sql, subgroup_sql
+from alongside.analysis.metric_sql import batch_sql, naive, outcome_sql, person_sql, strata_sql, subgroup_sql
 from alongside.analysis.result import Maturity
 from alongside.ledger import experiments as store
 from alongside.outreach.experiments import Calendar, ExperimentDefinition, Looks, Metric
@@ -24,6 +24,15 @@ if TYPE_CHECKING:
 
     from alongside.ledger import Ledger
     from alongside.warehouse import Warehouse
+
+
+@dataclass(frozen=True)
+class SeenBatch:
+    """People who were assigned at one moment, with the same shares: how many in each arm, and their sums by metric."""
+
+    assigned_at: datetime
+    units: Mapping[str, int]
+    sums: Mapping[str, Sums]
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,7 @@ class Observed:
     watched: Mapping[str, Mapping[str, Watched]] = field(default_factory=dict)  # by guardrail, then variant
     subgroups: Mapping[str, Mapping[str, Sums]] = field(default_factory=dict)  # first goal, by column and its value
     divided: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)  # people, the same by arm
+    batches: Sequence[SeenBatch] = ()  # of a bandit, in the order of time
     reached: Sequence[FirstEvents] = ()  # when people first had the first goal's event, where it is one
 
 
@@ -75,12 +85,14 @@ def observe(
         divided = {column: _divided(connection, column, tables) for column in definition.subgroups}
         first = definition.goals[0]
         reached = _first_events(connection, first, tables, as_of, launched_at) if is_watched(first) else []
+        batches = _batches(connection, definition, tables, as_of, calendar) if definition.bandit else []
         maturity = _maturity(connection, definition, launched_at, as_of)
     channels = {name: _together(days.values()) for name, days in arrivals.items()}
     sums = {name: summed(course) for name, course in courses.items()}
     return Observed(
-        _together(channels.values()), channels, maturity, sums, courses, arrivals, watched, subgroups, divided, reached
-    )
+        _together(channels.values()), channels, maturity, sums, courses, arrivals, watched, subgroups, divided, batches,
+        reached,
+    )  # fmt: skip
 
 
 def _together(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
@@ -158,6 +170,27 @@ def _subgroups(
     for variant, part, *sums in rows:
         found.setdefault(part or "", {})[variant] = ArmSums(*sums)
     return found
+
+
+def _batches(
+    connection: duckdb.DuckDBPyConnection,
+    definition: ExperimentDefinition,
+    tables: Path,
+    as_of: datetime,
+    calendar: Calendar,
+) -> list[SeenBatch]:
+    units: dict[str, dict[str, int]] = {}
+    moments: dict[str, datetime] = {}
+    query = "SELECT CAST(assigned_at AS VARCHAR), assigned_at, variant, count(*) FROM unit GROUP BY ALL ORDER BY ALL"
+    for key, moment, variant, count in connection.execute(query).fetchall():
+        units.setdefault(key, {})[variant] = count
+        moments[key] = moment.replace(tzinfo=UTC)
+    sums: dict[str, dict[str, dict[str, ArmSums]]] = {key: {} for key in units}
+    for metric in definition.metrics:
+        rows = connection.execute(batch_sql(metric, tables, as_of), _limits(metric, as_of, calendar)).fetchall()
+        for variant, key, *values in rows:
+            sums[key].setdefault(metric.name, {})[variant] = ArmSums(*values)
+    return [SeenBatch(moments[key], units[key], sums[key]) for key in units]
 
 
 def _divided(connection: duckdb.DuckDBPyConnection, column: str, tables: Path) -> dict[str, dict[str, int]]:

@@ -232,6 +232,7 @@ class ExperimentResult:
     looking: Looking | None = None  # None where the planned day alone decides
     harm: tuple[HarmEvidence, ...] = ()
     divisions: tuple[Division, ...] = ()
+    next_shares: Mapping[str, float] | None = None  # of a bandit's next run
     since_message: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # first goal: share by day, by arm
     sample_ratio_by_subgroup: Mapping[str, Mapping[str, SampleRatio]] = field(default_factory=dict)
 
@@ -262,6 +263,7 @@ class ExperimentResult:
             "delivery": {name: dict(counts) for name, counts in self.delivery.items()},
             "looks": _looks(self.looking) if self.looking else None,
             "harm": [_harm(item) for item in self.harm],
+            "next_shares": dict(self.next_shares) if self.next_shares else None,
             "since_message": {name: list(shares) for name, shares in self.since_message.items()},
             "subgroups": [_division(division) for division in self.divisions],
         }

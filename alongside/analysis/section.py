@@ -197,6 +197,9 @@ def _remarks(result: ExperimentResult, locale: Locale) -> tuple[str, ...]:
     remarks = _meanings(result, locale)
     remarks += [say["exploratory"].format(text=text[locale]) for text in result.exploratory]
     remarks.append(say["sample_ratio"].format(p=p_text(result.sample_ratio.p_value)))
+    if result.next_shares and result.verdict is Verdict.NOT_MATURE:
+        shares = ", ".join(f"{name} {share * 100:.0f} %" for name, share in result.next_shares.items())
+        remarks.append(say["next_shares"].format(shares=shares))
     if maturity := result.maturity:
         counts = {"mature": f"{maturity.mature:,}", "open": f"{maturity.open:,}", "late": f"{maturity.late:,}"}
         remarks.append(say["maturity"].format(due=maturity.verdict_due.date().isoformat(), **counts))

@@ -140,6 +140,7 @@ _TABLE: Mapping[str, tuple[str, str]] = {
         "The effect seems to differ between them (p = {p}): a lead, not a verdict; prove it with a fresh experiment.",
     ),
     "unknown_effect": ("各人群的效果尚无法比较。", "The effects cannot be compared yet."),
+    "next_shares": ("下次运行的分配：{shares}", "Shares of the next run: {shares}"),
     "since_message": ("“{metric}”：消息发出后的天数", "“{metric}” by days since the message"),
     "column:period": ("入组时间", "time of enrolment"),
     "column:gender": ("性别", "gender"),

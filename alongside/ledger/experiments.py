@@ -151,6 +151,12 @@ def results(connection: Connection, name: str) -> list[StoredResult]:
     return [StoredResult(**row) for row in connection.execute(query).mappings()]
 
 
+def shares_at(connection: Connection, name: str, at: datetime) -> dict[str, float] | None:
+    """The shares that the newest evaluation before this moment gave a bandit; None before the first."""
+    earlier = [item for item in results(connection, name) if item.as_of < at and item.result.get("next_shares")]
+    return dict(earlier[-1].result["next_shares"]) if earlier else None
+
+
 # Who was merged is followed to the last survivor; UNION (not ALL) ends even if merges ever formed a circle.
 _SURVIVORS = """
 WITH RECURSIVE chain(origin, current) AS (

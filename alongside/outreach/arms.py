@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ class Arms:
     ----------
     existing : who has an arm already
     taken : people whom other experiments of the layer have
+    shares : of this run's new people, where they follow the results; else the definition's
     """
 
     experiment: ExperimentDefinition | None
@@ -30,16 +32,23 @@ class Arms:
     existing: pa.Table | None
     launched: bool
     taken: pa.Array | None = None
+    shares: Mapping[str, float] | None = None
 
     @classmethod
     def of(
-        cls, experiment: ExperimentDefinition, existing: pa.Table, *, launched: bool, taken: pa.Array | None = None
+        cls,
+        experiment: ExperimentDefinition,
+        existing: pa.Table,
+        *,
+        launched: bool,
+        taken: pa.Array | None = None,
+        shares: Mapping[str, float] | None = None,
     ) -> Arms:
         """The arms of a running experiment; whoever is outside gets what its control gets."""
         messages = dict(experiment.messages)
         if experiment.layer is not None:
             messages[NO_VARIANT] = messages[experiment.control]
-        return cls(experiment, messages, existing, launched, taken)
+        return cls(experiment, messages, existing, launched, taken, shares)
 
     @property
     def distinct(self) -> list[str]:
@@ -49,5 +58,6 @@ class Arms:
     def variants(self, secret: bytes, people: pa.Array) -> tuple[list[str], list[bool]]:
         if self.experiment is None or self.existing is None:
             return [NO_VARIANT] * len(people), [False] * len(people)
-        assigned = assign_sticky(secret, self.experiment, people, self.existing, self.taken)
+        definition = self.experiment.with_shares(self.shares) if self.shares else self.experiment
+        assigned = assign_sticky(secret, definition, people, self.existing, self.taken)
         return assigned.column("variant").fill_null(NO_VARIANT).to_pylist(), assigned.column("is_new").to_pylist()

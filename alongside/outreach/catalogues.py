@@ -126,6 +126,7 @@ def check(project: Project, segments: Catalogue | None, content: ContentCatalogu
     )
     faults += _campaign_expressions(files, segments)
     faults += _experiments_with_relatives(project, tests, content)
+    faults += _medical_bandits(project, tests, content)
     faults += _campaign_routes(files, tests, content)
     faults += check_holdouts(files, _purposes(files, tests, content))
     for name in content:
@@ -180,6 +181,18 @@ def _experiments_with_relatives(
                 document = read_document(project.config / "experiments" / f"{test.name}.yaml")
                 what = f"'{variant.message}' speaks to a relative, and an experiment compares patients"
                 yield document.finding("variants", index, "message", what=what, remedy="choose a message to patients")
+
+
+def _medical_bandits(
+    project: Project, tests: Iterable[experiments.ExperimentFile], content: ContentCatalogue
+) -> Iterator[Finding]:
+    """Nobody's care follows the luck of those before."""
+    for test in tests:
+        for index, variant in enumerate(test.variants if test.bandit else ()):
+            if variant.message in content and content.message(variant.message).definition.purpose is Purpose.CARE:
+                document = read_document(project.config / "experiments" / f"{test.name}.yaml")
+                what = f"'{variant.message}' is medical content, and a bandit lets luck choose who gets it"
+                yield document.finding("variants", index, "message", what=what, remedy="remove bandit: fixed shares")
 
 
 def _campaign_expressions(files: Iterable[CampaignFile], segments: Catalogue) -> list[Finding]:

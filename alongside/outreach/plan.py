@@ -191,11 +191,13 @@ class Planner:
             return Arms(None, {NO_VARIANT: campaign.message}, None, launched=False)
         with self.ledger.begin() as connection:
             registration = registrations.read(connection, experiment.name)
+            # Of evaluations before this run only, so that a retry shares out its people in the same way.
+            moving = experiment.bandit and registrations.shares_at(connection, experiment.name, self.run.as_of)
         if registration is not None and registration.winner in experiment.messages:
             return Arms(None, {NO_VARIANT: experiment.messages[registration.winner]}, None, launched=True)
         existing = registrations.assignments(self.ledger, experiment.name)
         taken = self._taken(experiment)
-        return Arms.of(experiment, existing, launched=registration is not None, taken=taken)
+        return Arms.of(experiment, existing, launched=registration is not None, taken=taken, shares=moving or None)
 
     def _taken(self, experiment: ExperimentDefinition) -> pa.Array | None:
         """People whom other experiments of its layer have: a slice may have been moved since they were assigned."""

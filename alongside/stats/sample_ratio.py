@@ -69,6 +69,32 @@ def running_sample_ratio(looks: Sequence[Mapping[str, int]], shares: Mapping[str
     return SampleRatio(dict(looks[-1]), expected, floor_p(math.exp(-strongest)))
 
 
+def batched_sample_ratio(batches: Sequence[tuple[Mapping[str, int], Mapping[str, float]]]) -> SampleRatio:
+    """The question asked after each batch where every batch has its own planned shares (a bandit's).
+
+    Parameters
+    ----------
+    batches : counts of the batch's own people by arm, and its planned shares; oldest first
+
+    Raises
+    ------
+    ValueError : no batch; names that differ, or a share that is not positive
+    """
+    if not batches:
+        raise ValueError("a check needs at least one batch")
+    observed: dict[str, int] = {}
+    expected: dict[str, float] = {}
+    running = strongest = 0.0
+    for counts, shares in batches:
+        for name, count in _expected(counts, shares).items():
+            expected[name] = expected.get(name, 0.0) + count
+            observed[name] = observed.get(name, 0) + counts[name]
+        running += _log_evidence(counts, shares)
+        strongest = max(strongest, running)
+    people = sum(observed.values())
+    return SampleRatio(observed, expected, floor_p(math.exp(-strongest)) if people and len(observed) > 1 else None)
+
+
 def _expected(observed: Mapping[str, int], shares: Mapping[str, float]) -> dict[str, float]:
     if set(observed) != set(shares):
         raise ValueError(f"arms {sorted(observed)} do not match the planned ones {sorted(shares)}")

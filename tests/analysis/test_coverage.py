@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pytest
 
 from alongside.analysis.comparing import ArmSums
-from alongside.analysis.evaluation import conclude
+from alongside.analysis.concluding import conclude
 from alongside.analysis.observation import Observed
 from alongside.analysis.result import Maturity
 from alongside.outreach.experiments import ExperimentDefinition, assign

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from alongside.analysis import analyse_csv, forest_svg, section
 from alongside.analysis.brief import brief
 from alongside.analysis.comparing import ArmSums, compare_goals, compare_guardrails
+from alongside.analysis.concluding import conclude
 from alongside.analysis.decision import Evidence, decide
-from alongside.analysis.evaluation import conclude
 from alongside.analysis.forest import NARROW, WIDE, Layout
 from alongside.analysis.observation import Observed
 from alongside.analysis.result import ExperimentResult, GuardrailStatus, Maturity, MetricInfo

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from alongside.content import load as load_content
 from alongside.model.errors import ConfigurationInvalid, Refused
 from alongside.model.ids import keyed_hash
+from alongside.outreach import catalogues
 from alongside.outreach.experiments import (
     ExperimentDefinition,
     Layer,
@@ -26,6 +29,7 @@ from alongside.outreach.experiments import (
     load_metrics,
 )
 from alongside.outreach.experiments.assignment import experiment_salt, in_slice
+from alongside.segments import load as load_segments
 from alongside.settings import Project
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -507,3 +511,39 @@ _PLAIN = {
     "design": {"base_rate": 0.1, "minimum_effect": 0.05, "planned_days": 7},
     "decide": "ship_winner",
 }
+
+
+def test_a_bandit_is_refused_where_its_analysis_or_its_ethics_end(project: Project):
+    path = "experiments/hypertension_review_wording.yaml"
+    _edit(project, path, "decide: ship_winner", "bandit: {minimum_share: 0.2}\ndecide: ship_winner")
+    texts = [str(finding) for finding in check(project)]
+    assert any("its verdict comes once" in text for text in texts)
+    _edit(project, path, "looks: daily ", "looks: final ")
+    assert check(project) == []
+    _edit(project, path, "goal: booked_follow_up", "goal: visits")
+    assert any("only rates: 'visits' is none" in str(finding) for finding in check(project))
+    _edit(project, path, "goal: visits", "goal: booked_follow_up")
+    _edit(project, path, "minimum_share: 0.2", "minimum_share: 0.5")
+    assert check(project) == []
+
+
+def test_medical_content_is_no_matter_of_luck(tmp_path: Path):
+    for folder in ("config", "templates"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    whole = Project.at(tmp_path)
+    path = "experiments/hypertension_review_wording.yaml"
+    _edit(whole, path, "looks: daily ", "looks: final ")
+    segments, content = load_segments(whole), load_content(whole)
+    assert catalogues.check(whole, segments, content) == []
+    _edit(whole, path, "decide: ship_winner", "bandit: {minimum_share: 0.2}\ndecide: ship_winner")
+    found = [str(finding) for finding in catalogues.check(whole, segments, content)]
+    assert any("is medical content, and a bandit lets luck choose" in text for text in found)
+
+
+def test_moving_shares_change_who_gets_what_and_nothing_else(definition: ExperimentDefinition):
+    moved = definition.with_shares({"control": 0.1, "personal": 0.9})
+    assert moved.shares == {"control": 0.1, "personal": 0.9}
+    assert moved.messages == definition.messages
+    people = [f"p{number:012x}" for number in range(4000)]
+    arms = assign(SECRET, moved, people).to_pylist()
+    assert 0.87 < arms.count("personal") / len(arms) < 0.93

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from alongside.stats.eprocess import ODDS_RATIOS, Stratum, anytime_p, log_evidence
-from alongside.stats.sample_ratio import running_sample_ratio, sample_ratio
+from alongside.stats.sample_ratio import batched_sample_ratio, running_sample_ratio, sample_ratio
 
 people = st.integers(1, 60)
 
@@ -121,3 +121,33 @@ def test_the_running_check_is_never_bolder_than_one_look(a: int, b: int):
 def test_the_running_check_needs_a_look():
     with pytest.raises(ValueError, match="at least one look"):
         running_sample_ratio([], SHARES)
+
+
+def test_batches_are_held_against_their_own_shares():
+    even, uneven = {"a": 0.5, "b": 0.5}, {"a": 0.9, "b": 0.1}
+    fair = batched_sample_ratio([({"a": 500, "b": 500}, even), ({"a": 900, "b": 100}, uneven)])
+    assert not fair.mismatch
+    assert fair.expected == pytest.approx({"a": 1400, "b": 600})
+    assert fair.observed == {"a": 1400, "b": 600}
+    assert batched_sample_ratio([({"a": 500, "b": 500}, uneven), ({"a": 900, "b": 100}, even)]).mismatch
+    single = batched_sample_ratio([({"a": 530, "b": 470}, even)])
+    assert single == running_sample_ratio([{"a": 530, "b": 470}], even)
+
+
+def test_batches_bet_fairly_together():
+    """Over every outcome of two batches of 12 people: expected evidence is 1."""
+    shares = ({"a": 0.5, "b": 0.5}, {"a": 0.8, "b": 0.2})
+    chances = [stats.binom(12, each["a"]).pmf(np.arange(13)) for each in shares]
+    total = 0.0
+    for one in range(13):
+        for two in range(13):
+            found = batched_sample_ratio(
+                [({"a": one, "b": 12 - one}, shares[0]), ({"a": two, "b": 12 - two}, shares[1])]
+            )
+            total += chances[0][one] * chances[1][two] * (found.p_value < 0.05)
+    assert total <= 0.05
+
+
+def test_no_batch_is_no_check():
+    with pytest.raises(ValueError, match="at least one batch"):
+        batched_sample_ratio([])

@@ -18,6 +18,7 @@ from alongside.outreach.experiments.definition import (
     ExperimentDefinition,
     ExperimentFile,
     Layer,
+    Looks,
     resolve,
 )
 from alongside.outreach.experiments.metrics import DELIVERY, Metric, MetricKind, check_metric
@@ -133,6 +134,7 @@ def _faults_of(
         yield from _variant_faults(file, document)
         yield from _metric_faults(file, document, metrics)
         yield from _subgroup_faults(file, document)
+        yield from _bandit_faults(file, document, metrics)
         yield from _reference_faults(file, document, messages, campaigns)
         if file.enabled and (other := by_campaign.setdefault(file.campaign, file.name)) != file.name:
             what = f"campaign '{file.campaign}' already has the experiment '{other}'"
@@ -246,6 +248,23 @@ def _reference_faults(
         if variant.message not in messages:
             place = ("variants", index, "message")
             yield _unknown(document, place, "message", variant.message, messages, "templates")
+
+
+def _bandit_faults(file: ExperimentFile, document: Document, metrics: Mapping[str, _Read[Metric]]) -> Iterator[Finding]:
+    """What the analysis of moving shares cannot do."""
+    if file.bandit is None:
+        return
+    used = [*file.metrics.goal, *(rule.metric for rule in file.metrics.guardrails)]
+    other = [name for name in used if name in metrics and metrics[name].model.kind is not MetricKind.BINARY]
+    if len(file.metrics.goal) > 1 or other:
+        what = "a bandit has one goal, and only rates" + (f": '{other[0]}' is none" if other else "")
+        yield document.finding("bandit", what=what, remedy="choose one binary goal, or remove bandit")
+    if file.design.looks is not Looks.FINAL:
+        what = "a bandit already follows the results: its verdict comes once"
+        yield document.finding("design", "looks", what=what, remedy="use looks: final")
+    if file.bandit.minimum_share * len(file.variants) > 1:
+        what = f"{len(file.variants)} variants cannot each keep {file.bandit.minimum_share:g}"
+        yield document.finding("bandit", "minimum_share", what=what, remedy="lower it")
 
 
 def _subgroup_faults(file: ExperimentFile, document: Document) -> Iterator[Finding]:

@@ -85,6 +85,12 @@ class Design(Strict):
     looks: Looks = Field(Looks.FINAL, description="when a verdict may come")
 
 
+class Bandit(Strict):
+    """Shares that follow the results from run to run, for content that is not medical."""
+
+    minimum_share: float = Field(0.1, ge=0.05, le=0.5, description="that every variant keeps")
+
+
 class ExperimentFile(Strict):
     """One file of config/experiments/."""
 
@@ -98,6 +104,7 @@ class ExperimentFile(Strict):
     metrics: MetricRules
     subgroups: list[str] = Field(default_factory=list, max_length=3, description="for whom does it work? see SUBGROUPS")
     design: Design
+    bandit: Bandit | None = Field(None, description="let shares follow the results; not with medical content")
     decide: Decide = Decide.SHIP_WINNER
     enabled: bool = True
 
@@ -121,11 +128,19 @@ class ExperimentDefinition(Strict):
     guardrails: tuple[Guardrail, ...]
     subgroups: tuple[str, ...] = ()
     design: Design
+    bandit: Bandit | None = None
     decide: Decide
 
     @property
     def shares(self) -> dict[str, float]:
         return {variant.name: variant.share for variant in self.variants}
+
+    def with_shares(self, shares: Mapping[str, float]) -> ExperimentDefinition:
+        """The same with other shares of its variants, for assigning one run's people."""
+        variants = tuple(
+            variant.model_copy(update={"share": shares.get(variant.name, variant.share)}) for variant in self.variants
+        )
+        return self.model_copy(update={"variants": variants})
 
     @property
     def messages(self) -> dict[str, str]:
@@ -177,6 +192,8 @@ class ExperimentDefinition(Strict):
             for field in ("per", "cap", "before_days"):
                 if metric[field] is None:
                     del metric[field]
+        if self.bandit is None:
+            del content["bandit"]
         if not self.subgroups:
             del content["subgroups"]
         if self.design.looks is Looks.FINAL:
@@ -203,5 +220,6 @@ def resolve(file: ExperimentFile, metrics: Mapping[str, Metric]) -> ExperimentDe
         guardrails=tuple(Guardrail(metric=metrics[name], margin=margin) for name, margin in margins.items()),
         subgroups=tuple(file.subgroups),
         design=file.design,
+        bandit=file.bandit,
         decide=file.decide,
     )
