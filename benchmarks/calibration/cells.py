@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from benchmarks.calibration.dependent import Adaptive, Households
 from benchmarks.calibration.verdicts import Outcome, judge
 from benchmarks.calibration.watches import Harm, Ratio
 from benchmarks.calibration.worlds import Arrivals, Rates, Spend
@@ -55,6 +56,17 @@ HARMLESS = (
     Harm("2 % leave, 10 : 90 arms", EVEN(360, 40), 0.02),
     Harm("the variant halves it, 2 % leave", EVEN(200, 200), 0.02, 0.5),
 )
+HOUSEHOLDS = (
+    Households("400 households an arm, 1 to 4 people", 400, (1, 2, 3, 4), 0.2, 0.3),
+    Households("20 clinics an arm, 10 to 80 people", 20, (10, 20, 40, 80), 0.2, 0.05),
+)
+BANDITS = (
+    Adaptive("10 runs of 200, 15 % in both", 200, 10, (0.15, 0.15)),
+    Adaptive("10 runs of 200, 15 % rising to 35 % in both", 200, 10, (0.15, 0.15), 0.2),
+)
+#: Bias of a bandit's difference: at most this much of a rate.
+BIAS_AT_MOST = 0.002
+
 HARMFUL = Harm("the variant triples it, 0.5 % leave", EVEN(200, 200), 0.005, 3.0)
 
 
@@ -78,7 +90,9 @@ class Figure:
 
     @property
     def slack(self) -> float:
-        """Two standard errors of a share this size."""
+        """Two standard errors of a share this size; none for a bias, whose bound leaves room for it."""
+        if self.section == "bias":
+            return 0.0
         return 2 * math.sqrt(max(self.value * (1 - self.value), 1e-4) / self.runs)
 
     @property
@@ -99,7 +113,7 @@ def measure(runs: int, tell: Callable[[str], None] = lambda text: None) -> list[
         outcome = judge(world, runs, seed, few)
         found.append(Figure("power", world.name, outcome.in_direction / outcome.once, runs, POWER_AT_LEAST, None))
         found.append(Figure("coverage", world.name, outcome.covered or 0.0, few, *COVERAGE))
-        found.append(Figure("people used", world.name, outcome.used, runs, None, 1.0))
+        found.append(Figure("people used", world.name, outcome.used, runs, None, None))
     for seed, ratio in enumerate((*RATIOS, BROKEN_RATIO), start=200):
         tell(f"sample ratio: {ratio.name}")
         ours, daily = ratio.alarms(runs if ratio is not BROKEN_RATIO else few, seed)
@@ -109,6 +123,20 @@ def measure(runs: int, tell: Callable[[str], None] = lambda text: None) -> list[
         tell(f"harm: {harm.name}")
         most = None if harm is HARMFUL else HARM_AT_MOST
         found.append(Figure("harm", harm.name, harm.stops(few, seed), few, None, most))
+    return [*found, *_dependent(few, tell)]
+
+
+def _dependent(runs: int, tell: Callable[[str], None]) -> list[Figure]:
+    found = []
+    for seed, homes in enumerate(HOUSEHOLDS, start=400):
+        tell(f"clusters: {homes.name}")
+        ours, naive = homes.false_claims(runs, seed)
+        found.append(Figure("clusters", homes.name, ours, runs, None, FALSE_AT_MOST, naive))
+    for seed, bandit in enumerate(BANDITS, start=500):
+        tell(f"bandit: {bandit.name}")
+        ours, naive, bias, plain_bias = bandit.outcome(runs, seed)
+        found.append(Figure("bandit", bandit.name, ours, runs, None, FALSE_AT_MOST, naive))
+        found.append(Figure("bias", bandit.name, abs(bias), runs, None, BIAS_AT_MOST, abs(plain_bias)))
     return found
 
 

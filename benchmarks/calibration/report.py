@@ -15,6 +15,9 @@ _TITLES = {
     "people used": "People known when the experiment ends, as a share of all that were planned",
     "sample ratio": "Alarm about the arms' sizes",
     "harm": "A variant is stopped for harm",
+    "clusters": "A difference is claimed between households or clinics although there is none",
+    "bandit": "A difference is claimed although there is none, with shares that follow the results",
+    "bias": "Mean error of the difference, with shares that follow the results",
 }
 _NOTES = {
     "false claims": "Looked at every day for four weeks, with a level of 5 %. *Usual*: a 5 % test made every day as if"
@@ -25,6 +28,9 @@ _NOTES = {
     "sample ratio": "Level .001, looked at every day. *Usual*: a chi-squared test every day. The last line is a real"
     " mismatch: there an alarm is right.",
     "harm": "Level 5 %, looked at every day, for one guardrail. The last line is real harm: there stopping is right.",
+    "clusters": "One look, at a level of 5 %. *Usual*: as if the people were independent of each other.",
+    "bandit": "One look at the end, at a level of 5 %. *Usual*: the test of plain totals.",
+    "bias": "In units of a rate, its sign left off. *Usual*: of plain totals.",
 }
 
 

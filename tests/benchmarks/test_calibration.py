@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.calibration.cells import EFFECT, HARMFUL, HARMLESS, NO_EFFECT, RATIOS, Figure
+from benchmarks.calibration.cells import BANDITS, EFFECT, HARMFUL, HARMLESS, HOUSEHOLDS, NO_EFFECT, RATIOS, Figure
 from benchmarks.calibration.report import write
 from benchmarks.calibration.verdicts import judge
 
@@ -49,3 +49,16 @@ def test_the_page_says_what_is_kept_and_what_is_not(tmp_path: Path):
     assert "| a world | 0.8000 | 0.93 to 0.97 | 2,000 | **no** |" in page
     assert "| a world | 0.0500 | 0.2700 | 0.045 to 0.055 | 10,000 | yes |" in page
     assert (tmp_path / "images" / "calibration-coverage.svg").read_text("utf-8").count("<circle") == 1
+
+
+def test_households_are_no_crowd_of_strangers():
+    ours, naive = HOUSEHOLDS[1].false_claims(600, seed=6)
+    assert ours <= 0.055 + 0.02
+    assert naive > 3 * ours
+
+
+def test_a_bandit_whose_rates_drift_claims_no_more_than_it_may():
+    ours, naive, bias, _ = BANDITS[1].outcome(150, seed=7)
+    assert ours <= 0.055 + 0.04
+    assert naive > 0.3
+    assert abs(bias) < 0.01
