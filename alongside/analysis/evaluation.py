@@ -17,7 +17,7 @@ from alongside.analysis.result import (
 from alongside.ledger import experiments as store
 from alongside.model.enums import Locale, Verdict
 from alongside.model.errors import Refused
-from alongside.outreach.experiments import Decide, ExperimentDefinition, Looks
+from alongside.outreach.experiments import ANALYSIS_VERSION, Decide, ExperimentDefinition, Looks
 
 if TYPE_CHECKING:
     from alongside.ledger import Ledger
@@ -60,7 +60,8 @@ def evaluate(
     exploratory = _exploratory(definition, registration, store.edited_variants(ledger, definition.name))
     delivery = store.delivery_by_variant(ledger, definition.name)
     schedule = [(item.as_of, item.result["next_shares"]) for item in earlier if item.result.get("next_shares")]
-    result = replace(conclude(definition, observed, seen_until, exploratory, delivery, schedule), as_of=as_of)
+    found = conclude(definition, observed, seen_until, exploratory, delivery, schedule)
+    result = replace(found, as_of=as_of, notes=(*found.notes, *_of_another_version(registration)))
     if run_id is not None:
         record(ledger, definition, result, as_of, run_id, clinical)
     return result
@@ -90,6 +91,16 @@ def record(
         evidence = {"definition_hash": definition.definition_hash, "comparisons": found["comparisons"]}
         decision = {"verdict": verdict.value, "variant": variant, "waits": waits, "evidence": evidence}
         store.decide(connection, definition.name, decision, as_of)
+
+
+def _of_another_version(registration: store.Registration) -> tuple[Words, ...]:
+    """An upgrade in the middle changes how the same data are judged: whoever reads the result should know."""
+    launched = registration.analysis_version
+    if launched == ANALYSIS_VERSION:
+        return ()
+    zh = f"启动时的分析版本为 {launched}，本结果由版本 {ANALYSIS_VERSION} 得出"
+    en = f"launched under version {launched} of the analysis, judged by version {ANALYSIS_VERSION}"
+    return ({Locale.ZH_CN: zh, Locale.EN: en},)
 
 
 def _exploratory(

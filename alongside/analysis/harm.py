@@ -69,8 +69,8 @@ class HarmEvidence:
 
 
 def is_watched(metric: Metric) -> bool:
-    """Whether events of this metric can be weighed one by one; counts and amounts wait for their look."""
-    return metric.kind is MetricKind.BINARY
+    """Whether events of this metric can be weighed one by one; counts, amounts and values wait for their look."""
+    return metric.kind is MetricKind.BINARY and metric.below is None
 
 
 def weigh(definition: ExperimentDefinition, watched: Mapping[str, Mapping[str, Watched]]) -> tuple[HarmEvidence, ...]:

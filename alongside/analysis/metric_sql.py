@@ -104,17 +104,19 @@ def _outcome(metric: Metric) -> str:
 
 
 def _uncapped(metric: Metric) -> str:
-    if metric.kind is MetricKind.BINARY:
+    if metric.kind is MetricKind.BINARY and metric.below is None:
         return "CAST(count(fact.person_id) > 0 AS DOUBLE)"
     if metric.kind is MetricKind.COUNT:
         return "CAST(count(fact.person_id) AS DOUBLE)"
-    return {
+    value = {
         Aggregate.SUM: "coalesce(sum(fact.value), 0.0)",
         Aggregate.MEAN: "avg(fact.value)",
         Aggregate.MIN: "min(fact.value)",
         Aggregate.MAX: "max(fact.value)",
         Aggregate.LAST: "arg_max(fact.value, fact.happened_at)",
     }[Aggregate.SUM if metric.kind is MetricKind.RATIO else metric.aggregate]
+    # Whoever has no value has not reached it.
+    return value if metric.below is None else f"CAST(coalesce({value} < {metric.below!r}, FALSE) AS DOUBLE)"
 
 
 def _sql(name: str) -> str:

@@ -61,6 +61,15 @@ def show_experiment(name: str, result: Mapping[str, Any]) -> None:
     for item in result["comparisons"]:
         rows.append((item["variant"], item["metric"], *_difference(item), _p(item["p_value"])))
     show_table("", ("variant", "metric", "difference", "95 % interval", "relative", "p"), rows)
+    rails = [f"{item['metric']} {item['status']}" for item in result["guardrails"]]
+    if rails:
+        out.print(f"guardrails: {', '.join(rails)}")
+    for item in result["harm"]:
+        if item["stop"]:
+            out.print(f"[red]harm: {item['variant']} on {item['metric']}, evidence {item['evidence']:,.0f} : 1[/red]")
+    if looks := result["looks"]:
+        ahead = f", next {looks['next_at'][:10]}" if looks["next_at"] else ""
+        out.print(f"look {looks['taken']} of {looks['planned']}{ahead}")
     ratio = result["sample_ratio"]["p_value"]
     arms = ", ".join(f"{arm} {facts['n']:,}" for arm, facts in result["arms"].items())
     out.print(f"people: {arms}; sample ratio p = {_p(ratio)}")

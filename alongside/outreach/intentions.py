@@ -20,7 +20,7 @@ from alongside.outreach.campaign_plan import CampaignPlan
 from alongside.outreach.campaigns import Campaign
 from alongside.outreach.catalogues import Catalogues
 from alongside.outreach.deciding import json_sql
-from alongside.outreach.experiments import ExperimentDefinition
+from alongside.outreach.experiments import ANALYSIS_VERSION, ExperimentDefinition
 from alongside.outreach.relations import CHUNK
 from alongside.outreach.wishes import is_selective
 from alongside.settings import HospitalSettings
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
 #: What a message to a relative says beside its own values: what the reader is to the patient, and as whom they read.
 _KIN = ", 'kin', json_object('is', o.relationship, 'gender', s.gender, 'as', '{written}')"
-#: Version of the analysis that an experiment is registered with at launch.
-ANALYSIS_VERSION = "1"
 
 
 def record(ledger: Ledger, run_id: str, plan: CampaignPlan, now: datetime) -> None:

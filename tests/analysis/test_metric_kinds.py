@@ -20,7 +20,7 @@ from alongside.model.enums import Locale, Verdict
 from alongside.outreach.experiments import ExperimentDefinition, Metric
 from alongside.stats.means import Mean, compare_means
 from alongside.stats.ratios import RatioArm, compare_ratios
-from tests.analysis.world import LAUNCH, World, definition, due, people
+from tests.analysis.world import LAUNCH, World, definition, due, moments, people
 
 PEOPLE = people(600)
 AGES = ("18-39", "40-64", "65+")
@@ -236,3 +236,30 @@ def test_the_days_since_the_message_count_whole_windows(store: Ledger, tmp_path:
         page = section(result, locale)
         assert page.curve is not None
         assert page.curve[0].count("<polyline") == 2
+
+
+def test_controlled_is_whose_latest_value_lies_below(store: Ledger, tmp_path: Path):
+    """Also of somebody whose earlier reading was high; not of somebody who measured nothing."""
+    experiment = definition(goals=("controlled_blood_pressure",), margins={})
+    world = World(store, tmp_path, experiment)
+    control, personal = people(30, "c"), people(30, "v")
+    world.assign({**dict.fromkeys(control, "control"), **dict.fromkeys(personal, "personal")})
+    readings = [(person, day, value) for person in personal[:20] for day, value in ((2, 160.0), (9, 130.0))]
+    readings += [(person, day, value) for person in control[:20] for day, value in ((2, 120.0), (9, 150.0))]
+    readings += [(control[0], 70, 110.0)]  # after the window
+    pq.write_table(
+        pa.table(
+            {
+                "person_id": [person for person, _, _ in readings],
+                "effective_at": moments([LAUNCH + timedelta(days=day) for _, day, _ in readings]),
+                "value": [value for _, _, value in readings],
+                "context": ["home"] * len(readings),
+                "concepts": [["systolic_bp"]] * len(readings),
+            }
+        ),
+        world.tables / "observation.parquet",
+    )
+    result = evaluate(experiment, store, world.tables, due(experiment), world.warehouse)
+    assert result.arms["personal"].metrics["controlled_blood_pressure"].mean == pytest.approx(20 / 30)
+    assert result.arms["control"].metrics["controlled_blood_pressure"].mean == 0
+    assert not result.since_message

@@ -80,7 +80,7 @@ class World:
                 experiment.as_json(),
                 experiment.definition_hash,
                 config_commit="test",
-                analysis_version="1",
+                analysis_version="2",
                 at=at,
             )
 

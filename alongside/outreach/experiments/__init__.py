@@ -4,6 +4,7 @@ from alongside.outreach.experiments.assignment import assign, assign_sticky
 from alongside.outreach.experiments.calendar import Calendar
 from alongside.outreach.experiments.catalogue import check, examine, load, load_metrics
 from alongside.outreach.experiments.definition import (
+    ANALYSIS_VERSION,
     Decide,
     ExperimentDefinition,
     ExperimentFile,
@@ -17,6 +18,7 @@ from alongside.outreach.experiments.metrics import Metric, MetricKind
 from alongside.outreach.experiments.planning import DesignReport, design, people_needed
 
 __all__ = [
+    "ANALYSIS_VERSION",
     "Calendar",
     "Decide",
     "DesignReport",

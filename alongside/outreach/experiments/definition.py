@@ -19,6 +19,8 @@ from alongside.settings.strict import Strict
 SUBGROUPS = ("gender", "age_band", "language", "country", "city", "district")
 #: Guardrails of every experiment with patients, with the largest acceptable worsening where none is given.
 DEFAULT_GUARDRAILS: Mapping[str, float] = {"unsubscribed": 0.02, "complained": 0.01, "delivered": 0.03}
+#: Version of the analysis that an experiment is registered with at launch. 2: looks that pay, evidence of harm.
+ANALYSIS_VERSION = "2"
 NAME = r"^[a-z][a-z0-9_]{1,59}$"
 
 
@@ -189,7 +191,7 @@ class ExperimentDefinition(Strict):
         for metric in (*content["goals"], *(guardrail["metric"] for guardrail in content["guardrails"])):
             for field in ("label", "typical", "deviation"):
                 del metric[field]
-            for field in ("per", "cap", "before_days"):
+            for field in ("per", "cap", "before_days", "below"):
                 if metric[field] is None:
                     del metric[field]
         if self.bandit is None:

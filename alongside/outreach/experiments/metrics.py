@@ -67,6 +67,7 @@ class Metric(Source):
     kind: MetricKind = MetricKind.BINARY
     aggregate: Aggregate = Aggregate.SUM
     per: Source | None = Field(None, description="ratio: what it is counted per, in the same window")
+    below: float | None = Field(None, description="binary: it holds of whoever's aggregated value lies below this")
     cap: float | None = Field(None, gt=0, description="count or sum: a person's value above this counts as this")
     before_days: int | None = Field(
         None, ge=1, le=730, description="the same measured so long before assignment narrows the interval"
@@ -122,6 +123,9 @@ def _kind_faults(metric: Metric, document: Document) -> Iterator[Finding]:
     if (metric.per is not None) != (metric.kind is MetricKind.RATIO):
         what = "belongs to 'kind: ratio'" if metric.per else "a ratio needs what it is counted per"
         yield document.finding("per", what=what, remedy="for example per: {from: delivery, event: delivered}")
+    if metric.below is not None and (metric.kind is not MetricKind.BINARY or metric.value is None):
+        what = "belongs to a binary metric with a value"
+        yield document.finding("below", what=what, remedy="for example value: value, aggregate: last, below: 140")
     if metric.cap is not None and not (metric.kind is MetricKind.COUNT or metric.is_sum):
         yield document.finding("cap", what="belongs to a count or a sum", remedy="remove it")
     if metric.before_days is not None and (metric.kind is MetricKind.RATIO or metric.may_be_missing):
