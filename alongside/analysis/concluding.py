@@ -25,6 +25,7 @@ from alongside.analysis.result import (
     PathOfGoal,
     Words,
 )
+from alongside.analysis.strata import in_strata
 from alongside.analysis.subgroups import PERIOD, divide
 from alongside.analysis.timing import by_enrolment, since_message
 from alongside.analysis.translation import translated
@@ -141,9 +142,11 @@ def _sizes(definition: ExperimentDefinition, observed: Observed, schedule: Sched
 
 
 def _viewed(definition: ExperimentDefinition, observed: Observed, view: View | None) -> Viewed:
-    """How the data are looked at: batch by batch, day by day, or once."""
+    """How the data are looked at: batch by batch, within parts of the people, day by day, or once."""
     if definition.bandit:
         return in_batches(definition, observed.batches)
+    if definition.stratify_by:
+        return in_strata(definition, observed.strata)
     return once if view is None else view.at_last_look
 
 

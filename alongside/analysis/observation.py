@@ -48,6 +48,7 @@ class Observed:
     watched: Mapping[str, Mapping[str, Watched]] = field(default_factory=dict)  # by guardrail, then variant
     subgroups: Mapping[str, Mapping[str, Sums]] = field(default_factory=dict)  # first goal, by column and its value
     divided: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)  # people, the same by arm
+    strata: Mapping[str, Mapping[str, Sums]] = field(default_factory=dict)  # by goal, then value of the column
     batches: Sequence[SeenBatch] = ()  # of a bandit, in the order of time
     reached: Sequence[FirstEvents] = ()  # when people first had the first goal's event, where it is one
 
@@ -85,13 +86,19 @@ def observe(
         divided = {column: _divided(connection, column, tables) for column in definition.subgroups}
         first = definition.goals[0]
         reached = _first_events(connection, first, tables, as_of, launched_at) if is_watched(first) else []
+        column = definition.stratify_by
+        strata = {
+            goal.name: _subgroups(connection, goal, column, tables, seen, calendar)
+            for goal in (definition.goals if column else ())
+            if column
+        }
         batches = _batches(connection, definition, tables, as_of, calendar) if definition.bandit else []
         maturity = _maturity(connection, definition, launched_at, as_of)
     channels = {name: _together(days.values()) for name, days in arrivals.items()}
     sums = {name: summed(course) for name, course in courses.items()}
     return Observed(
-        _together(channels.values()), channels, maturity, sums, courses, arrivals, watched, subgroups, divided, batches,
-        reached,
+        _together(channels.values()), channels, maturity, sums, courses, arrivals, watched, subgroups, divided, strata,
+        batches, reached,
     )  # fmt: skip
 
 

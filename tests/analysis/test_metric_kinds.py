@@ -20,6 +20,7 @@ from alongside.model.enums import Locale, Verdict
 from alongside.outreach.experiments import ExperimentDefinition, Metric
 from alongside.stats.means import Mean, compare_means
 from alongside.stats.ratios import RatioArm, compare_ratios
+from alongside.stats.stratification import compare_stratified_means
 from tests.analysis.world import LAUNCH, World, definition, due, moments, people
 
 PEOPLE = people(600)
@@ -263,3 +264,29 @@ def test_controlled_is_whose_latest_value_lies_below(store: Ledger, tmp_path: Pa
     assert result.arms["personal"].metrics["controlled_blood_pressure"].mean == pytest.approx(20 / 30)
     assert result.arms["control"].metrics["controlled_blood_pressure"].mean == 0
     assert not result.since_message
+
+
+def test_goals_are_compared_within_strata(store: Ledger, tmp_path: Path):
+    metric = _metric(kind="count")
+    hospital = Hospital(store, tmp_path, _with_goal(metric, stratify_by="age_band"))
+    frame = hospital.frame
+    pairs = {
+        age: tuple(Mean.of(part[part.arm == arm].after) for arm in ("personal", "control"))
+        for age, part in frame.groupby("age")
+    }
+    expected = compare_stratified_means(pairs).comparison
+    found = hospital.evaluate().goals[0].comparison
+    assert found.method == "stratified"
+    assert (found.difference, found.standard_error) == pytest.approx((expected.difference, expected.standard_error))
+
+
+def test_rates_are_compared_within_strata_that_explain_them(store: Ledger, tmp_path: Path):
+    """Old and young differ much: within them the same difference stands out more."""
+    plain, within = (_with_goal(_metric(kind="binary"), **more) for more in ({}, {"stratify_by": "age_band"}))
+    hospital = Hospital(store, tmp_path, plain)
+    old = hospital.frame.after > 0
+    ages = ["65+" if each else "18-39" for each in old]
+    pq.write_table(pa.table({"person_id": PEOPLE, "age_band": ages}), hospital.world.tables / "person.parquet")
+    wide, narrow = (hospital.evaluate(each).goals[0].comparison for each in (plain, within))
+    assert narrow.method == "stratified"
+    assert narrow.standard_error < 0.8 * wide.standard_error

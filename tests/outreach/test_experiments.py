@@ -547,3 +547,18 @@ def test_moving_shares_change_who_gets_what_and_nothing_else(definition: Experim
     people = [f"p{number:012x}" for number in range(4000)]
     arms = assign(SECRET, moved, people).to_pylist()
     assert 0.87 < arms.count("personal") / len(arms) < 0.93
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("stratify_by: age_bnd", "did you mean 'age_band'?"),
+        ("stratify_by: age_band", "known at the end"),
+        ("subgroups: [age_band, age_band]", "stands twice"),
+        ("subgroups: [last_department]", "a message may change it"),
+    ],
+)
+def test_parts_of_the_people_are_those_that_no_message_changes(project: Project, line: str, words: str):
+    path = "experiments/hypertension_review_wording.yaml"
+    _edit(project, path, "subgroups: [age_band, gender]", line)
+    assert any(words in str(finding) for finding in check(project))

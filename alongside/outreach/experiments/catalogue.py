@@ -134,6 +134,7 @@ def _faults_of(
         yield from _variant_faults(file, document)
         yield from _metric_faults(file, document, metrics)
         yield from _subgroup_faults(file, document)
+        yield from _strata_faults(file, document, metrics)
         yield from _bandit_faults(file, document, metrics)
         yield from _reference_faults(file, document, messages, campaigns)
         if file.enabled and (other := by_campaign.setdefault(file.campaign, file.name)) != file.name:
@@ -265,6 +266,23 @@ def _bandit_faults(file: ExperimentFile, document: Document, metrics: Mapping[st
     if file.bandit.minimum_share * len(file.variants) > 1:
         what = f"{len(file.variants)} variants cannot each keep {file.bandit.minimum_share:g}"
         yield document.finding("bandit", "minimum_share", what=what, remedy="lower it")
+
+
+def _strata_faults(file: ExperimentFile, document: Document, metrics: Mapping[str, _Read[Metric]]) -> Iterator[Finding]:
+    name = file.stratify_by
+    if name is None:
+        return
+    if name not in SUBGROUPS:
+        what = f"people cannot be divided by '{name}': it is unknown, or a message may change it"
+        yield document.finding("stratify_by", what=what, remedy=nearest(name, SUBGROUPS) or ", ".join(SUBGROUPS))
+    if file.design.looks is not Looks.FINAL or file.bandit is not None:
+        what = "parts are weighed by all of their people, who are known at the end"
+        yield document.finding("stratify_by", what=what, remedy="use looks: final without bandit, or remove it")
+    for goal in file.metrics.goal:
+        model = metrics[goal].model if goal in metrics else None
+        if model and (model.kind is MetricKind.RATIO or model.before_days is not None):
+            what = f"'{goal}' has a variance of its own kind"
+            yield document.finding("stratify_by", what=what, remedy="remove it, or take a rate, count or mean")
 
 
 def _subgroup_faults(file: ExperimentFile, document: Document) -> Iterator[Finding]:

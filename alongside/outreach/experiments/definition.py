@@ -105,6 +105,7 @@ class ExperimentFile(Strict):
     layer: Layer | None = Field(None, description="a slice of people that other experiments of the layer never touch")
     metrics: MetricRules
     subgroups: list[str] = Field(default_factory=list, max_length=3, description="for whom does it work? see SUBGROUPS")
+    stratify_by: str | None = Field(None, description="compare goals within parts of the people; see SUBGROUPS")
     design: Design
     bandit: Bandit | None = Field(None, description="let shares follow the results; not with medical content")
     decide: Decide = Decide.SHIP_WINNER
@@ -129,6 +130,7 @@ class ExperimentDefinition(Strict):
     goals: tuple[Metric, ...]
     guardrails: tuple[Guardrail, ...]
     subgroups: tuple[str, ...] = ()
+    stratify_by: str | None = None
     design: Design
     bandit: Bandit | None = None
     decide: Decide
@@ -196,6 +198,8 @@ class ExperimentDefinition(Strict):
                     del metric[field]
         if self.bandit is None:
             del content["bandit"]
+        if self.stratify_by is None:
+            del content["stratify_by"]
         if not self.subgroups:
             del content["subgroups"]
         if self.design.looks is Looks.FINAL:
@@ -221,6 +225,7 @@ def resolve(file: ExperimentFile, metrics: Mapping[str, Metric]) -> ExperimentDe
         goals=tuple(metrics[name] for name in file.metrics.goal),
         guardrails=tuple(Guardrail(metric=metrics[name], margin=margin) for name, margin in margins.items()),
         subgroups=tuple(file.subgroups),
+        stratify_by=file.stratify_by,
         design=file.design,
         bandit=file.bandit,
         decide=file.decide,
