@@ -18,7 +18,11 @@ def brief(section: Section, locale: Locale) -> str:
          row.p_value, row.status)
         for row in section.rows
     ]  # fmt: skip
-    parts = [f"**{section.headline}**", _table([*(say[head] for head in heads), "p", say["status"]], rows)]
+    parts = [
+        f"**{section.headline}**",
+        *section.next_steps,
+        _table([*(say[head] for head in heads), "p", say["status"]], rows),
+    ]
     for part in section.breakdowns:
         columns = [say[head] for head in ("subgroup", "people", "difference", "interval")]
         parts += [f"### {part.title}", _table(columns, part.rows), part.note]

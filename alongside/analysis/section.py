@@ -10,7 +10,7 @@ from alongside.analysis.curve import curve_svg
 from alongside.analysis.forest import NARROW, WIDE, forest_svg
 from alongside.analysis.harm import HarmEvidence
 from alongside.analysis.result import Division, ExperimentResult, MetricInfo
-from alongside.analysis.wording import amount, chance_text, level, p_text
+from alongside.analysis.wording import amount, chance_text, level, loss_text, p_text
 from alongside.analysis.words import words
 from alongside.model.enums import Locale, Verdict
 from alongside.stats import Comparison, Interval
@@ -60,6 +60,7 @@ class Section:
     headline: str
     arms: tuple[tuple[str, int], ...]
     rows: tuple[Row, ...]
+    next_steps: tuple[str, ...]  # what follows, and when
     remarks: tuple[str, ...]
     delivery: tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
     figure: str  # SVG
@@ -89,7 +90,8 @@ def section(result: ExperimentResult, locale: Locale, decided: Sequence[str] = (
         result.verdict_text[locale],
         tuple((name, arm.n) for name, arm in result.arms.items()),
         (*goals, *guardrails),
-        (*decided, *_remarks(result, locale)),
+        (*decided, *_ahead(result, locale)),
+        _remarks(result, locale),
         tuple((name, tuple(counts.items())) for name, counts in result.delivery.items()),
         forest_svg(result, locale, WIDE),
         forest_svg(result, locale, NARROW),
@@ -129,7 +131,7 @@ def _meanings(result: ExperimentResult, locale: Locale) -> list[str]:
         if (meaning := goal.meaning) is None:
             continue
         if meaning.chance_better is not None and meaning.expected_loss is not None:
-            loss = amount(meaning.expected_loss, goal.metric, locale, signed=False)
+            loss = loss_text(meaning.expected_loss, goal.metric, locale)
             found.append(say["meaning"].format(chance=chance_text(meaning.chance_better), loss=loss, **names))
         if meaning.corrected is not None:
             found.append(say["corrected"].format(amount=amount(meaning.corrected, goal.metric, locale), **names))
@@ -192,6 +194,20 @@ def _row(
     )
 
 
+def _ahead(result: ExperimentResult, locale: Locale) -> list[str]:
+    """Which look this was, and when the next one or the verdict comes."""
+    say, maturity, looking = words(locale), result.maturity, result.looking
+    if maturity is None or result.verdict is Verdict.INVALID:
+        return []
+    due = maturity.verdict_due.date().isoformat()
+    if looking is None:
+        return [say["verdict_on"].format(due=due)] if result.verdict is Verdict.NOT_MATURE else []
+    if looking.next_at is None:
+        return [say["looked"].format(taken=looking.taken, planned=looking.planned)]
+    day = looking.next_at.date().isoformat()
+    return [say["looks"].format(taken=looking.taken, planned=looking.planned, due=due, day=day)]
+
+
 def _remarks(result: ExperimentResult, locale: Locale) -> tuple[str, ...]:
     say = words(locale)
     remarks = _meanings(result, locale)
@@ -203,8 +219,4 @@ def _remarks(result: ExperimentResult, locale: Locale) -> tuple[str, ...]:
     if maturity := result.maturity:
         counts = {"mature": f"{maturity.mature:,}", "open": f"{maturity.open:,}", "late": f"{maturity.late:,}"}
         remarks.append(say["maturity"].format(due=maturity.verdict_due.date().isoformat(), **counts))
-        if looking := result.looking:
-            ahead = say["next_look"].format(day=looking.next_at.date().isoformat()) if looking.next_at else ""
-            due = maturity.verdict_due.date().isoformat()
-            remarks.append(say["looks"].format(taken=looking.taken, planned=looking.planned, due=due, next=ahead))
     return (*remarks, *(note[locale] for note in result.notes))

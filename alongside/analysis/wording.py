@@ -197,6 +197,13 @@ def chance_text(chance: float) -> str:
     return "< 0.1 %" if chance < 0.001 else f"{chance * 100:.1f} %"
 
 
+def loss_text(loss: float, metric: MetricInfo, locale: Locale) -> str:
+    """An expected loss; what rounds to nothing is said to be less than the smallest amount."""
+    if metric.kind is MetricKind.BINARY and loss < 0.0005:
+        return "< " + amount(0.001, metric, locale, signed=False)
+    return amount(loss, metric, locale, signed=False)
+
+
 def p_text(p: float | None) -> str:
     if p is None:
         return "–"

@@ -116,10 +116,11 @@ _TABLE: Mapping[str, tuple[str, str]] = {
     "zone_worse": ("越过此线即证实更差", "below this line: proved worse"),
     "standard_errors": ("差异 ÷ 标准误；虚线为尚未到来的检视", "difference in standard errors; dashed: looks to come"),
     "looks": (
-        "第 {taken} 次检视，共 {planned} 次；最迟 {due} 得出结论{next}",
-        "Look {taken} of {planned}; the verdict comes on {due} at the latest{next}",
+        "第 {taken} 次检视，共 {planned} 次；下次检视 {day}，最迟 {due} 得出结论。",
+        "Look {taken} of {planned}; the next one is on {day}, and the verdict comes on {due} at the latest.",
     ),
-    "next_look": ("，下次检视 {day}", ", the next look is on {day}"),
+    "looked": ("结论得自第 {taken} 次检视，共计划 {planned} 次。", "The verdict came with look {taken} of {planned}."),
+    "verdict_on": ("结论日：{due}。", "The verdict comes on {due}."),
     "harm_watch": ("伤害监测", "Watch for harm"),
     "harm_watch_note": (
         "每天检视；证据达到 {threshold} : 1 即停用该方案，无论检视多少次，误停的机会不超过 {alpha}。",
