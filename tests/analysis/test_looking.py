@@ -160,6 +160,6 @@ def test_json_and_report_show_the_path(store: Ledger, tmp_path: Path):
     for locale in Locale:
         page = section(result, locale)
         assert len(page.paths) == 1
-        assert "2026-03-22" in " ".join(page.remarks)
+        assert "2026-03-22" in page.next_steps[0]
         drawn = boundary_svg(result.looking.paths[0], locale, 760)  # type: ignore[union-attr]
         assert drawn.count("<circle") == len(seen)

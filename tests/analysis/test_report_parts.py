@@ -167,7 +167,7 @@ def test_the_artifact_has_the_sections_words_as_tables(locale: Locale):
     page = section(_result(), locale, ["decided"])
     text = brief(page, locale)
     assert text.startswith(f"**{page.headline}**")
-    assert "- decided" in text
+    assert "\n\ndecided\n" in text
     widths = [line.count(" | ") for line in text.splitlines() if line.startswith("| ")]
     assert len(widths) >= 2 + len(page.rows)
     for row in page.rows:
