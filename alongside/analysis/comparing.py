@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from alongside.analysis.clustered import ClusterSums, compare_rates
 from alongside.analysis.result import (
     ArmMetric,
     GoalComparison,
@@ -16,6 +17,7 @@ from alongside.analysis.result import (
 from alongside.outreach.experiments.metrics import MetricKind
 from alongside.stats import Comparison, Interval, Method, Unavailable
 from alongside.stats.adjustment import AdjustedArm, compare_adjusted
+from alongside.stats.clusters import compare_clusters
 from alongside.stats.means import Mean, compare_means
 from alongside.stats.multiplicity import holm, holm_levels
 from alongside.stats.proportions import EXPECTED_AT_LEAST, Proportion, compare_proportions
@@ -28,7 +30,8 @@ class ArmSums:
     """What a database gives per arm and metric: enough for every test. `total` is the sum of the values.
 
     `beside_mean`, `beside_variance` and `covariance` belong to a second value of each person: what a ratio is counted
-    per, or the same measured before assignment.
+    per, or the same measured before assignment. `clusters` are sums over households or clinics, where those were
+    assigned; a cluster's people come on different days, so that these do not add up from look to look.
     """
 
     n: int
@@ -40,6 +43,7 @@ class ArmSums:
     beside_variance: float = 0.0
     covariance: float = 0.0
     adjusted: AdjustedArm | None = None
+    clusters: ClusterSums | None = None
 
     def plus(self, other: ArmSums) -> ArmSums:
         """Both together (Chan, Golub and LeVeque 1983). Adjusted sums do not add up, and are left behind."""
@@ -87,6 +91,8 @@ def once(compare: Compare, variant: str, metric: str) -> Compare:
 
 def comparer(metric: MetricInfo, treatment: ArmSums, control: ArmSums, covariate_mean: float | None = None) -> Compare:
     """The comparison of two arms as a function of alpha."""
+    if treatment.clusters and control.clusters:
+        return _compare_clusters(metric, treatment.clusters, control.clusters)
     if covariate_mean is not None and treatment.adjusted and control.adjusted:
         one, other = treatment.adjusted, control.adjusted
         return lambda alpha: compare_adjusted(one, other, covariate_mean, alpha)
@@ -99,6 +105,12 @@ def comparer(metric: MetricInfo, treatment: ArmSums, control: ArmSums, covariate
         return lambda alpha: compare_proportions(rates[0], rates[1], alpha)
     means = [Mean(arm.n, arm.mean, arm.variance) for arm in (treatment, control)]
     return lambda alpha: compare_means(means[0], means[1], alpha)
+
+
+def _compare_clusters(metric: MetricInfo, treatment: ClusterSums, control: ClusterSums) -> Compare:
+    if metric.kind is MetricKind.BINARY:
+        return lambda alpha: compare_rates(treatment, control, alpha)
+    return lambda alpha: compare_clusters(treatment.arm, control.arm, alpha)
 
 
 def _compare_ratio(metric: MetricInfo, treatment: ArmSums, control: ArmSums) -> Compare:

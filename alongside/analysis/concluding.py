@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from alongside.analysis.adaptive import Schedule, in_batches, next_shares, ratio_over_batches
+from alongside.analysis.cluster_words import on_clusters
 from alongside.analysis.comparing import NOBODY, Sums, Viewed, compare_goals, compare_guardrails, comparer, once
 from alongside.analysis.decision import Evidence, decide
 from alongside.analysis.harm import HarmEvidence, weigh
@@ -152,7 +153,7 @@ def _viewed(definition: ExperimentDefinition, observed: Observed, view: View | N
 
 def _view(definition: ExperimentDefinition, calendar: Calendar, observed: Observed, as_of: datetime) -> View | None:
     """What daily looks show; None where only the planned day decides."""
-    if definition.design.looks is Looks.FINAL:
+    if definition.design.looks is Looks.FINAL or definition.unit.is_cluster:
         return None
     arrivals: Counter[int] = Counter()
     for days in observed.arrivals.values():
@@ -236,7 +237,7 @@ def _arm(definition: ExperimentDefinition, units: Mapping[str, int], sums: Mappi
 
 
 def _notes(definition: ExperimentDefinition, observed: Observed) -> tuple[Words, ...]:
-    notes: list[Words] = []
+    notes: list[Words] = list(on_clusters(definition, observed))
     for metric in definition.metrics:
         missing = sum(sums.missing for sums in observed.sums[metric.name].values())
         if missing:

@@ -15,12 +15,12 @@ from alongside.outreach.experiments.metrics import DELIVERY, Aggregate, Source
 
 
 def outcome_sql(metric: Metric, tables: Path, as_of: datetime) -> str:
-    """Sums per arm and look; parameters as `outcome.sql` says."""
+    """Sums per arm and look; parameters as `person_outcome.sql` says."""
     return _outcome_sql(metric, tables, as_of, "look", "NULL::VARCHAR", "")
 
 
 def subgroup_sql(metric: Metric, column: str, tables: Path, as_of: datetime) -> str:
-    """Sums per arm and value of a person's column; parameters as `outcome.sql` says."""
+    """Sums per arm and value of a person's column; parameters as `person_outcome.sql` says."""
     return _outcome_sql(metric, tables, as_of, "part", f'CAST(person."{column}" AS VARCHAR)', person_sql(tables))
 
 
@@ -44,12 +44,31 @@ def person_sql(tables: Path) -> str:
     return f"LEFT JOIN read_parquet({quoted(path)}) AS person ON person.person_id = unit.person_id"
 
 
+def clusters_sql(metric: Metric, tables: Path, as_of: datetime) -> str:
+    """Sums per arm over households or clinics; parameters as `person_outcome.sql` says."""
+    size = "coalesce(sum(beside), 0.0)" if metric.kind is MetricKind.RATIO else "count(outcome)"
+    return _sql("clusters").format(people=_people_sql(metric, tables, as_of, "NULL::VARCHAR", ""), size=size)
+
+
 def _outcome_sql(metric: Metric, tables: Path, as_of: datetime, by: str, part: str, join: str) -> str:
+    return _sql("outcome").format(people=_people_sql(metric, tables, as_of, part, join), by=by)
+
+
+def _people_sql(metric: Metric, tables: Path, as_of: datetime, part: str, join: str) -> str:
     value, other = _beside(metric, tables, as_of)
     fact = fact_sql(metric, metric.name, tables, as_of)
-    return _sql("outcome").format(
-        fact=fact, outcome=_outcome(metric), beside=value, other=f"{other}\n{join}", by=by, part=part
+    return _sql("person_outcome").format(
+        fact=fact, outcome=_outcome(metric), beside=value, other=f"{other}\n{join}", part=part
     )
+
+
+def arrivals_sql(*, clustered: bool) -> str:
+    """What was assigned, by channel, day and arm; parameters as `arrivals.sql` says."""
+    first = (
+        "(SELECT variant, min(assigned_at) AS assigned_at, arg_min(channel, (assigned_at, person_id)) AS channel"
+        " FROM unit GROUP BY variant, cluster)"
+    )
+    return _sql("arrivals").format(arrived=first if clustered else "unit")
 
 
 def strata_sql(metric: Metric, tables: Path, as_of: datetime) -> str:

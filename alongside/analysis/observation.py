@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,13 +11,24 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from alongside.analysis.clustered import ClusterSums
 from alongside.analysis.comparing import ArmSums, Sums
 from alongside.analysis.harm import FirstEvents, Watched, is_watched, watch
 from alongside.analysis.looking import Course, summed
-from alongside.analysis.metric_sql import batch_sql, naive, outcome_sql, person_sql, strata_sql, subgroup_sql
+from alongside.analysis.metric_sql import (
+    arrivals_sql,
+    batch_sql,
+    clusters_sql,
+    naive,
+    outcome_sql,
+    person_sql,
+    strata_sql,
+    subgroup_sql,
+)
 from alongside.analysis.result import Maturity
 from alongside.ledger import experiments as store
 from alongside.outreach.experiments import Calendar, ExperimentDefinition, Looks, Metric
+from alongside.stats.clusters import ClusterArm
 
 if TYPE_CHECKING:
     import duckdb
@@ -40,7 +52,7 @@ class Observed:
     """What the data say, before any statistics."""
 
     units: Mapping[str, int]  # enrolled people by arm
-    channels: Mapping[str, Mapping[str, int]]  # by planned channel, then arm
+    channels: Mapping[str, Mapping[str, int]]  # what was assigned (people, households, clinics), by channel, then arm
     maturity: Maturity
     sums: Mapping[str, Sums]  # by metric, then arm
     courses: Mapping[str, Course] = field(default_factory=dict)  # by metric: the same sums as they came in
@@ -70,8 +82,10 @@ def observe(
     calendar = Calendar.of(definition, launched_at)
     with warehouse.connect() as connection:
         _register(connection, definition, assigned, events, ends)
-        arrivals = _arrivals(connection, launched_at)
-        courses = {metric.name: _course(connection, metric, tables, as_of, calendar) for metric in definition.metrics}
+        clustered = definition.unit.is_cluster
+        arrivals = _arrivals(connection, launched_at, clustered=clustered)
+        course = _in_clusters if clustered else _course
+        courses = {metric.name: course(connection, metric, tables, as_of, calendar) for metric in definition.metrics}
         watched = {
             metric.name: watch(_first_events(connection, metric, tables, as_of, launched_at), metric, definition, as_of)
             for metric in (rule.metric for rule in definition.guardrails)
@@ -85,7 +99,8 @@ def observe(
         }
         divided = {column: _divided(connection, column, tables) for column in definition.subgroups}
         first = definition.goals[0]
-        reached = _first_events(connection, first, tables, as_of, launched_at) if is_watched(first) else []
+        timed = is_watched(first) and not clustered  # when people first had it, not households
+        reached = _first_events(connection, first, tables, as_of, launched_at) if timed else []
         column = definition.stratify_by
         strata = {
             goal.name: _subgroups(connection, goal, column, tables, seen, calendar)
@@ -94,12 +109,12 @@ def observe(
         }
         batches = _batches(connection, definition, tables, as_of, calendar) if definition.bandit else []
         maturity = _maturity(connection, definition, launched_at, as_of)
+        people = dict(connection.execute("SELECT variant, count(*) FROM unit GROUP BY 1 ORDER BY 1").fetchall())
     channels = {name: _together(days.values()) for name, days in arrivals.items()}
     sums = {name: summed(course) for name, course in courses.items()}
     return Observed(
-        _together(channels.values()), channels, maturity, sums, courses, arrivals, watched, subgroups, divided, strata,
-        batches, reached,
-    )  # fmt: skip
+        people, channels, maturity, sums, courses, arrivals, watched, subgroups, divided, strata, batches, reached
+    )
 
 
 def _together(counts: Iterable[Mapping[str, int]]) -> dict[str, int]:
@@ -139,13 +154,11 @@ def _maturity(
     return Maturity(launched_at, ends, due, mature, enrolled - mature, late[0] if late else 0)
 
 
-def _arrivals(connection: duckdb.DuckDBPyConnection, launched_at: datetime) -> dict[str, dict[int, dict[str, int]]]:
-    """People by planned channel, day after launch and arm, in the order of days."""
-    rows = connection.execute(
-        "SELECT channel, CAST(floor(date_diff('second', $1::TIMESTAMP, assigned_at) / 86400) AS INTEGER) AS day,"
-        " variant, count(*) FROM unit GROUP BY ALL ORDER BY ALL",
-        [naive(launched_at)],
-    ).fetchall()
+def _arrivals(
+    connection: duckdb.DuckDBPyConnection, launched_at: datetime, *, clustered: bool
+) -> dict[str, dict[int, dict[str, int]]]:
+    """What was assigned by planned channel, day after launch and arm, in the order of days."""
+    rows = connection.execute(arrivals_sql(clustered=clustered), [naive(launched_at)]).fetchall()
     found: dict[str, dict[int, dict[str, int]]] = {}
     for channel, day, variant, count in rows:
         found.setdefault(channel, {}).setdefault(day, {})[variant] = count
@@ -161,6 +174,19 @@ def _course(
     for variant, look, *sums in connection.execute(query, limits).fetchall():
         looks.setdefault(look, {})[variant] = ArmSums(*sums)
     return tuple(looks.items())
+
+
+def _in_clusters(
+    connection: duckdb.DuckDBPyConnection, metric: Metric, tables: Path, as_of: datetime, calendar: Calendar
+) -> Course:
+    """All as one look: a household's people come on different days."""
+    arms: dict[str, ArmSums] = {}
+    for row in connection.execute(clusters_sql(metric, tables, as_of), _limits(metric, as_of, calendar)).fetchall():
+        variant, people, total, mean, missing, beside, clusters, size, *squares, affected, whole = row
+        arm = ClusterArm(clusters, size, total, *squares)
+        sums = ClusterSums(arm, people, total, affected, whole)
+        arms[variant] = ArmSums(people, total, mean, math.nan, missing, beside, clusters=sums)
+    return ((calendar.planned, arms),) if arms else ()
 
 
 def _limits(metric: Metric, until: datetime, calendar: Calendar) -> list[Any]:

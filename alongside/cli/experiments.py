@@ -54,6 +54,7 @@ def design_command(
             ("goal", report.goal),
             ("people needed", report.people_needed),
             ("people expected", report.people_expected),
+            *([("design effect", f"{report.design_effect:.2f}")] if report.design_effect != 1 else ()),
             (
                 f"power at {_effect(report.minimum_effect, binary)}",
                 f"{report.power:.0%} (planned {report.planned_power:.0%})",

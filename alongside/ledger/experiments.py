@@ -176,13 +176,14 @@ survivor AS (
 _ASSIGNMENTS = (
     _SURVIVORS
     + """
-SELECT person_id, variant, assigned_at, channel
+SELECT person_id, variant, assigned_at, channel, cluster_id
 FROM (
     SELECT
         COALESCE(survivor.current, assignment.person_id) AS person_id,
         assignment.variant,
         assignment.assigned_at,
         assignment.channel,
+        assignment.cluster_id,
         ROW_NUMBER() OVER (
             PARTITION BY COALESCE(survivor.current, assignment.person_id)
             ORDER BY assignment.assigned_at, assignment.person_id
@@ -196,9 +197,10 @@ WHERE place = 1
 
 
 def assignments(ledger: Ledger, name: str) -> pa.Table:
-    """`person_id, variant, assigned_at, channel` of everybody in the experiment, one row a living identity.
+    """`person_id, variant, assigned_at, channel, cluster_id` of everybody in the experiment, one row a living identity.
 
-    A merged person is known under the survivor's id. Where both had an arm, the earlier one counts.
+    `cluster_id` is null where people are what was assigned. A merged person is known under the survivor's id; where
+    both had an arm, the earlier one counts.
     """
     return ledger.read_arrow(_ASSIGNMENTS, {"experiment": name})
 
@@ -206,13 +208,14 @@ def assignments(ledger: Ledger, name: str) -> pa.Table:
 def insert_assignments(ledger: Ledger, name: str, rows: pa.Table, run_id: str) -> int:
     """Remember new assignments: `person_id, variant, assigned_at, channel`; who has an arm keeps it.
 
-    Returns how many were new.
+    With `cluster_id` where households or clinics are assigned. Returns how many were new.
     """
     if rows.num_rows == 0:
         return 0
     import pyarrow as pa
 
-    wanted = rows.select(["person_id", "variant", "assigned_at", "channel"])
+    columns = ["person_id", "variant", "assigned_at", "channel", "cluster_id"]
+    wanted = rows.select([name for name in columns if name in rows.column_names])
     for column, value in (("experiment", name), ("run_id", run_id)):
         wanted = wanted.append_column(column, pa.array([value], pa.string()).take(pa.array([0] * len(wanted))))
     return ledger.insert_arrow(assignment, wanted, on_conflict="ignore")

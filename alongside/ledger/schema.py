@@ -590,6 +590,7 @@ assignment = Table(
     Column("assigned_at", Utc, nullable=False),  # patient time
     Column("run_id", String(64), nullable=False),
     Column("channel", String(12), nullable=False),
+    Column("cluster_id", String(16)),  # keyed hash of the household or clinic, where that is what was assigned
 )
 
 experiment_result = Table(

@@ -48,7 +48,7 @@ class Deciding:
             evaluate(self.duck, self.catalogues, self.facts, f"variables_{number}", expressions, "eligible")
         self.duck.execute(
             "CREATE OR REPLACE TEMP TABLE decided (person_id VARCHAR, late INTEGER, variant VARCHAR, is_new BOOLEAN,"
-            " message_key VARCHAR, not_before TIMESTAMP)"
+            " message_key VARCHAR, not_before TIMESTAMP, cluster_id VARCHAR)"
         )
         self.decide("TRUE")
 
@@ -66,10 +66,13 @@ class Deciding:
         values = ", ".join(
             f"CAST({json_sql(self.catalogues, self.arms, number)} AS VARCHAR) AS v{number}" for number in numbers
         )
+        unit, belongs = "NULL::VARCHAR", ""
+        if self.arms.in_clusters:
+            unit, belongs = "u.unit", "LEFT JOIN own_unit AS u ON u.person_id = c.person_id"
         return f"""
             SELECT c.person_id, c.recipient_id, c.channel, c.language, c.time_zone, c.quiet_from, c.quiet_to,
-                   c.occurrence, {values}
-            FROM candidate AS c {joins} WHERE c.gates = 0 AND ({which}) ORDER BY c.person_id"""
+                   c.occurrence, {unit} AS unit, {values}
+            FROM candidate AS c {joins} {belongs} WHERE c.gates = 0 AND ({which}) ORDER BY c.person_id"""
 
     def _decide(self, chunk: pa.Table) -> pa.Table:
         import pyarrow as pa
@@ -77,7 +80,9 @@ class Deciding:
         secret = self.facts.ledger.info.secret
         people = chunk.column("person_id").combine_chunks()
         late = self._late_gates(chunk)
-        variants, is_new = self.arms.variants(secret, people)
+        units = chunk.column("unit") if self.arms.in_clusters else None
+        assigned = self.arms.assign(secret, people, units)
+        variants = assigned.column("variant").to_pylist()
         keys: list[str | None] = []
         occurrences = chunk.column("occurrence").to_pylist()
         locales = chunk.column("language").to_pylist()
@@ -95,10 +100,11 @@ class Deciding:
             {
                 "person_id": people,
                 "late": pa.array([int(gate) for gate in late], pa.int32()),
-                "variant": pa.array(variants, pa.string()),
-                "is_new": pa.array(is_new, pa.bool_()),
+                "variant": assigned.column("variant"),
+                "is_new": assigned.column("is_new"),
                 "message_key": pa.array(keys, pa.string()),
                 "not_before": pa.array(self._not_before(chunk), pa.timestamp("us")),
+                "cluster_id": assigned.column("cluster_id"),
             }
         )
 

@@ -119,7 +119,7 @@ class Intentions:
                 at=self.run.as_of,
             )
         fresh = self.duck.sql(
-            "SELECT person_id, variant, $at::TIMESTAMP AS assigned_at, channel FROM outcome"
+            "SELECT person_id, variant, $at::TIMESTAMP AS assigned_at, channel, cluster_id FROM outcome"
             " WHERE mask = 0 AND is_new ORDER BY person_id",
             params={"at": self.run.as_of.replace(tzinfo=None)},
         ).to_arrow_table()

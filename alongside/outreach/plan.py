@@ -24,7 +24,7 @@ from alongside.outreach.campaign_plan import CampaignPlan
 from alongside.outreach.campaigns import Campaign
 from alongside.outreach.catalogues import Catalogues
 from alongside.outreach.deciding import Deciding, evaluate
-from alongside.outreach.experiments import ExperimentDefinition, design
+from alongside.outreach.experiments import Enrolment, ExperimentDefinition, Unit, design
 from alongside.outreach.gates import ORDER, GateInput, close_gates, funnel_of
 from alongside.outreach.intentions import Intentions, record
 from alongside.outreach.refitting import Refitting
@@ -32,6 +32,7 @@ from alongside.outreach.relations import Facts, choose_audience, load_relations,
 from alongside.outreach.routes import routes_of
 from alongside.outreach.screening import Screen
 from alongside.outreach.sensitivity import require_discreet
+from alongside.outreach.units import clinics_with_an_arm, households_with_an_arm, load_units, units_of_people
 from alongside.outreach.wishes import is_selective
 from alongside.segments import failed_fields
 from alongside.settings import HospitalSettings
@@ -137,7 +138,7 @@ class Planner:
         selective, as_of = is_selective(campaign, self.catalogues), self.run.as_of
         wanted = GateInput(campaign, routes, purpose, topics, as_of, definition.to, selective)
         close_gates(duck, wanted, self.settings)
-        arms = self._arms(campaign)
+        arms = self._arms(duck, campaign)
         screen = Screen(self.catalogues.content, self.settings)
         digest = PlanHash()
         deciding = Deciding(duck, self.facts, self.catalogues, campaign, arms, screen, digest)
@@ -185,7 +186,7 @@ class Planner:
         chosen = ", ".join(f"{sql} AS {name}" for name, sql in columns.items())
         duck.execute(f"CREATE OR REPLACE TEMP TABLE answers AS SELECT person_id, {chosen} FROM asked")
 
-    def _arms(self, campaign: Campaign) -> Arms:
+    def _arms(self, duck: duckdb.DuckDBPyConnection, campaign: Campaign) -> Arms:
         experiment = self.catalogues.experiment_of(campaign.name)
         if experiment is None:
             return Arms(None, {NO_VARIANT: campaign.message}, None, launched=False)
@@ -195,9 +196,21 @@ class Planner:
             moving = experiment.bandit and registrations.shares_at(connection, experiment.name, self.run.as_of)
         if registration is not None and registration.winner in experiment.messages:
             return Arms(None, {NO_VARIANT: experiment.messages[registration.winner]}, None, launched=True)
+        enrolment, launched = self._enrolment(duck, experiment), registration is not None
+        return Arms.of(experiment, enrolment, launched=launched, shares=moving or None)
+
+    def _enrolment(self, duck: duckdb.DuckDBPyConnection, experiment: ExperimentDefinition) -> Enrolment:
+        """Who is in an arm already, and whom other experiments of the layer have."""
         existing = registrations.assignments(self.ledger, experiment.name)
-        taken = self._taken(experiment)
-        return Arms.of(experiment, existing, launched=registration is not None, taken=taken, shares=moving or None)
+        taken, settled = self._taken(experiment), None
+        if experiment.unit.is_cluster:
+            load_units(duck, experiment.unit)
+        if experiment.unit is Unit.HOUSEHOLD:
+            settled = households_with_an_arm(duck, existing)
+            taken = None if taken is None else units_of_people(duck, taken)
+        elif experiment.unit is Unit.CLINIC:
+            settled = clinics_with_an_arm(duck, existing, self.ledger.info.secret, experiment.name)
+        return Enrolment(existing, taken, settled)
 
     def _taken(self, experiment: ExperimentDefinition) -> pa.Array | None:
         """People whom other experiments of its layer have: a slice may have been moved since they were assigned."""
@@ -213,7 +226,8 @@ class Planner:
     def _counts(self, duck: duckdb.DuckDBPyConnection, arms: Arms) -> dict[str, Any]:
         """Funnel, gates, variants and channels from `candidate` and `decided`."""
         duck.execute(
-            "CREATE OR REPLACE TEMP TABLE outcome AS SELECT c.*, d.variant, d.is_new, d.message_key, d.not_before,"
+            "CREATE OR REPLACE TEMP TABLE outcome AS"
+            " SELECT c.*, d.variant, d.is_new, d.cluster_id, d.message_key, d.not_before,"
             " c.gates | coalesce(d.late, 0) AS mask FROM candidate AS c LEFT JOIN decided AS d USING (person_id)"
         )
         masks = {

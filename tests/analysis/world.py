@@ -84,22 +84,35 @@ class World:
                 at=at,
             )
 
-    def enrol(self, arms: Mapping[str, str], at: datetime = LAUNCH, channel: str = "email") -> None:
+    def enrol(
+        self,
+        arms: Mapping[str, str],
+        at: datetime = LAUNCH,
+        channel: str = "email",
+        clusters: Mapping[str, str] | None = None,
+    ) -> None:
         """person -> variant, with an accepted and delivered message each."""
-        self.assign(arms, at, channel)
+        self.assign(arms, at, channel, clusters)
         messages = [self._message(person, variant, at) for person, variant in arms.items()]
         with self.ledger.begin() as connection:
             connection.execute(schema.message.insert(), messages)
         self.hear("delivered", list(arms), at + timedelta(minutes=1))
 
-    def assign(self, arms: Mapping[str, str], at: datetime = LAUNCH, channel: str = "email") -> None:
-        """person -> variant, without any message."""
+    def assign(
+        self,
+        arms: Mapping[str, str],
+        at: datetime = LAUNCH,
+        channel: str = "email",
+        clusters: Mapping[str, str] | None = None,
+    ) -> None:
+        """person -> variant, without any message; person -> household or clinic where those are assigned."""
         rows = pa.table(
             {
                 "person_id": list(arms),
                 "variant": list(arms.values()),
                 "assigned_at": moments([at] * len(arms)),
                 "channel": [channel] * len(arms),
+                "cluster_id": pa.array([(clusters or {}).get(person) for person in arms], pa.string()),
             }
         )
         experiments.insert_assignments(self.ledger, self.experiment.name, rows, "run")

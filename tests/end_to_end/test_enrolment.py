@@ -61,6 +61,105 @@ def test_only_the_slice_counts_for_the_launch(refreshed: Played) -> None:
     assert _messages(refreshed) == {}
 
 
+# ------------------------------------------------------------------------------------------------- households, clinics
+def _in_clusters(played: Played, unit: str) -> None:
+    """The shipped experiment with another unit, and the design that it needs."""
+    edit(played, FILE, "unit: person", f"unit: {unit}")
+    edit(played, FILE, "subgroups: [age_band, gender]", "#")
+    edit(played, FILE, "looks: daily", "cluster_size: 1.5\n  cluster_icc: 0.1\n  looks: final")
+    edit(played, FILE, "minimum_effect: 0.5", "minimum_effect: 0.7")
+
+
+def _picture(played: Played, run_id: str, sets: str) -> list[str]:
+    """Change the picture of the campaign's audience; returns them in order."""
+    tables = played.project.var / "snapshots" / f"snapshot-{run_id}" / "tables"
+    person, kept = tables / "person.parquet", tables / "kept.parquet"
+    found = duckdb.sql(
+        f"SELECT person_id FROM read_parquet('{tables}/membership.parquet')"
+        " WHERE segment = 'hypertension_follow_up_due' ORDER BY person_id"
+    ).fetchall()
+    audience = [row[0] for row in found]
+    duckdb.sql(
+        f"COPY (SELECT p.* REPLACE ({sets}) FROM read_parquet('{person}') AS p LEFT JOIN"
+        " (SELECT unnest($audience) AS person_id, unnest(range(len($audience))) AS place) AS a USING (person_id))"
+        f" TO '{kept}' (FORMAT parquet)",
+        params={"audience": audience},
+    )
+    kept.replace(person)
+    return audience
+
+
+def _clusters(played: Played) -> dict[str, tuple[str, str]]:
+    """person -> arm and cluster."""
+    rows = assignments(played.house.ledger, EXPERIMENT).to_pylist()
+    return {row["person_id"]: (row["variant"], row["cluster_id"]) for row in rows}
+
+
+def test_a_household_has_one_arm(refreshed: Played) -> None:
+    """Three people an address: one arm, and one pseudonym that is nobody's id."""
+    _in_clusters(refreshed, "household")
+    homes = "CASE WHEN a.place IS NULL THEN postal_blind ELSE 'home' || (a.place // 3) END AS postal_blind"
+    audience = _picture(refreshed, "r1", homes)
+    plan = refreshed.plan("r1", CAMPAIGN)[CAMPAIGN]
+    assert plan.state == "planned", plan.reason
+    first, messages = _clusters(refreshed), _messages(refreshed)
+    assert first.keys() == messages.keys()
+    assert {arm for arm, _ in first.values()} == {"control", "personal"}
+    together = 0
+    for place in range(0, len(audience), 3):
+        found = {first[person] for person in audience[place : place + 3] if person in first}
+        assert len(found) <= 1
+        together += len([person for person in audience[place : place + 3] if person in first]) > 1
+    assert together > 5
+    assert not {cluster for _, cluster in first.values()} & set(audience)
+
+
+def test_whoever_moves_in_later_joins_the_arm_of_the_household(refreshed: Played) -> None:
+    """The first day half of the people live alone and are planned; then each takes somebody in, whose id is smaller."""
+    _in_clusters(refreshed, "household")
+    audience = _picture(refreshed, "r1", "CASE WHEN a.place % 2 = 0 THEN TRUE ELSE deceased END AS deceased")
+    refreshed.plan("r1", CAMPAIGN)
+    first = _clusters(refreshed)
+    assert first
+    assert first.keys() <= set(audience[1::2])
+    refreshed.refresh("r2", "2026-03-02T08:00+08:00")
+    homes = "CASE WHEN a.place IS NULL THEN postal_blind ELSE 'home' || (a.place // 2) END AS postal_blind"
+    audience = _picture(refreshed, "r2", homes)
+    refreshed.plan("r2", CAMPAIGN)
+    now, newcomers = _clusters(refreshed), 0
+    for person, *mates in (audience[place : place + 2] for place in range(0, len(audience), 2)):
+        for mate in mates:
+            if mate in first and person in now and person not in first:
+                assert now[person] == first[mate]
+                newcomers += 1
+    assert {person: now[person] for person in first} == first
+    assert newcomers > 5
+
+
+def test_a_clinic_has_one_arm_and_who_has_no_clinic_is_in_none(refreshed: Played) -> None:
+    _in_clusters(refreshed, "clinic")
+    edit(refreshed, FILE, "cluster_icc: 0.1", "cluster_icc: 0.0")
+    departments = (
+        "CASE WHEN a.place % 10 = 0 THEN NULL WHEN a.place % 2 = 0 THEN 'Eye ' || (a.place % 30) END"
+        " AS next_appointment_department,"
+        " CASE WHEN a.place % 10 = 0 THEN NULL ELSE 'Heart ' || (a.place % 30) END AS last_department"
+    )
+    audience = _picture(refreshed, "r1", departments)
+    plan = refreshed.plan("r1", CAMPAIGN)[CAMPAIGN]
+    assert plan.state == "planned", plan.reason
+    arms, messages = _clusters(refreshed), _messages(refreshed)
+    homeless = {person for person in audience[::10] if person in messages}
+    assert homeless
+    assert messages.keys() - arms.keys() == homeless
+    assert {messages[person] for person in homeless} == {("follow_up/hypertension_review", None, None)}
+    by_clinic: dict[int, set[tuple[str, str]]] = {}
+    for place, person in enumerate(audience):
+        if person in arms:
+            by_clinic.setdefault(place % 30, set()).add(arms[person])
+    assert {len(found) for found in by_clinic.values()} == {1}
+    assert len(set().union(*by_clinic.values())) == len(by_clinic) == 27
+
+
 # ---------------------------------------------------------------------------------------------------------- hold-outs
 FLU = "config/campaigns/flu_vaccine.yaml"
 

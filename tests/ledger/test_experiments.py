@@ -87,6 +87,18 @@ def test_who_has_an_arm_keeps_it(ledger: Ledger):
     assert _assigned(ledger) == {"a": "control", "b": "personal"}
 
 
+def test_the_household_of_an_assignment_is_remembered(ledger: Ledger):
+    """Those who were assigned alone have none; of two merged people the earlier one's counts."""
+    _people(ledger, a="b", b=None, c=None)
+    for person, at, cluster in (("b", 1, "later"), ("a", 0, "first")):
+        rows = _rows([person], ["control"], DAY_1 + timedelta(days=at)).append_column("cluster_id", [[cluster]])
+        experiments.insert_assignments(ledger, NAME, rows, "r1")
+    experiments.insert_assignments(ledger, NAME, _rows(["c"], ["control"]), "r1")
+    table = experiments.assignments(ledger, NAME)
+    found = dict(zip(table.column("person_id").to_pylist(), table.column("cluster_id").to_pylist(), strict=True))
+    assert found == {"b": "first", "c": None}
+
+
 def test_a_merge_moves_the_arm_to_the_survivor(ledger: Ledger):
     """Also along a chain: a was merged into b, b later into c."""
     _people(ledger, a="b", b="c", c=None)

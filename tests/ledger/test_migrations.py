@@ -12,7 +12,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from alongside.ledger import Ledger, migrations, schema
+from alongside.ledger import Ledger, experiments, migrations, schema
 from alongside.ledger.upgrading import upgrade
 from alongside.model.errors import Refused, StoreUnavailable
 
@@ -54,6 +54,24 @@ def test_upgrade_creates_and_is_harmless_when_repeated(bare_url: str) -> None:
     before = Ledger.open(bare_url).info
     assert upgrade(bare_url) == (migrations.HEAD, migrations.HEAD)
     assert Ledger.open(bare_url).info == before
+
+
+def test_assignments_outlive_the_upgrade_that_knows_households(bare_url: str) -> None:
+    """A ledger of schema 0010 with an experiment under way: its people keep their arms, and belong to no cluster."""
+    ledger = Ledger.open(bare_url)
+    row = {"experiment": "wording", "person_id": "p1", "variant": "control", "run_id": "r1", "channel": "email"}
+    with ledger.begin() as connection:
+        connection.execute(sa.text("ALTER TABLE assignment DROP COLUMN cluster_id"))
+        connection.execute(sa.text("UPDATE alembic_version SET version_num = '0010'"))
+        old = sa.table("assignment", *(sa.column(name) for name in (*row, "assigned_at")))
+        connection.execute(old.insert().values(**row, assigned_at=sa.func.current_timestamp()))
+    ledger.engine.dispose()
+    with pytest.raises(Refused, match="ledger upgrade"):
+        Ledger.open(bare_url)
+    assert upgrade(bare_url) == ("0010", migrations.HEAD)
+    upgraded = Ledger.open(bare_url)
+    found = experiments.assignments(upgraded, "wording").select(["person_id", "variant", "cluster_id"]).to_pylist()
+    assert found == [{"person_id": "p1", "variant": "control", "cluster_id": None}]
 
 
 def test_upgrade_leaves_a_newer_ledger_alone(bare_url: str) -> None:

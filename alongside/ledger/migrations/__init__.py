@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from alongside.model.errors import Refused
 
 #: The newest revision. Kept here so that opening a ledger does not load Alembic.
-HEAD = "0010"
+HEAD = "0011"
 _LOCK = 0x616C6F6E67  # "along": one creator or upgrader at a time
 
 

@@ -1,6 +1,6 @@
 """Experiments: definitions in YAML, keyed assignment, and the design that is checked before launch."""
 
-from alongside.outreach.experiments.assignment import assign, assign_sticky
+from alongside.outreach.experiments.assignment import Enrolment, assign, assign_sticky, cluster_id
 from alongside.outreach.experiments.calendar import Calendar
 from alongside.outreach.experiments.catalogue import check, examine, load, load_metrics
 from alongside.outreach.experiments.definition import (
@@ -11,6 +11,7 @@ from alongside.outreach.experiments.definition import (
     Guardrail,
     Layer,
     Looks,
+    Unit,
     Variant,
     resolve,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "Calendar",
     "Decide",
     "DesignReport",
+    "Enrolment",
     "ExperimentDefinition",
     "ExperimentFile",
     "Guardrail",
@@ -29,10 +31,12 @@ __all__ = [
     "Looks",
     "Metric",
     "MetricKind",
+    "Unit",
     "Variant",
     "assign",
     "assign_sticky",
     "check",
+    "cluster_id",
     "design",
     "examine",
     "load",

@@ -132,6 +132,7 @@ def _faults_of(
     for item in experiments:
         file, document = item.model, item.document
         yield from _variant_faults(file, document)
+        yield from _unit_faults(file, document)
         yield from _metric_faults(file, document, metrics)
         yield from _subgroup_faults(file, document)
         yield from _strata_faults(file, document, metrics)
@@ -149,6 +150,9 @@ def _layer_faults(file: ExperimentFile, document: Document, before: Collection[E
     """Slices of one layer that overlap would share people."""
     mine = file.layer
     for other in before:
+        if mine and other.layer and mine.name == other.layer.name and file.unit is not other.unit:
+            what = f"the layer '{mine.name}' has '{other.name}' with unit {other.unit}: their slices would share people"
+            yield document.finding("unit", what=what, remedy=f"use {other.unit}, or another layer")
         if mine is None or other.layer is None or not mine.overlaps(other.layer):
             continue
         what = f"the slice {_slice(mine)} of '{mine.name}' overlaps {_slice(other.layer)} of '{other.name}'"
@@ -183,6 +187,33 @@ def _variant_faults(file: ExperimentFile, document: Document) -> Iterator[Findin
     if file.control not in names:
         what = f"control '{file.control}' is not a variant"
         yield document.finding("control", what=what, remedy=nearest(file.control, names) or ", ".join(names))
+
+
+def _unit_faults(file: ExperimentFile, document: Document) -> Iterator[Finding]:
+    """What a design in clusters has to say, and what clusters cannot have."""
+    plan = file.design
+    given = {"cluster_size": plan.cluster_size, "cluster_icc": plan.cluster_icc, "cluster_cv": plan.cluster_cv}
+    if not file.unit.is_cluster:
+        for field, value in given.items():
+            if value is not None:
+                what = "belongs to a unit of household or clinic"
+                yield document.finding("design", field, what=what, remedy="remove it, or name the unit")
+        return
+    for field, example in (("cluster_size", "2.5"), ("cluster_icc", "0.05")):
+        if given[field] is None:
+            what = f"a {file.unit} as unit needs design.{field}: people who are alike tell less than as many others"
+            yield document.finding(
+                "design", field, what=what, remedy=f"for example {field}: {example}, from earlier data"
+            )
+    if plan.looks is Looks.DAILY:
+        what = f"people of one {file.unit} come on different days, so that a look would not be independent of the last"
+        yield document.finding("design", "looks", what=what, remedy="use looks: final")
+    if file.subgroups:
+        what = f"subgroups compare people, and a {file.unit} is what is assigned"
+        yield document.finding("subgroups", what=what, remedy="remove them")
+    if file.bandit is not None:
+        what = f"shares follow the results of people, and a {file.unit} is what is assigned"
+        yield document.finding("bandit", what=what, remedy="remove it, or assign people")
 
 
 def _metric_faults(file: ExperimentFile, document: Document, metrics: Mapping[str, _Read[Metric]]) -> Iterator[Finding]:

@@ -34,6 +34,18 @@ class Looks(StrEnum):
     DAILY = "daily"  # a verdict as soon as one is earned, with levels that pay for every look
 
 
+class Unit(StrEnum):
+    """What is assigned to an arm as a whole."""
+
+    PERSON = "person"
+    HOUSEHOLD = "household"  # people who share a postal address, a phone number or a mailbox
+    CLINIC = "clinic"  # the department of the next appointment, else of the last encounter
+
+    @property
+    def is_cluster(self) -> bool:
+        return self is not Unit.PERSON
+
+
 class Variant(Strict):
     name: str = Field(pattern=NAME)
     message: str = Field(description="<stage>/<topic>, a folder of templates/")
@@ -85,6 +97,9 @@ class Design(Strict):
     minimum_effect: float = Field(gt=0, description="smallest absolute improvement worth finding")
     planned_days: int = Field(ge=1, le=730, description="days during which people are enrolled")
     looks: Looks = Field(Looks.FINAL, description="when a verdict may come")
+    cluster_size: float | None = Field(None, ge=1, description="people of the audience in a household or clinic, mean")
+    cluster_cv: float | None = Field(None, ge=0, description="standard deviation of those sizes / their mean; else 0")
+    cluster_icc: float | None = Field(None, ge=0, le=1, description="how much alike people of one cluster are: 0 to 1")
 
 
 class Bandit(Strict):
@@ -101,7 +116,7 @@ class ExperimentFile(Strict):
     hypothesis: dict[Locale, str] = Field(min_length=1)
     variants: list[Variant] = Field(max_length=10)
     control: str
-    unit: str = Field("person", pattern="^person$")
+    unit: Unit = Field(Unit.PERSON, description="what is assigned as a whole")
     layer: Layer | None = Field(None, description="a slice of people that other experiments of the layer never touch")
     metrics: MetricRules
     subgroups: list[str] = Field(default_factory=list, max_length=3, description="for whom does it work? see SUBGROUPS")
@@ -125,7 +140,7 @@ class ExperimentDefinition(Strict):
     hypothesis: dict[Locale, str]
     variants: tuple[Variant, ...]
     control: str
-    unit: str
+    unit: Unit
     layer: Layer | None = None
     goals: tuple[Metric, ...]
     guardrails: tuple[Guardrail, ...]
@@ -206,6 +221,9 @@ class ExperimentDefinition(Strict):
             del content["design"]["looks"]
         if self.layer is None:
             del content["layer"]
+        for field in ("cluster_size", "cluster_cv", "cluster_icc"):
+            if content["design"][field] is None:
+                del content["design"][field]
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
 

@@ -33,6 +33,7 @@ class DesignReport:
     detectable_effect : smallest absolute improvement found with the planned power; None when there is none
     days_needed : days of enrolment until the needed people are there; None when that never happens
     verdict_after_days : days from launch to the verdict, the last person's window included
+    design_effect : people of households or clinics that tell as much as one who is assigned alone; else 1
     """
 
     experiment: str
@@ -48,6 +49,7 @@ class DesignReport:
     planned_days: int
     verdict_after_days: float
     guardrails: tuple[GuardrailPower, ...]
+    design_effect: float = 1.0
 
     @property
     def powered(self) -> bool:
@@ -112,6 +114,7 @@ def design(definition: ExperimentDefinition, audience_now: int, audience_per_day
         plan.planned_days,
         plan.planned_days + definition.waits.total_seconds() / 86400,
         tuple(_guardrail(definition, guardrail, weakest, expected) for guardrail in definition.guardrails),
+        crowding(definition),
     )
 
 
@@ -149,6 +152,34 @@ def looks_cost(definition: ExperimentDefinition) -> float:
     return (normal.bisect(missing, single, 2 * single) / single) ** 2
 
 
+def crowding(definition: ExperimentDefinition) -> float:
+    """Design effect: how many people of households or clinics tell as much as one who was assigned alone.
+
+    Raises
+    ------
+    Refused : the design does not say how the people are clustered
+    """
+    plan = definition.design
+    if not definition.unit.is_cluster:
+        return 1.0
+    if plan.cluster_size is None or plan.cluster_icc is None:
+        what = f"a {definition.unit} as unit needs design.cluster_size and design.cluster_icc"
+        raise Refused(what, where=f"experiment {definition.name}", remedy="Take both from earlier data.")
+    from alongside.stats.clusters import design_effect
+
+    return design_effect(plan.cluster_size, plan.cluster_cv or 0.0, plan.cluster_icc)
+
+
+def _in_clusters(definition: ExperimentDefinition, people: float) -> float:
+    """People of an arm that are worth so many who were assigned alone, and no fewer clusters than can be compared."""
+    plan = definition.design
+    if plan.cluster_size is None or plan.cluster_icc is None or not definition.unit.is_cluster:
+        return people
+    from alongside.stats.clusters import clusters_needed
+
+    return plan.cluster_size * clusters_needed(people, plan.cluster_size, plan.cluster_cv or 0.0, plan.cluster_icc)
+
+
 def _people(definition: ExperimentDefinition, treatment: str) -> int:
     plan, goal = definition.design, definition.goals[0]
     share, ratio = _split(definition, treatment)
@@ -158,13 +189,15 @@ def _people(definition: ExperimentDefinition, treatment: str) -> int:
         control = power.sample_size_proportions(plan.base_rate, reached, plan.power, alpha, ratio)
     else:
         control = power.sample_size_means(plan.minimum_effect, goal.deviation or 0.0, plan.power, alpha, ratio)
-    return math.ceil(control / share * looks_cost(definition))
+    crowding(definition)  # says what a design in clusters lacks
+    arms = (control, share), (control * ratio, share * ratio)
+    return math.ceil(max(_in_clusters(definition, people) / part for people, part in arms) * looks_cost(definition))
 
 
 def _power(definition: ExperimentDefinition, treatment: str, people: int) -> float:
     plan, goal = definition.design, definition.goals[0]
     share, ratio = _split(definition, treatment)
-    control, alpha = people * share / looks_cost(definition), _level(definition)
+    control, alpha = people * share / looks_cost(definition) / crowding(definition), _level(definition)
     if control < 1:
         return 0.0
     if goal.kind is MetricKind.BINARY:
@@ -176,7 +209,7 @@ def _power(definition: ExperimentDefinition, treatment: str, people: int) -> flo
 def _detectable(definition: ExperimentDefinition, treatment: str, people: int) -> float | None:
     plan, goal = definition.design, definition.goals[0]
     share, ratio = _split(definition, treatment)
-    control, alpha = people * share / looks_cost(definition), _level(definition)
+    control, alpha = people * share / looks_cost(definition) / crowding(definition), _level(definition)
     if control < 1:
         return None
     if goal.kind is MetricKind.BINARY:
@@ -189,11 +222,9 @@ def _detectable(definition: ExperimentDefinition, treatment: str, people: int) -
 def _guardrail(definition: ExperimentDefinition, guardrail: Guardrail, treatment: str, people: int) -> GuardrailPower:
     metric = guardrail.metric
     share, ratio = _split(definition, treatment)
-    chance = None
-    if metric.kind is MetricKind.BINARY and metric.typical is not None and people * share >= 1:
-        chance = power.power_non_inferiority(
-            people * share, metric.typical, guardrail.margin, definition.design.alpha, ratio
-        )
+    chance, control = None, people * share / crowding(definition)
+    if metric.kind is MetricKind.BINARY and metric.typical is not None and control >= 1:
+        chance = power.power_non_inferiority(control, metric.typical, guardrail.margin, definition.design.alpha, ratio)
     return GuardrailPower(metric.name, guardrail.margin, chance)
 
 
