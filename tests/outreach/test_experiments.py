@@ -519,7 +519,8 @@ def test_a_design_in_clusters_is_read(project: Project, unit: str):
         ("household", CLUSTERED.replace(", cluster_icc: 0.1", ""), "", "needs design.cluster_icc"),
         ("clinic", CLUSTERED.replace("cluster_size: 2.5, ", ""), "", "needs design.cluster_size"),
         ("clinic", CLUSTERED.replace("}", ", looks: daily}"), "", "would not be independent"),
-        ("household", CLUSTERED, "subgroups: [gender]\n", "subgroups compare people"),
+        ("household", CLUSTERED, "subgroups: [gender]\n", "subgroups: compares people"),
+        ("household", CLUSTERED, "stratify_by: gender\n", "stratify_by: compares people"),
         ("household", CLUSTERED, "bandit: {}\n", "shares follow the results of people"),
         ("person", CLUSTERED, "", "belongs to a unit of household or clinic"),
         ("family", CLUSTERED, "", "unit"),
@@ -532,7 +533,9 @@ def test_a_design_that_clusters_cannot_have_is_refused(
     path = project.config / "experiments" / "hypertension_review_wording.yaml"
     lines = path.read_text("utf-8").splitlines()
     places = [
-        number for number, line in enumerate(lines, 1) if line.startswith(("design:", "subgroups:", "bandit:", "unit:"))
+        number
+        for number, line in enumerate(lines, 1)
+        if line.startswith(("design:", "subgroups:", "stratify_by:", "bandit:", "unit:"))
     ]
     assert any(words in text and any(f"wording.yaml:{line}:" in text for line in places) for text in found), found
 

@@ -208,9 +208,10 @@ def _unit_faults(file: ExperimentFile, document: Document) -> Iterator[Finding]:
     if plan.looks is Looks.DAILY:
         what = f"people of one {file.unit} come on different days, so that a look would not be independent of the last"
         yield document.finding("design", "looks", what=what, remedy="use looks: final")
-    if file.subgroups:
-        what = f"subgroups compare people, and a {file.unit} is what is assigned"
-        yield document.finding("subgroups", what=what, remedy="remove them")
+    for field, used in (("subgroups", file.subgroups), ("stratify_by", file.stratify_by)):
+        if used:
+            what = f"compares people, and a {file.unit} is what is assigned"
+            yield document.finding(field, what=what, remedy="remove it, or assign people")
     if file.bandit is not None:
         what = f"shares follow the results of people, and a {file.unit} is what is assigned"
         yield document.finding("bandit", what=what, remedy="remove it, or assign people")
