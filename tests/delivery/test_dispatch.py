@@ -17,12 +17,12 @@ import pytest
 import sqlalchemy as sa
 
 from alongside.channels.base import Letter
-from alongside.delivery import DispatchReport, worker
+from alongside.delivery import DispatchReport, lanes
 from alongside.delivery.job import Progress
+from alongside.delivery.lanes import LANES
 from alongside.delivery.letters import Press
 from alongside.delivery.pacing import Breaker
 from alongside.delivery.recheck import Checked
-from alongside.delivery.worker import LANES
 from alongside.ledger import Ledger, claims, consent, pauses, suppressions
 from alongside.ledger.claims import Claim, Scope
 from alongside.ledger.consent import ConsentEvent
@@ -309,7 +309,7 @@ def test_who_is_to_stop_or_to_wait_claims_nothing_more(
     clinic: Clinic, vendor: Running, monkeypatch: pytest.MonkeyPatch, fault: Fault
 ) -> None:
     """One lane, so that no other one claims before the vendor's answer is known."""
-    monkeypatch.setattr(worker, "LANES", 1)
+    monkeypatch.setattr(lanes, "LANES", 1)
     clinic.admit(range(30))
     clinic.plan(range(30), batch_size=10)
     vendor.control.behave([fault])

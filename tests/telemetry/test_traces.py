@@ -27,7 +27,7 @@ PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 UNTRACED = """
 import sys
 from alongside import telemetry
-from alongside.delivery import dispatch, worker
+from alongside.delivery import dispatch, lanes
 telemetry.start("x", wanted=False)
 with telemetry.span("x", messages=1) as span, telemetry.stage("y", "r1"):
     span.set(accepted=1)
