@@ -6,7 +6,6 @@ from importlib import resources
 from typing import TYPE_CHECKING
 
 from alongside.outreach.experiments import Unit, cluster_id
-from alongside.outreach.relations import count
 
 if TYPE_CHECKING:
     import duckdb
@@ -38,29 +37,30 @@ def load_units(connection: duckdb.DuckDBPyConnection, unit: Unit) -> None:
 
 
 def _load_households(connection: duckdb.DuckDBPyConnection) -> None:
-    """Temp table `household(person_id, unit)` of people who share something; the smallest id travels along bonds."""
+    """Temp table `household(person_id, unit)` of people who share something.
+
+    The smallest id travels along bonds; asking whoever it names for theirs makes long chains short.
+    """
     sql = resources.files("alongside.outreach").joinpath("households.sql").read_text("utf-8")
     connection.execute(sql, {"most": LARGEST_HOUSEHOLD})
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE household AS SELECT DISTINCT person_id, person_id AS unit FROM bond"
     )
-    while True:
+    moved = 1
+    while moved:
         connection.execute(
             """CREATE OR REPLACE TEMP TABLE nearer AS
-            SELECT b.person_id, min(s.unit) AS unit
-            FROM bond AS b JOIN (
-                SELECT o.blind, min(h.unit) AS unit
-                FROM bond AS o JOIN household AS h USING (person_id) GROUP BY o.blind
-            ) AS s USING (blind)
-            GROUP BY b.person_id"""
+            WITH shared AS (
+                SELECT blind, min(unit) AS unit FROM bond JOIN household USING (person_id) GROUP BY blind
+            ),
+            named AS (SELECT person_id, min(unit) AS unit FROM bond JOIN shared USING (blind) GROUP BY person_id)
+            SELECT n.person_id, h.unit, own.unit AS before
+            FROM named AS n
+            JOIN household AS h ON h.person_id = n.unit
+            JOIN household AS own ON own.person_id = n.person_id"""
         )
-        connection.execute(
-            "CREATE OR REPLACE TEMP TABLE moved_unit AS"
-            " SELECT n.person_id FROM nearer AS n JOIN household AS h USING (person_id) WHERE n.unit <> h.unit"
-        )
-        if not count(connection, "moved_unit"):
-            return
-        connection.execute("CREATE OR REPLACE TEMP TABLE household AS FROM nearer")
+        moved = int(connection.execute("SELECT count(*) FROM nearer WHERE unit <> before").fetchall()[0][0])
+        connection.execute("CREATE OR REPLACE TEMP TABLE household AS SELECT person_id, unit FROM nearer")
 
 
 def units_of_people(connection: duckdb.DuckDBPyConnection, people: pa.Array) -> pa.Array:
