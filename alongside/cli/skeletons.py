@@ -29,12 +29,15 @@ message: prevention/flu_vaccine
 channels: [email]
 priority: 30                   # 0-100, higher plans first and wins the contact budget
 repeat: {{every_days: 180}}      # or {{per: next_appointment_at}}, or {{}} for once
+# holdout: 0.05                # keep a share without it, to measure what the campaign does; never care
 envelope:
   max_audience: 1000           # an unattended run that would send more waits for a person
 """
 _EXPERIMENT = """\
 name: {name}
 campaign: flu_vaccine          # a file of config/campaigns/
+# layer: {{name: reminders, from: 0.0, to: 0.5}}   # never share a person with the layer's other experiments
+# unit: household              # or clinic, where people talk to each other: docs/experiments.md
 hypothesis:
   zh_CN: 改动会带来什么变化？
   en: What will the change bring about?
