@@ -25,6 +25,7 @@ PACKAGES = {
     "ingest": ("duckdb",),
     "validation": ("duckdb", "great-expectations"),
     "segments": ("duckdb",),
+    "evaluation": ("duckdb", "scipy"),
     "rendering": ("jinja2",),
     "mail-bytes": (),
     "delivery-batched": ("aiohttp", "django-anymail"),

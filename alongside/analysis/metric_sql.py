@@ -5,28 +5,90 @@ Names and conditions were checked when the metric was read (`outreach.experiment
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 
 from alongside.model.errors import StoreUnavailable
 from alongside.outreach.experiments import Metric, MetricKind
 from alongside.outreach.experiments.metrics import DELIVERY, Aggregate, Source
+from alongside.warehouse.duck import quoted
 
 
-def outcome_sql(metric: Metric, tables: Path, as_of: datetime) -> str:
+@dataclass(frozen=True)
+class Facts:
+    """Where the rows are that may count.
+
+    Attributes
+    ----------
+    tables : folder of the snapshot's Parquet tables
+    until : nothing later counts
+    first, last : when the first and the last person were assigned, without zone; None where nobody was. What lies
+        outside everybody's window needs no join to be left out
+    """
+
+    tables: Path
+    until: datetime
+    first: datetime | None = None
+    last: datetime | None = None
+
+    def sql(self, source: Source, name: str, start: timedelta, end: timedelta) -> str:
+        """Rows from the first person's `start` to the last one's `end`, both relative to assignment, as a sub-query.
+
+        Raises
+        ------
+        StoreUnavailable : the snapshot lacks the table
+        """
+        if source.origin == DELIVERY:
+            kind = source.event.value if source.event else ""
+            time, value, rows, condition = '"occurred_at"', "1.0", "event", f"kind = '{kind}'"
+        else:
+            what = f"which metric '{name}' counts"
+            rows = f"read_parquet({quoted(_table(self.tables, source.origin, what))})"
+            value = f'"{source.value}"' if source.value else "1.0"
+            time, condition = f'"{source.time_column}"', source.where or "TRUE"
+        limits = [f"{time} < {_moment(naive(self.until))}"]
+        if self.first is not None and self.last is not None:
+            limits += [f"{time} >= {_moment(self.first + start)}", f"{time} < {_moment(self.last + end)}"]
+        return (
+            f"SELECT person_id, {time} AS happened_at, CAST({value} AS DOUBLE) AS value "
+            f"FROM {rows} WHERE {' AND '.join(limits)} AND ({condition})"
+        )
+
+
+def _table(tables: Path, name: str, why: str = "") -> Path:
+    path = tables / f"{name}.parquet"
+    if not path.is_file():
+        what = f"the snapshot has no table '{name}'" + (f", {why}" if why else "")
+        raise StoreUnavailable(what, where=str(path), remedy="Start a new run.")
+    return path
+
+
+def _moment(naive_utc: datetime) -> str:
+    return f"TIMESTAMP '{naive_utc.isoformat(sep=' ')}'"
+
+
+def counted_sql(metric: Metric, facts: Facts) -> str:
+    """Table `counted`; parameters as `counted.sql` says."""
+    return _sql("counted").format(
+        fact=facts.sql(metric, metric.name, timedelta(0), metric.window), outcome=_outcome(metric)
+    )
+
+
+def outcome_sql(metric: Metric, facts: Facts) -> str:
     """Sums per arm and look; parameters as `person_outcome.sql` says."""
-    return _outcome_sql(metric, tables, as_of, "look", "NULL::VARCHAR", "")
+    return _outcome_sql(metric, facts, "look", "NULL::VARCHAR", "")
 
 
-def subgroup_sql(metric: Metric, column: str, tables: Path, as_of: datetime) -> str:
+def subgroup_sql(metric: Metric, column: str, facts: Facts) -> str:
     """Sums per arm and value of a person's column; parameters as `person_outcome.sql` says."""
-    return _outcome_sql(metric, tables, as_of, "part", f'CAST(person."{column}" AS VARCHAR)', person_sql(tables))
+    return _outcome_sql(metric, facts, "part", f'CAST(person."{column}" AS VARCHAR)', person_sql(facts.tables))
 
 
-def batch_sql(metric: Metric, tables: Path, as_of: datetime) -> str:
+def batch_sql(metric: Metric, facts: Facts) -> str:
     """Sums per arm and moment of assignment; parameters as `outcome.sql` says."""
-    return _outcome_sql(metric, tables, as_of, "part", "CAST(unit.assigned_at AS VARCHAR)", "")
+    return _outcome_sql(metric, facts, "part", "CAST(unit.assigned_at AS VARCHAR)", "")
 
 
 def person_sql(tables: Path) -> str:
@@ -36,30 +98,24 @@ def person_sql(tables: Path) -> str:
     ------
     StoreUnavailable : the snapshot has no people
     """
-    from alongside.warehouse.duck import quoted
-
-    path = tables / "person.parquet"
-    if not path.is_file():
-        raise StoreUnavailable("the snapshot has no table 'person'", where=str(path), remedy="Start a new run.")
+    path = _table(tables, "person")
     return f"LEFT JOIN read_parquet({quoted(path)}) AS person ON person.person_id = unit.person_id"
 
 
-def clusters_sql(metric: Metric, tables: Path, as_of: datetime) -> str:
+def clusters_sql(metric: Metric, facts: Facts) -> str:
     """Sums per arm over households or clinics; parameters as `person_outcome.sql` says."""
     size = "coalesce(sum(beside), 0.0)" if metric.kind is MetricKind.RATIO else "count(outcome)"
-    return _sql("clusters").format(people=_people_sql(metric, tables, as_of, "NULL::VARCHAR", ""), size=size)
+    return _sql("clusters").format(people=_people_sql(metric, facts, "NULL::VARCHAR", ""), size=size)
 
 
-def _outcome_sql(metric: Metric, tables: Path, as_of: datetime, by: str, part: str, join: str) -> str:
-    return _sql("outcome").format(people=_people_sql(metric, tables, as_of, part, join), by=by)
+def _outcome_sql(metric: Metric, facts: Facts, by: str, part: str, join: str) -> str:
+    return _sql("outcome").format(people=_people_sql(metric, facts, part, join), by=by)
 
 
-def _people_sql(metric: Metric, tables: Path, as_of: datetime, part: str, join: str) -> str:
-    value, other = _beside(metric, tables, as_of)
-    fact = fact_sql(metric, metric.name, tables, as_of)
-    return _sql("person_outcome").format(
-        fact=fact, outcome=_outcome(metric), beside=value, other=f"{other}\n{join}", part=part
-    )
+def _people_sql(metric: Metric, facts: Facts, part: str, join: str) -> str:
+    value, other = _beside(metric, facts)
+    outcome = f"coalesce(counted.outcome, {_of_nothing(metric)})"
+    return _sql("person_outcome").format(outcome=outcome, beside=value, other=f"{other}\n{join}", part=part)
 
 
 def arrivals_sql(*, clustered: bool) -> str:
@@ -71,50 +127,38 @@ def arrivals_sql(*, clustered: bool) -> str:
     return _sql("arrivals").format(arrived=first if clustered else "unit")
 
 
-def strata_sql(metric: Metric, tables: Path, as_of: datetime) -> str:
-    """When people first had the event; parameters as `strata.sql` says."""
-    return _sql("strata").format(fact=fact_sql(metric, metric.name, tables, as_of))
-
-
-def fact_sql(source: Source, name: str, tables: Path, as_of: datetime) -> str:
-    """The rows that may count, as a sub-query.
-
-    Raises
-    ------
-    StoreUnavailable : the snapshot lacks the table
-    """
-    from alongside.warehouse.duck import quoted
-
-    limit = f"TIMESTAMP '{naive(as_of).isoformat(sep=' ')}'"
-    if source.origin == DELIVERY:
-        kind = source.event.value if source.event else ""
-        return (
-            f"SELECT person_id, occurred_at AS happened_at, 1.0 AS value FROM event "
-            f"WHERE kind = '{kind}' AND occurred_at < {limit}"
-        )
-    path = tables / f"{source.origin}.parquet"
-    if not path.is_file():
-        what = f"the snapshot has no table '{source.origin}', which metric '{name}' counts"
-        raise StoreUnavailable(what, where=str(path), remedy="Start a new run.")
-    value = f'"{source.value}"' if source.value else "1.0"
-    time = f'"{source.time_column}"'
-    return (
-        f"SELECT person_id, {time} AS happened_at, CAST({value} AS DOUBLE) AS value "
-        f"FROM read_parquet({quoted(path)}) WHERE {time} < {limit} AND ({source.where or 'TRUE'})"
+def strata_sql(*, clustered: bool) -> str:
+    """When people (households, clinics) first had the event; parameters as `strata.sql` says."""
+    rows = "FROM unit LEFT JOIN counted ON counted.unit = unit.unit"
+    each = f"SELECT unit.variant, unit.assigned_at, counted.first_at {rows}"
+    first = (
+        f"SELECT unit.variant, min(unit.assigned_at) AS assigned_at, min(counted.first_at) AS first_at {rows}"
+        " GROUP BY unit.cluster, unit.variant"
     )
+    return _sql("strata").format(units=first if clustered else each)
 
 
-def _beside(metric: Metric, tables: Path, as_of: datetime) -> tuple[str, str]:
+def _beside(metric: Metric, facts: Facts) -> tuple[str, str]:
     """The second value of a person, and the join that brings it."""
     if metric.per is not None:
-        fact = fact_sql(metric.per, metric.name, tables, as_of)
-        value, start, end = "coalesce(sum(fact.value), 0.0)", "INTERVAL 0 DAY", f"INTERVAL {metric.within_days} DAY"
+        fact = facts.sql(metric.per, metric.name, timedelta(0), metric.window)
+        absent, value = "0.0", "sum(fact.value)"
+        start, end = "INTERVAL 0 DAY", f"INTERVAL {metric.within_days} DAY"
     elif metric.before_days is not None:
-        fact = fact_sql(metric, metric.name, tables, as_of)
-        value, start, end = _outcome(metric), f"INTERVAL (-{metric.before_days}) DAY", "INTERVAL 0 DAY"
+        fact = facts.sql(metric, metric.name, -timedelta(days=metric.before_days), timedelta(0))
+        absent, value = _of_nothing(metric), _outcome(metric)
+        start, end = f"INTERVAL (-{metric.before_days}) DAY", "INTERVAL 0 DAY"
     else:
         return "NULL::DOUBLE", ""
-    return "beside.value", _sql("beside").format(fact=fact, value=value, start=start, end=end)
+    return f"coalesce(beside.value, {absent})", _sql("beside").format(fact=fact, value=value, start=start, end=end)
+
+
+def _of_nothing(metric: Metric) -> str:
+    """The value of a person without a single row."""
+    if metric.may_be_missing:
+        return "NULL"
+    summed_below = metric.below is not None and metric.aggregate is Aggregate.SUM
+    return "1.0" if summed_below and 0 < (metric.below or 0.0) else "0.0"
 
 
 def _outcome(metric: Metric) -> str:

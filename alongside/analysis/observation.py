@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
@@ -16,9 +16,11 @@ from alongside.analysis.comparing import ArmSums, Sums
 from alongside.analysis.harm import FirstEvents, Watched, is_watched, watch
 from alongside.analysis.looking import Course, summed
 from alongside.analysis.metric_sql import (
+    Facts,
     arrivals_sql,
     batch_sql,
     clusters_sql,
+    counted_sql,
     naive,
     outcome_sql,
     person_sql,
@@ -78,36 +80,45 @@ def observe(
     counted = [source for metric in definition.metrics for source in (metric, metric.per) if source is not None]
     kinds = sorted({source.event.value for source in counted if source.event is not None})
     events = store.events(ledger, definition.name, kinds)
+    return aggregate(definition, launched_at, assigned, events, tables, as_of, warehouse)
+
+
+def aggregate(
+    definition: ExperimentDefinition,
+    launched_at: datetime,
+    assigned: pa.Table,
+    events: pa.Table,
+    tables: Path,
+    as_of: datetime,
+    warehouse: Warehouse,
+) -> Observed:
+    """The same from what the ledger gave: `assignments` and `events` of `ledger.experiments`."""
     ends = definition.enrolment_ends(launched_at)
     calendar = Calendar.of(definition, launched_at)
     with warehouse.connect() as connection:
         _register(connection, definition, assigned, events, ends)
+        facts = _facts(connection, tables, as_of)
         clustered = definition.unit.is_cluster
         arrivals = _arrivals(connection, launched_at, clustered=clustered)
         course = _in_clusters if clustered else _course
-        courses = {metric.name: course(connection, metric, tables, as_of, calendar) for metric in definition.metrics}
-        watched = {
-            metric.name: watch(_first_events(connection, metric, tables, as_of, launched_at), metric, definition, as_of)
-            for metric in (rule.metric for rule in definition.guardrails)
-            if is_watched(metric)
-        }
+        rules = {rule.metric.name for rule in definition.guardrails}
+        courses: dict[str, Course] = {}
+        watched: dict[str, Mapping[str, Watched]] = {}
+        reached: list[FirstEvents] = []
+        for metric in definition.metrics:
+            _count(connection, metric, facts)
+            courses[metric.name] = course(connection, metric, facts, calendar)
+            first = _first_events(connection, launched_at, clustered=clustered) if is_watched(metric) else []
+            if is_watched(metric) and metric.name in rules:
+                watched[metric.name] = watch(first, metric, definition, as_of)
+            if metric == definition.goals[0] and not clustered:  # when people first had it, not households
+                reached = first
         early = definition.design.looks is Looks.DAILY and as_of < calendar.due
-        seen = calendar.moment(calendar.taken(as_of)) if early else as_of
-        subgroups = {
-            column: _subgroups(connection, definition.goals[0], column, tables, seen, calendar)
-            for column in definition.subgroups
-        }
+        seen = replace(facts, until=calendar.moment(calendar.taken(as_of)) if early else as_of)
+        subgroups = _subgroups(connection, definition, seen, calendar)
         divided = {column: _divided(connection, column, tables) for column in definition.subgroups}
-        first = definition.goals[0]
-        timed = is_watched(first) and not clustered  # when people first had it, not households
-        reached = _first_events(connection, first, tables, as_of, launched_at) if timed else []
-        column = definition.stratify_by
-        strata = {
-            goal.name: _subgroups(connection, goal, column, tables, seen, calendar)
-            for goal in (definition.goals if column else ())
-            if column
-        }
-        batches = _batches(connection, definition, tables, as_of, calendar) if definition.bandit else []
+        strata = _strata(connection, definition, seen, calendar)
+        batches = _batches(connection, definition, facts, calendar) if definition.bandit else []
         maturity = _maturity(connection, definition, launched_at, as_of)
         people = dict(connection.execute("SELECT variant, count(*) FROM unit GROUP BY 1 ORDER BY 1").fetchall())
     channels = {name: _together(days.values()) for name, days in arrivals.items()}
@@ -165,23 +176,28 @@ def _arrivals(
     return found
 
 
-def _course(
-    connection: duckdb.DuckDBPyConnection, metric: Metric, tables: Path, as_of: datetime, calendar: Calendar
-) -> Course:
-    query = outcome_sql(metric, tables, as_of)
-    limits = _limits(metric, as_of, calendar)
+def _facts(connection: duckdb.DuckDBPyConnection, tables: Path, as_of: datetime) -> Facts:
+    first, last = connection.execute("SELECT min(assigned_at), max(assigned_at) FROM unit").fetchone() or (None, None)
+    return Facts(tables, as_of, first, last)
+
+
+def _count(connection: duckdb.DuckDBPyConnection, metric: Metric, facts: Facts) -> None:
+    """Table `counted` of this metric, which the queries after it read."""
+    connection.execute(counted_sql(metric, facts), [metric.window]).fetchall()
+
+
+def _course(connection: duckdb.DuckDBPyConnection, metric: Metric, facts: Facts, calendar: Calendar) -> Course:
     looks: dict[int, dict[str, ArmSums]] = {}
-    for variant, look, *sums in connection.execute(query, limits).fetchall():
+    rows = connection.execute(outcome_sql(metric, facts), _limits(metric, facts, calendar)).fetchall()
+    for variant, look, *sums in rows:
         looks.setdefault(look, {})[variant] = ArmSums(*sums)
     return tuple(looks.items())
 
 
-def _in_clusters(
-    connection: duckdb.DuckDBPyConnection, metric: Metric, tables: Path, as_of: datetime, calendar: Calendar
-) -> Course:
+def _in_clusters(connection: duckdb.DuckDBPyConnection, metric: Metric, facts: Facts, calendar: Calendar) -> Course:
     """All as one look: a household's people come on different days."""
     arms: dict[str, ArmSums] = {}
-    for row in connection.execute(clusters_sql(metric, tables, as_of), _limits(metric, as_of, calendar)).fetchall():
+    for row in connection.execute(clusters_sql(metric, facts), _limits(metric, facts, calendar)).fetchall():
         variant, people, total, mean, missing, beside, clusters, size, *squares, affected, whole = row
         arm = ClusterArm(clusters, size, total, *squares)
         sums = ClusterSums(arm, people, total, affected, whole)
@@ -189,28 +205,45 @@ def _in_clusters(
     return ((calendar.planned, arms),) if arms else ()
 
 
-def _limits(metric: Metric, until: datetime, calendar: Calendar) -> list[Any]:
+def _limits(metric: Metric, facts: Facts, calendar: Calendar) -> list[Any]:
     waits = metric.window + metric.settles
-    return [metric.window, waits, naive(until), naive(calendar.launched_at), calendar.step.total_seconds()]
+    return [waits, naive(facts.until), naive(calendar.launched_at), calendar.step.total_seconds()]
 
 
 def _subgroups(
-    connection: duckdb.DuckDBPyConnection, metric: Metric, column: str, tables: Path, seen: datetime, calendar: Calendar
+    connection: duckdb.DuckDBPyConnection, definition: ExperimentDefinition, seen: Facts, calendar: Calendar
+) -> dict[str, Mapping[str, Sums]]:
+    """Sums of the first goal by column and its value, over people whose outcome the last look saw."""
+    goal = definition.goals[0]
+    if definition.subgroups:
+        _count(connection, goal, seen)
+    return {column: _parts(connection, goal, column, seen, calendar) for column in definition.subgroups}
+
+
+def _strata(
+    connection: duckdb.DuckDBPyConnection, definition: ExperimentDefinition, seen: Facts, calendar: Calendar
+) -> dict[str, Mapping[str, Sums]]:
+    """Sums of every goal by the value of the column within which the goals are compared."""
+    found: dict[str, Mapping[str, Sums]] = {}
+    for goal in definition.goals if definition.stratify_by else ():
+        _count(connection, goal, seen)
+        found[goal.name] = _parts(connection, goal, str(definition.stratify_by), seen, calendar)
+    return found
+
+
+def _parts(
+    connection: duckdb.DuckDBPyConnection, metric: Metric, column: str, seen: Facts, calendar: Calendar
 ) -> Mapping[str, Sums]:
-    """Sums by the column's value, over people whose outcome the last look saw; unknown values are a group, too."""
+    """Sums of the metric that was counted last, by the column's value; unknown values are a group, too."""
     found: dict[str, dict[str, ArmSums]] = {}
-    rows = connection.execute(subgroup_sql(metric, column, tables, seen), _limits(metric, seen, calendar)).fetchall()
+    rows = connection.execute(subgroup_sql(metric, column, seen), _limits(metric, seen, calendar)).fetchall()
     for variant, part, *sums in rows:
         found.setdefault(part or "", {})[variant] = ArmSums(*sums)
     return found
 
 
 def _batches(
-    connection: duckdb.DuckDBPyConnection,
-    definition: ExperimentDefinition,
-    tables: Path,
-    as_of: datetime,
-    calendar: Calendar,
+    connection: duckdb.DuckDBPyConnection, definition: ExperimentDefinition, facts: Facts, calendar: Calendar
 ) -> list[SeenBatch]:
     units: dict[str, dict[str, int]] = {}
     moments: dict[str, datetime] = {}
@@ -220,7 +253,8 @@ def _batches(
         moments[key] = moment.replace(tzinfo=UTC)
     sums: dict[str, dict[str, dict[str, ArmSums]]] = {key: {} for key in units}
     for metric in definition.metrics:
-        rows = connection.execute(batch_sql(metric, tables, as_of), _limits(metric, as_of, calendar)).fetchall()
+        _count(connection, metric, facts)
+        rows = connection.execute(batch_sql(metric, facts), _limits(metric, facts, calendar)).fetchall()
         for variant, key, *values in rows:
             sums[key].setdefault(metric.name, {})[variant] = ArmSums(*values)
     return [SeenBatch(moments[key], units[key], sums[key]) for key in units]
@@ -239,10 +273,10 @@ def _divided(connection: duckdb.DuckDBPyConnection, column: str, tables: Path) -
 
 
 def _first_events(
-    connection: duckdb.DuckDBPyConnection, metric: Metric, tables: Path, as_of: datetime, launched_at: datetime
+    connection: duckdb.DuckDBPyConnection, launched_at: datetime, *, clustered: bool
 ) -> list[FirstEvents]:
-    query = strata_sql(metric, tables, as_of)
-    rows = connection.execute(query, [metric.window, naive(launched_at)]).fetchall()
+    """Of the metric that was counted last."""
+    rows = connection.execute(strata_sql(clustered=clustered), [naive(launched_at)]).fetchall()
     return [
         FirstEvents(cohort, variant, day, people, last.replace(tzinfo=UTC))
         for cohort, variant, day, people, last in rows

@@ -28,6 +28,7 @@ from alongside.model.errors import Refused
 
 OnConflict = Literal["error", "ignore"]
 _ROWS = 50_000  # rows that are Python objects at any moment
+_READ = 5_000  # the same when reading: while more are alive, Python's garbage collector looks at them again and again
 _MOMENT = pa.timestamp("us")
 _MOMENT_TEXT = "%Y-%m-%d %H:%M:%S.%f"  # as SQLAlchemy writes DateTime into SQLite
 _PG = postgresql.dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
@@ -142,7 +143,7 @@ def _read_sqlite(engine: Engine, sql: str, values: Mapping[str, Any]) -> pa.Tabl
         try:
             cursor.execute(text, tuple(moments))
             names = [entry[0] for entry in cursor.description]
-            return _columns(names, iter(lambda: cursor.fetchmany(_ROWS), []))
+            return _columns(names, iter(lambda: cursor.fetchmany(_READ), []))
         except sqlite3.OperationalError as error:
             raise _failure(engine, error) from error
         finally:
@@ -152,8 +153,8 @@ def _read_sqlite(engine: Engine, sql: str, values: Mapping[str, Any]) -> pa.Tabl
 def _columns(names: Sequence[str], portions: Iterable[Sequence[Sequence[Any]]]) -> pa.Table:
     chunks: list[list[pa.Array]] = [[] for _ in names]
     for portion in portions:
-        for index, values in enumerate(zip(*portion, strict=True)):
-            chunks[index].append(_array(values))
+        for index, chunk in enumerate(chunks):  # not zip(*portion): an iterator a row costs more than the rest
+            chunk.append(_array([row[index] for row in portion]))
     return pa.table([_join(column) for column in chunks], names=list(names))
 
 

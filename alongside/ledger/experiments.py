@@ -173,9 +173,16 @@ survivor AS (
 )
 """
 
+# Nearly everybody was never merged with anybody, and is read as they stand: to sort all by who they are now costs as
+# much as reading them.
 _ASSIGNMENTS = (
     _SURVIVORS
-    + """
+    + """,
+touched AS (SELECT origin AS person_id FROM survivor UNION SELECT current FROM survivor)
+SELECT person_id, variant, assigned_at, channel, cluster_id
+FROM assignment
+WHERE experiment = :experiment AND person_id NOT IN (SELECT person_id FROM touched)
+UNION ALL
 SELECT person_id, variant, assigned_at, channel, cluster_id
 FROM (
     SELECT
@@ -188,8 +195,9 @@ FROM (
             PARTITION BY COALESCE(survivor.current, assignment.person_id)
             ORDER BY assignment.assigned_at, assignment.person_id
         ) AS place
-    FROM assignment LEFT JOIN survivor ON survivor.origin = assignment.person_id
-    WHERE assignment.experiment = :experiment
+    FROM touched
+    JOIN assignment ON assignment.experiment = :experiment AND assignment.person_id = touched.person_id
+    LEFT JOIN survivor ON survivor.origin = assignment.person_id
 ) AS resolved
 WHERE place = 1
 """

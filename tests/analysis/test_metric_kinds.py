@@ -14,6 +14,7 @@ import pytest
 import statsmodels.formula.api as smf
 
 from alongside.analysis import ExperimentResult, evaluate
+from alongside.analysis.observation import observe
 from alongside.analysis.section import section
 from alongside.ledger import Ledger
 from alongside.model.enums import Locale, Verdict
@@ -290,3 +291,24 @@ def test_rates_are_compared_within_strata_that_explain_them(store: Ledger, tmp_p
     wide, narrow = (hospital.evaluate(each).goals[0].comparison for each in (plain, within))
     assert narrow.method == "stratified"
     assert narrow.standard_error < 0.8 * wide.standard_error
+
+
+def test_each_window_counts_from_its_first_moment_to_just_before_its_end(store: Ledger, tmp_path: Path) -> None:
+    """Of the first and of the last person, too: rows outside all windows are not even joined."""
+    metric = _metric(kind="count", before_days=30)
+    world = World(store, tmp_path, _with_goal(metric))
+    first, last = LAUNCH, LAUNCH + timedelta(days=3)
+    world.assign({"a": "control"}, first)
+    world.assign({"b": "personal"}, last)
+    instant = timedelta(microseconds=1)
+    for person, at in (("a", first), ("b", last)):
+        end, past = at + metric.window, at - timedelta(days=30)
+        for moment in (past - instant, past, at - instant, at, end - instant, end):
+            world.bookings.append((person, moment, "follow_up", "booked"))
+    world.write_bookings()
+    end = due(world.experiment)
+    sums = observe(world.experiment, LAUNCH, store, world.tables, end, world.warehouse).sums[metric.name]
+    assert {arm: (part.total, part.beside_mean) for arm, part in sums.items()} == {
+        "control": (2.0, 2.0),
+        "personal": (2.0, 2.0),
+    }

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import prefect_runs, validation
+from alongside.ledger import Ledger
+from benchmarks import evaluation, prefect_runs, validation
 from benchmarks.__main__ import parser, take
 from benchmarks.hospital import canonical, generate, write_project
 from benchmarks.measures import MEASURES, Context
@@ -14,7 +15,7 @@ from benchmarks.results import MARK, Record, Row, people, remember
 from benchmarks.timing import best_of
 
 
-@pytest.mark.parametrize("measure", ["rendering", "segments", "delivery-batched"])
+@pytest.mark.parametrize("measure", ["rendering", "segments", "evaluation", "delivery-batched"])
 def test_a_measure_takes_a_ratio_against_its_baseline_in_processes_of_its_own(tmp_path: Path, measure: str) -> None:
     record = take(measure, "200", Context(200, tmp_path, rounds=1))
     ratios = [row.ratio for row in record.rows if row.baseline is not None]
@@ -33,6 +34,19 @@ def test_the_hand_written_checks_count_what_great_expectations_counts(tmp_path: 
     validation.agree(tmp_path, staging)
     validation.count_by_great_expectations(tmp_path, staging)
     assert sum(validation.count_by_hand(tmp_path, staging).values()) > 0
+
+
+def test_the_hand_written_sums_are_those_of_the_evaluation_or_there_is_no_comparison(tmp_path: Path) -> None:
+    evaluation.prepare(str(tmp_path), 300)
+    assigned, events = evaluation.read(Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}"))
+    observed = evaluation.aggregation(tmp_path, assigned, events)
+    by_hand = evaluation.baseline(tmp_path, assigned, events, dated=True)
+    assert len(by_hand) == len(evaluation.definition().metrics) == 10
+    evaluation.agree(observed, by_hand)
+    people, mean, variance = by_hand["visits"]["other"]
+    by_hand["visits"]["other"] = (people, mean * 1.001, variance)
+    with pytest.raises(ArithmeticError, match="visits of other"):
+        evaluation.agree(observed, by_hand)
 
 
 def test_task_runs_grow_with_campaigns_only_and_stay_below_a_hundred() -> None:
