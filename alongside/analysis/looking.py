@@ -10,14 +10,10 @@ from datetime import datetime
 from alongside.analysis.comparing import NOBODY, ArmSums, Compare, Sums, comparer
 from alongside.analysis.result import MetricInfo, Point
 from alongside.outreach.experiments import Calendar, ExperimentDefinition, people_needed
+from alongside.outreach.experiments.calendar import adds_nothing, time_over
 from alongside.stats import Comparison, Interval, normal, sequential
 from alongside.stats.results import SMALLEST_P
 from alongside.stats.sequential import Ending, Look
-
-#: A look that adds less than this share to what is known shows the same data again.
-_NOTHING_NEW = 1e-4
-#: Before the planned day some of alpha is always left for it.
-_MOST_BEFORE_DUE = 0.99
 
 Course = Sequence[tuple[int, Sums]]  # (look, what became known since the look before), in order
 
@@ -43,9 +39,6 @@ def looks_taken(
 ) -> tuple[Taken, ...]:
     """The looks at one metric that showed something new, for one variant against control.
 
-    The share of alpha's time that is over is people known / people expected, where those expected follow from the
-    enrolment so far and from the planned size; outcomes play no part in it.
-
     Parameters
     ----------
     arrivals : people enrolled by day after launch, all arms
@@ -64,12 +57,10 @@ def looks_taken(
             continue
         elapsed = number * calendar.every
         enrolled = sum(count for day, count in arrivals.items() if day < elapsed)
-        projected = max(needed, enrolled * planned_days / max(1, min(elapsed, planned_days)))
         known = everybody.n + everybody.missing
-        share = min(_MOST_BEFORE_DUE, known / projected)
-        fraction = max(fraction, share)
+        fraction = max(fraction, time_over(known, enrolled, needed, elapsed, planned_days))
         look = Look(treatment.n * control.n / (treatment.n + control.n), fraction)
-        if taken and look.information - taken[-1].look.information < _NOTHING_NEW * look.information:
+        if taken and adds_nothing(taken[-1].look.information, look.information):
             taken.pop()
         taken.append(Taken(number, look, treatment, control))
     if taken and as_of >= calendar.due:

@@ -158,7 +158,7 @@ def _of_nothing(metric: Metric) -> str:
     if metric.may_be_missing:
         return "NULL"
     summed_below = metric.below is not None and metric.aggregate is Aggregate.SUM
-    return "1.0" if summed_below and 0 < (metric.below or 0.0) else "0.0"
+    return "1.0" if summed_below and (metric.below or 0.0) > 0 else "0.0"
 
 
 def _outcome(metric: Metric) -> str:

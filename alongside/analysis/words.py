@@ -115,6 +115,11 @@ _TABLE: Mapping[str, tuple[str, str]] = {
     "zone_better": ("越过此线即证实更好", "above this line: proved better"),
     "zone_worse": ("越过此线即证实更差", "below this line: proved worse"),
     "standard_errors": ("差异 ÷ 标准误；虚线为尚未到来的检视", "difference in standard errors; dashed: looks to come"),
+    "power_of": (
+        "发现“{metric}”差异的把握（预计 {people} 人）",
+        "Chance to find a difference on “{metric}” with {people} people",
+    ),
+    "power_at_minimum": ("效果为{amount}时，把握为 {power}", "{power} at {amount}"),
     "looks": (
         "第 {taken} 次检视，共 {planned} 次；下次检视 {day}，最迟 {due} 得出结论。",
         "Look {taken} of {planned}; the next one is on {day}, and the verdict comes on {due} at the latest.",

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from alongside.cli import options
-from alongside.cli.output import AsJson, console, emit, fail, show_table, tell
+from alongside.cli.output import AsJson, console, emit, fail, tell
+from alongside.model.enums import Locale
 
 if TYPE_CHECKING:
     from alongside.bootstrap import Services
@@ -31,41 +32,28 @@ def design_command(
         ),
     ] = None,
     per_day: Annotated[float, typer.Option(help="New people a day.", min=0, max=1e9)] = 0.0,
+    svg: Annotated[Path | None, typer.Option(help="Write the power curve as a figure.", dir_okay=False)] = None,
+    locale: Annotated[Locale, typer.Option(help="Language of the figure.")] = Locale.EN,
     as_json: AsJson = False,
 ) -> None:
     """What the experiment can detect, how many people and days it needs; exit 1 when it is underpowered."""
-    from dataclasses import asdict
-
     from alongside.bootstrap import build
+    from alongside.cli.prospects import prospects, show
     from alongside.ledger.experiments import assignments
-    from alongside.outreach.experiments import MetricKind, design
 
     house = build()
     definition = _definition(house, name)
     if audience is None:
         audience = assignments(house.ledger, name).num_rows or _planned_audience(house, definition)
-    report = design(definition, audience, per_day)
-    if as_json:
-        emit({**asdict(report), "powered": report.powered})
-    else:
-        binary = definition.goals[0].kind is MetricKind.BINARY
-        found = "none" if report.detectable_effect is None else _effect(report.detectable_effect, binary)
-        rows = [
-            ("goal", report.goal),
-            ("people needed", report.people_needed),
-            ("people expected", report.people_expected),
-            *([("design effect", f"{report.design_effect:.2f}")] if report.design_effect != 1 else ()),
-            (
-                f"power at {_effect(report.minimum_effect, binary)}",
-                f"{report.power:.0%} (planned {report.planned_power:.0%})",
-            ),
-            ("detectable effect", found),
-            ("verdict after", f"{report.verdict_after_days:g} days"),
-        ]
-        show_table(name, ("", "design"), rows)
-        for warning in report.warnings:
-            console().print(f"[yellow]{warning}[/yellow]")
-    report.require_powered()
+    found = prospects(house, definition, audience, per_day)
+    if svg is not None:
+        from alongside.analysis.power_curve import power_svg
+        from alongside.analysis.result import MetricInfo
+
+        figure = power_svg(found.report, found.curve, MetricInfo.of(definition.goals[0]), locale)
+        svg.write_text(figure, "utf-8")
+    emit(found.to_json()) if as_json else show(found, curve=True)
+    found.report.require_powered()
 
 
 @app.command("status")
@@ -74,7 +62,6 @@ def status(name: Name, as_json: AsJson = False) -> None:
     from alongside.analysis.decided import decided_words
     from alongside.bootstrap import build
     from alongside.ledger.experiments import read, results
-    from alongside.model.enums import Locale
 
     house = build()
     _definition(house, name)
@@ -233,11 +220,6 @@ def _definition(house: Services, name: str) -> ExperimentDefinition:
         hint = nearest(name, known) or "They stand in config/experiments/."
         raise fail(f"unknown experiment '{name}': {hint}")
     return known[name]
-
-
-def _effect(value: float, binary: bool) -> str:
-    """Percentage points for a rate, the metric's own unit otherwise."""
-    return f"{value * 100:+.1f} points" if binary else f"{value:+g}"
 
 
 def _planned_audience(house: Services, definition: ExperimentDefinition) -> int:

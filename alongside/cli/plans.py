@@ -18,6 +18,7 @@ from alongside.cli.output import AsJson, console, emit, fail, show_table, tell
 
 if TYPE_CHECKING:
     from alongside.bootstrap import Services
+    from alongside.cli.prospects import Prospects
     from alongside.delivery.warming import HeldBack
     from alongside.ledger.approvals import Approval
     from alongside.outreach.campaign_plan import CampaignPlan
@@ -36,17 +37,22 @@ def plan(
 ) -> None:
     """Show what the next run would do: audience, gates, variants, words, findings. Sends nothing."""
     from alongside.bootstrap import build
+    from alongside.cli.prospects import of_plan, show
 
     house = build()
     at = options.in_zone(as_of, house.zone) or house.clock()
     plans = dry_plans(house, campaigns or [], at)
     held_back = _held_back(house, plans, at)
+    launches = [of_plan(house, item) for item in plans]
     if as_json:
-        emit([_plan_json(item, held) for item, held in zip(plans, held_back, strict=True)])
+        told = zip(plans, held_back, launches, strict=True)
+        emit([_plan_json(item, held, launch) for item, held, launch in told])
         return
     _warn_of_age(house, at)
-    for item in plans:
+    for item, launch in zip(plans, launches, strict=True):
         _show_plan(item, samples)
+        if launch is not None:
+            show(launch, curve=False)
     _show_held_back(plans, held_back)
 
 
@@ -162,12 +168,17 @@ def _show_held_back(plans: list[CampaignPlan], held_back: list[list[HeldBack]]) 
         show_table("Warm-up", ("campaign", "channel", "sender", *counts, "the last until"), rows, counts)
 
 
-def _plan_json(item: CampaignPlan, held_back: Sequence[HeldBack] = ()) -> dict[str, Any]:
-    """The plan, with the reason of every gate that closes for somebody, and what waits for a new sender."""
+def _plan_json(
+    item: CampaignPlan, held_back: Sequence[HeldBack] = (), launch: Prospects | None = None
+) -> dict[str, Any]:
+    """The plan, with the reason of every gate that closes for somebody, what waits for a new sender, and what an
+    experiment that it launches could find."""
     from alongside.outreach.why import meaning_of
 
     warm_up = [asdict(one) | {"until": str(one.until) if one.until else None} for one in held_back]
-    return {**item.to_json(), "reasons": {gate: meaning_of(gate) for gate in item.gates}, "warm_up": warm_up}
+    reasons = {gate: meaning_of(gate) for gate in item.gates}
+    experiment = launch.to_json() if launch else None
+    return {**item.to_json(), "reasons": reasons, "warm_up": warm_up, "experiment": experiment}
 
 
 def _show_plan(item: CampaignPlan, samples: bool) -> None:

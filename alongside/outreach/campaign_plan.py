@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from alongside.outreach.experiments import ExperimentDefinition
 from alongside.outreach.gates import STAGES
 from alongside.outreach.screening import Sample
 
@@ -42,6 +43,12 @@ class CampaignPlan:
     samples: tuple[Sample, ...] = ()
     findings: dict[str, int] = field(default_factory=dict)
     decisions: str = ""
+
+    def enrolment(self, experiment: ExperimentDefinition) -> tuple[int, float]:
+        """People whom the experiment would enrol at its launch, and how many new ones a day, as far as a run before
+        tells."""
+        people = sum(self.variants.get(name, 0) for name in experiment.shares)
+        return people, self.entered * experiment.reach if self.previous is not None else 0.0
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)

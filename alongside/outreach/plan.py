@@ -285,10 +285,8 @@ class Planner:
     @staticmethod
     def _launch_gate(experiment: ExperimentDefinition, plan: CampaignPlan) -> list[str]:
         """An experiment that could not find its effect is not launched: it would only cost patients' attention."""
-        per_day = plan.entered * experiment.reach if plan.previous is not None else 0
-        enrolled = sum(plan.variants.get(name, 0) for name in experiment.shares)
         try:
-            design(experiment, enrolled, per_day).require_powered()
+            design(experiment, *plan.enrolment(experiment)).require_powered()
         except Refused as refusal:
             return [str(refusal)]
         return []

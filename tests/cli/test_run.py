@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
@@ -226,14 +228,42 @@ def test_why_refuses_whom_nobody_knows(command: Callable[..., Result]) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------------- experiment
-def test_a_design_is_told(command: Callable[..., Result]) -> None:
-    told = json.loads(command("experiment", "design", EXPERIMENT, "--json").stdout)
+def test_a_design_is_told(command: Callable[..., Result], tmp_path: Path) -> None:
+    figure = tmp_path / "curve.svg"
+    words = ("experiment", "design", EXPERIMENT)
+    told = json.loads(command(*words, "--json", "--svg", str(figure), "--locale", "zh_CN").stdout)
     assert told["powered"] is True
     assert told["people_expected"] >= told["people_needed"] > 0
-    assert "people needed" in command("experiment", "design", EXPERIMENT).stdout
-    small = command("experiment", "design", EXPERIMENT, "--audience", "4", "--json", code=1)
+    assert len(told["curve"]) == 25
+    assert told["curve"][-1] == {"effect": pytest.approx(0.85), "power": pytest.approx(1, abs=0.01)}  # from 0.15 to all
+    assert told["days_to_verdict"]["with_effect"] < told["days_to_verdict"]["without"] <= 20
+    assert told["measured_base_rate"]["people"] > 0
+    assert "的把握" in figure.read_text("utf-8")
+    shown = command(*words).stdout
+    for text in ("people needed", "verdict on average after", "0.15 expected; ", "+85.0 points", "███"):
+        assert text in shown
+    small = command(*words, "--audience", "4", "--json", code=1)
     assert json.loads(small.stdout)["powered"] is False
     assert "underpowered" in str(small.exception)
+
+
+def test_a_plan_says_what_the_experiment_that_it_launches_could_find(
+    played: Played, command: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    words = ("plan", "hypertension_follow_up", "--as-of", "2026-03-02T08:00", "--no-samples")
+    [launched] = json.loads(command(*words, "--json").stdout)
+    assert launched["experiment"] is None
+    shutil.copytree(played.root, tmp_path / "before")
+    with sqlite3.connect(tmp_path / "before" / "var" / "ledger.db") as ledger:
+        ledger.execute("DELETE FROM experiment")
+    monkeypatch.setenv("ALONGSIDE_HOME", str(tmp_path / "before"))
+    [plan] = json.loads(command(*words, "--json").stdout)
+    told = plan["experiment"]
+    assert told["experiment"] == EXPERIMENT
+    assert told["people_expected"] >= sum(plan["variants"].values())
+    shown = command(*words).stdout
+    assert "people needed" in shown
+    assert "███" not in shown.partition("people needed")[2]  # the curve is for `experiment design`
 
 
 @pytest.mark.parametrize("what", ["status", "evaluate"])

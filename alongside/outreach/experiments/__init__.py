@@ -17,10 +17,13 @@ from alongside.outreach.experiments.definition import (
 )
 from alongside.outreach.experiments.metrics import Metric, MetricKind
 from alongside.outreach.experiments.planning import DesignReport, design, people_needed
+from alongside.outreach.experiments.prospects import CurvePoint, DaysToVerdict, days_to_verdict, power_curve
 
 __all__ = [
     "ANALYSIS_VERSION",
     "Calendar",
+    "CurvePoint",
+    "DaysToVerdict",
     "Decide",
     "DesignReport",
     "Enrolment",
@@ -37,10 +40,12 @@ __all__ = [
     "assign_sticky",
     "check",
     "cluster_id",
+    "days_to_verdict",
     "design",
     "examine",
     "load",
     "load_metrics",
     "people_needed",
+    "power_curve",
     "resolve",
 ]

@@ -12,6 +12,10 @@ from datetime import datetime, timedelta
 
 from alongside.outreach.experiments.definition import ExperimentDefinition
 
+#: Before the planned day some of alpha is always left for it.
+_MOST_BEFORE_DUE = 0.99
+#: A look that adds less than this share to what is known shows the same data again.
+_NOTHING_NEW = 1e-4
 #: Enough to stop harm and to end early; each look more costs computing and, a little, power.
 _MOST_LOOKS = 56
 
@@ -53,3 +57,25 @@ class Calendar:
     def next_after(self, as_of: datetime) -> datetime | None:
         taken = self.taken(as_of)
         return self.moment(taken + 1) if taken < self.planned else None
+
+
+def time_over(known: float, enrolled: float, needed: float, elapsed: float, planned_days: int) -> float:
+    """Share of alpha's time that is over at a look before the planned day.
+
+    People known / people expected, where those expected follow from the enrolment so far and from the planned size;
+    outcomes play no part in it.
+
+    Parameters
+    ----------
+    known : people whose outcome has been seen
+    enrolled : people who take part so far
+    needed : people that the design asks for
+    elapsed : days since the launch
+    """
+    projected = max(needed, enrolled * planned_days / max(1, min(elapsed, planned_days)))
+    return min(_MOST_BEFORE_DUE, known / projected)
+
+
+def adds_nothing(before: float, information: float) -> bool:
+    """Whether a look shows the data of the look before again, so that it takes its place."""
+    return information - before < _NOTHING_NEW * information

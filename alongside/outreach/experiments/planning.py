@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 from alongside.model.errors import Refused
 from alongside.outreach.experiments.calendar import days_between_looks
@@ -99,14 +100,14 @@ def design(definition: ExperimentDefinition, audience_now: int, audience_per_day
     needed = people_needed(definition)
     missing = max(0.0, needed - audience_now)
     days = None if missing and audience_per_day <= 0 else math.ceil(missing / audience_per_day) if missing else 1
-    weakest = min(definition.treatments, key=lambda name: definition.shares[name])
+    weakest = weakest_arm(definition)
     return DesignReport(
         definition.name,
         definition.goals[0].name,
         len(definition.treatments) * len(definition.goals),
         needed,
         expected,
-        _power(definition, weakest, expected),
+        power_at(definition, weakest, expected, plan.minimum_effect),
         plan.power,
         plan.minimum_effect,
         _detectable(definition, weakest, expected),
@@ -123,7 +124,12 @@ def people_needed(definition: ExperimentDefinition) -> int:
     return max(_people(definition, treatment) for treatment in definition.treatments)
 
 
-def _level(definition: ExperimentDefinition) -> float:
+def weakest_arm(definition: ExperimentDefinition) -> str:
+    """The variant with the fewest people: what it can find, the others can."""
+    return min(definition.treatments, key=lambda name: definition.shares[name])
+
+
+def comparison_level(definition: ExperimentDefinition) -> float:
     """Alpha of one comparison: Bonferroni's, which Holm's procedure never falls below."""
     return definition.design.alpha / (len(definition.treatments) * len(definition.goals))
 
@@ -138,12 +144,16 @@ def looks_cost(definition: ExperimentDefinition) -> float:
     """How many times the people of a single look are needed for the same power: a little over 1 with daily looks."""
     if definition.design.looks is Looks.FINAL:
         return 1.0
-    from alongside.stats import sequential  # imports NumPy, which most commands do not need
-
-    alpha, wanted = _level(definition), definition.design.power
-    single = normal.isf(alpha / 2) + normal.isf(1 - wanted)
     # People come evenly over the planned days, so that a look adds as much as any other.
     count = math.ceil(definition.design.planned_days / days_between_looks(definition))
+    return _cost_of(count, comparison_level(definition), definition.design.power)
+
+
+@cache
+def _cost_of(count: int, alpha: float, wanted: float) -> float:
+    from alongside.stats import sequential  # imports NumPy, which most commands do not need
+
+    single = normal.isf(alpha / 2) + normal.isf(1 - wanted)
     looks = [sequential.Look(number / count, number / count) for number in range(1, count + 1)]
 
     def missing(expected_z: float) -> float:
@@ -183,7 +193,7 @@ def _in_clusters(definition: ExperimentDefinition, people: float) -> float:
 def _people(definition: ExperimentDefinition, treatment: str) -> int:
     plan, goal = definition.design, definition.goals[0]
     share, ratio = _split(definition, treatment)
-    alpha = _level(definition)
+    alpha = comparison_level(definition)
     if goal.kind is MetricKind.BINARY:
         reached = plan.base_rate + goal.direction.sign * plan.minimum_effect
         control = power.sample_size_proportions(plan.base_rate, reached, plan.power, alpha, ratio)
@@ -194,22 +204,28 @@ def _people(definition: ExperimentDefinition, treatment: str) -> int:
     return math.ceil(max(_in_clusters(definition, people) / part for people, part in arms) * looks_cost(definition))
 
 
-def _power(definition: ExperimentDefinition, treatment: str, people: int) -> float:
+def power_at(definition: ExperimentDefinition, treatment: str, people: int, effect: float) -> float:
+    """Chance to find this improvement of the first goal with so many people over all arms.
+
+    Raises
+    ------
+    ValueError : the improved rate would lie outside [0, 1]
+    """
     plan, goal = definition.design, definition.goals[0]
     share, ratio = _split(definition, treatment)
-    control, alpha = people * share / looks_cost(definition) / crowding(definition), _level(definition)
+    control, alpha = people * share / looks_cost(definition) / crowding(definition), comparison_level(definition)
     if control < 1:
         return 0.0
     if goal.kind is MetricKind.BINARY:
-        reached = plan.base_rate + goal.direction.sign * plan.minimum_effect
+        reached = plan.base_rate + goal.direction.sign * effect
         return power.power_proportions(control, plan.base_rate, reached, alpha, ratio)
-    return power.power_means(control, plan.minimum_effect, goal.deviation or 0.0, alpha, ratio)
+    return power.power_means(control, effect, goal.deviation or 0.0, alpha, ratio)
 
 
 def _detectable(definition: ExperimentDefinition, treatment: str, people: int) -> float | None:
     plan, goal = definition.design, definition.goals[0]
     share, ratio = _split(definition, treatment)
-    control, alpha = people * share / looks_cost(definition) / crowding(definition), _level(definition)
+    control, alpha = people * share / looks_cost(definition) / crowding(definition), comparison_level(definition)
     if control < 1:
         return None
     if goal.kind is MetricKind.BINARY:
