@@ -312,3 +312,27 @@ def test_each_window_counts_from_its_first_moment_to_just_before_its_end(store: 
         "control": (2.0, 2.0),
         "personal": (2.0, 2.0),
     }
+
+
+def test_nobodys_sum_lies_below_a_limit_above_nothing(store: Ledger, tmp_path: Path) -> None:
+    """A sum of no rows is 0; a mean of none is no value, which has not reached the limit."""
+    table = {
+        "kind": "binary",
+        "from": "encounter",
+        "time": "started_at",
+        "where": None,
+        "value": "amount",
+        "below": 5.0,
+    }
+    found = {}
+    for aggregate in ("sum", "mean"):
+        metric = _metric(**table, aggregate=aggregate)
+        world = World(store, tmp_path, _with_goal(metric))
+        world.assign({"a": "control", "b": "personal"})
+        at = LAUNCH + timedelta(days=1)
+        rows = {"person_id": ["a"], "started_at": moments([at]), "amount": [7.0]}
+        pq.write_table(pa.table(rows), world.tables / "encounter.parquet")
+        end = due(world.experiment)
+        sums = observe(world.experiment, LAUNCH, store, world.tables, end, world.warehouse).sums[metric.name]
+        found[aggregate] = {arm: part.total for arm, part in sums.items()}
+    assert found == {"sum": {"control": 0.0, "personal": 1.0}, "mean": {"control": 0.0, "personal": 0.0}}

@@ -115,5 +115,5 @@ def test_a_size_that_is_none_is_refused(size: str) -> None:
 
 
 def test_every_measure_of_the_plan_exists() -> None:
-    made = {"ingest", "validation", "segments", "rendering", "mail-bytes", "run"}
+    made = {"ingest", "validation", "segments", "evaluation", "rendering", "mail-bytes", "run"}
     assert made | {"delivery-batched", "delivery-single"} == set(MEASURES)
