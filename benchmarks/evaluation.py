@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from alongside.analysis.concluding import conclude
-from alongside.analysis.observation import Observed, aggregate, observe
+from alongside.analysis.observing.observation import Observed, aggregate, observe
 from alongside.ledger import Ledger, schema
 from alongside.ledger import experiments as store
 from alongside.outreach.experiments import ExperimentDefinition, load_metrics

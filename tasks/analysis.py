@@ -7,9 +7,9 @@ from typing import Any
 from prefect import task
 
 from alongside.analysis import evaluate, section
-from alongside.analysis.brief import brief
-from alongside.analysis.decided import decided_words
-from alongside.analysis.report import collect, write_pages
+from alongside.analysis.showing.brief import brief
+from alongside.analysis.showing.decided import decided_words
+from alongside.analysis.showing.report import collect, write_pages
 from alongside.ledger import experiments as registrations
 from alongside.ledger.runs import last_planned_on
 from alongside.model.enums import Locale

@@ -7,13 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from alongside.analysis.adaptive import Schedule, in_batches, next_shares, ratio_over_batches
-from alongside.analysis.cluster_words import on_clusters
-from alongside.analysis.comparing import NOBODY, Sums, Viewed, compare_goals, compare_guardrails, comparer, once
-from alongside.analysis.decision import Evidence, decide
-from alongside.analysis.harm import HarmEvidence, weigh
-from alongside.analysis.looking import View, path
-from alongside.analysis.observation import Observed
+from alongside.analysis.judging.adaptive import Schedule, in_batches, next_shares, ratio_over_batches
+from alongside.analysis.judging.comparing import Viewed, compare_goals, compare_guardrails, comparer, once
+from alongside.analysis.judging.decision import Evidence, decide
+from alongside.analysis.judging.harm import HarmEvidence, weigh
+from alongside.analysis.judging.looking import View, path
+from alongside.analysis.judging.strata import in_strata
+from alongside.analysis.judging.subgroups import PERIOD, divide
+from alongside.analysis.judging.timing import by_enrolment, since_message
+from alongside.analysis.judging.translation import translated
+from alongside.analysis.observing.observation import Observed
+from alongside.analysis.observing.sums import NOBODY, Sums
 from alongside.analysis.result import (
     Arm,
     Division,
@@ -26,11 +30,8 @@ from alongside.analysis.result import (
     PathOfGoal,
     Words,
 )
-from alongside.analysis.strata import in_strata
-from alongside.analysis.subgroups import PERIOD, divide
-from alongside.analysis.timing import by_enrolment, since_message
-from alongside.analysis.translation import translated
-from alongside.analysis.wording import Facts, sentence
+from alongside.analysis.showing.cluster_words import on_clusters
+from alongside.analysis.showing.wording import Facts, sentence
 from alongside.model.enums import Locale, Verdict
 from alongside.outreach.experiments import Calendar, ExperimentDefinition, Looks
 from alongside.stats.multiplicity import holm_levels

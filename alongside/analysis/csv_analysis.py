@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alongside.analysis.comparing import ArmSums, Sums, compare_goals
 from alongside.analysis.csv_files import (
     CsvFile,
     delimiter_name,
@@ -21,9 +20,11 @@ from alongside.analysis.csv_files import (
     ragged_line,
     relation,
 )
-from alongside.analysis.decision import Evidence, decide
+from alongside.analysis.judging.comparing import compare_goals
+from alongside.analysis.judging.decision import Evidence, decide
+from alongside.analysis.observing.sums import ArmSums, Sums
 from alongside.analysis.result import Arm, ExperimentResult, MetricInfo, Words
-from alongside.analysis.wording import Facts, sentence
+from alongside.analysis.showing.wording import Facts, sentence
 from alongside.model.enums import Locale, Verdict
 from alongside.model.errors import DataInvalid, Refused
 from alongside.model.findings import nearest

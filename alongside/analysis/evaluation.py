@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alongside.analysis.concluding import conclude
-from alongside.analysis.observation import observe
+from alongside.analysis.observing.observation import observe
 from alongside.analysis.result import (
     ExperimentResult,
     Words,

@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from alongside.analysis.harm import HarmEvidence
+from alongside.analysis.judging.harm import HarmEvidence
 from alongside.model.enums import Locale, Verdict
 from alongside.outreach.experiments.metrics import Direction, Metric, MetricKind
 from alongside.stats import Comparison, Interval

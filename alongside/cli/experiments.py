@@ -47,8 +47,8 @@ def design_command(
         audience = assignments(house.ledger, name).num_rows or _planned_audience(house, definition)
     found = prospects(house, definition, audience, per_day)
     if svg is not None:
-        from alongside.analysis.power_curve import power_svg
         from alongside.analysis.result import MetricInfo
+        from alongside.analysis.showing.power_curve import power_svg
 
         figure = power_svg(found.report, found.curve, MetricInfo.of(definition.goals[0]), locale)
         svg.write_text(figure, "utf-8")
@@ -59,7 +59,7 @@ def design_command(
 @app.command("status")
 def status(name: Name, as_json: AsJson = False) -> None:
     """The latest stored evaluation."""
-    from alongside.analysis.decided import decided_words
+    from alongside.analysis.showing.decided import decided_words
     from alongside.bootstrap import build
     from alongside.ledger.experiments import read, results
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from alongside.cli.output import console, show_table
 
 if TYPE_CHECKING:
-    from alongside.analysis.base_rate import BaseRate
+    from alongside.analysis.observing.base_rate import BaseRate
     from alongside.bootstrap import Services
     from alongside.outreach.campaign_plan import CampaignPlan
     from alongside.outreach.experiments import CurvePoint, DaysToVerdict, DesignReport, ExperimentDefinition
@@ -47,7 +47,7 @@ class Prospects:
 
 def prospects(house: Services, definition: ExperimentDefinition, people: int, per_day: float) -> Prospects:
     """With `people` at launch and so many new ones a day."""
-    from alongside.analysis.base_rate import measured_base_rate
+    from alongside.analysis.observing.base_rate import measured_base_rate
     from alongside.outreach.campaigns import find_campaign
     from alongside.outreach.experiments import days_to_verdict, design, power_curve
 

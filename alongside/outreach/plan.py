@@ -24,7 +24,7 @@ from alongside.outreach.campaign_plan import CampaignPlan
 from alongside.outreach.campaigns import Campaign
 from alongside.outreach.catalogues import Catalogues
 from alongside.outreach.deciding import Deciding, evaluate
-from alongside.outreach.experiments import Enrolment, ExperimentDefinition, Unit, design
+from alongside.outreach.experiments import Enrolment, ExperimentDefinition, Unit, design, unfit
 from alongside.outreach.gates import ORDER, GateInput, close_gates, funnel_of
 from alongside.outreach.intentions import Intentions, record
 from alongside.outreach.refitting import Refitting
@@ -285,11 +285,12 @@ class Planner:
     @staticmethod
     def _launch_gate(experiment: ExperimentDefinition, plan: CampaignPlan) -> list[str]:
         """An experiment that could not find its effect is not launched: it would only cost patients' attention."""
+        found = unfit(experiment)
         try:
             design(experiment, *plan.enrolment(experiment)).require_powered()
         except Refused as refusal:
-            return [str(refusal)]
-        return []
+            found.append(str(refusal))
+        return found
 
     def _decisions(self, campaign: Campaign) -> Path:
         return self.folder / "decisions" / f"{campaign.name}.parquet"

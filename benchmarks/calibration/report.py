@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from alongside.analysis.svg import BAD, FAINT, GOOD, GRID, NEUTRAL, drawing, line, text
+from alongside.analysis.showing.svg import BAD, FAINT, GOOD, GRID, NEUTRAL, drawing, line, text
 from benchmarks.calibration.cells import Figure
 
 _TITLES = {

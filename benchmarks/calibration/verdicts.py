@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 
-from alongside.analysis.looking import at_ending
+from alongside.analysis.judging.looking import at_ending
 from alongside.stats import Comparison, normal, sequential
 from alongside.stats.means import Mean, compare_means
 from alongside.stats.proportions import Proportion, compare_proportions

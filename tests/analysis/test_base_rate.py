@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from alongside.analysis.base_rate import BaseRate, measured_base_rate
+from alongside.analysis.observing.base_rate import BaseRate, measured_base_rate
 from alongside.outreach.experiments import ExperimentDefinition, Metric
 from alongside.warehouse import Snapshot, Warehouse
 from tests.analysis.world import definition, moments, people

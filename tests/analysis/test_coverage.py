@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from alongside.analysis.comparing import ArmSums
 from alongside.analysis.concluding import conclude
-from alongside.analysis.observation import Observed
+from alongside.analysis.observing.observation import Observed
+from alongside.analysis.observing.sums import ArmSums
 from alongside.analysis.result import Maturity
 from alongside.outreach.experiments import ExperimentDefinition, assign
 from tests.analysis.world import LAUNCH, definition, due, people

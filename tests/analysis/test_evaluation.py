@@ -16,7 +16,7 @@ import pytest
 import sqlalchemy as sa
 
 from alongside.analysis import ExperimentResult, evaluate
-from alongside.analysis.decided import decision_words
+from alongside.analysis.showing.decided import decision_words
 from alongside.ledger import Ledger, experiments, schema
 from alongside.model.enums import Locale, Verdict
 from alongside.model.errors import Refused, StoreUnavailable

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
-from alongside.analysis.held import held_because
+from alongside.analysis.showing.held import held_because
 from alongside.content import load
 from alongside.ledger.approvals import Approval
 from alongside.model.enums import DeliveryMode, Locale

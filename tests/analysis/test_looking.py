@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from alongside.analysis import ExperimentResult, evaluate
-from alongside.analysis.boundary import boundary_svg
 from alongside.analysis.evaluation import record
-from alongside.analysis.looking import looks_taken
-from alongside.analysis.section import section
+from alongside.analysis.judging.looking import looks_taken
+from alongside.analysis.showing.boundary import boundary_svg
+from alongside.analysis.showing.section import section
 from alongside.ledger import Ledger
 from alongside.model.enums import Locale, Verdict
 from alongside.outreach.experiments import Calendar, ExperimentDefinition

@@ -14,8 +14,8 @@ import pytest
 import statsmodels.formula.api as smf
 
 from alongside.analysis import ExperimentResult, evaluate
-from alongside.analysis.observation import observe
-from alongside.analysis.section import section
+from alongside.analysis.observing.observation import observe
+from alongside.analysis.showing.section import section
 from alongside.ledger import Ledger
 from alongside.model.enums import Locale, Verdict
 from alongside.outreach.experiments import ExperimentDefinition, Metric

@@ -6,9 +6,9 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from alongside.analysis.power_curve import power_svg
 from alongside.analysis.result import MetricInfo
-from alongside.analysis.svg import BAD, GOOD, NARROW_WIDTH, WIDE_WIDTH
+from alongside.analysis.showing.power_curve import power_svg
+from alongside.analysis.showing.svg import BAD, GOOD, NARROW_WIDTH, WIDE_WIDTH
 from alongside.model.enums import Locale
 from alongside.outreach.experiments import design, power_curve
 from tests.analysis.world import definition

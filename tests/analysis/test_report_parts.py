@@ -11,15 +11,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from alongside.analysis import analyse_csv, forest_svg, section
-from alongside.analysis.brief import brief
-from alongside.analysis.comparing import ArmSums, compare_goals, compare_guardrails
 from alongside.analysis.concluding import conclude
-from alongside.analysis.decision import Evidence, decide
-from alongside.analysis.forest import NARROW, WIDE, Layout
-from alongside.analysis.observation import Observed
+from alongside.analysis.judging.comparing import compare_goals, compare_guardrails
+from alongside.analysis.judging.decision import Evidence, decide
+from alongside.analysis.observing.observation import Observed
+from alongside.analysis.observing.sums import ArmSums
 from alongside.analysis.result import ExperimentResult, GuardrailStatus, Maturity, MetricInfo
-from alongside.analysis.trends import bars_svg
-from alongside.analysis.words import words
+from alongside.analysis.showing.brief import brief
+from alongside.analysis.showing.forest import NARROW, WIDE, Layout
+from alongside.analysis.showing.trends import bars_svg
+from alongside.analysis.showing.words import words
 from alongside.model.enums import Gate, Locale, Verdict
 from alongside.outreach.experiments import MetricKind
 from alongside.outreach.experiments.metrics import Direction

@@ -16,7 +16,7 @@ from alongside.outreach.experiments.definition import (
     resolve,
 )
 from alongside.outreach.experiments.metrics import Metric, MetricKind
-from alongside.outreach.experiments.planning import DesignReport, design, people_needed
+from alongside.outreach.experiments.planning import DesignReport, design, people_needed, unfit
 from alongside.outreach.experiments.prospects import CurvePoint, DaysToVerdict, days_to_verdict, power_curve
 
 __all__ = [
@@ -48,4 +48,5 @@ __all__ = [
     "people_needed",
     "power_curve",
     "resolve",
+    "unfit",
 ]

@@ -22,6 +22,7 @@ from alongside.outreach.experiments.definition import (
     resolve,
 )
 from alongside.outreach.experiments.metrics import DELIVERY, Metric, MetricKind, check_metric
+from alongside.outreach.experiments.planning import MOST_UNEQUAL, SMALLEST_SHARE, too_unequal
 from alongside.settings import Document, Project, read_document, validate
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -164,10 +165,6 @@ def _slice(layer: Layer) -> str:
     return f"{layer.first:g} to {layer.last:g}"
 
 
-#: Below, an arm waits so long for its people that the experiment ends before it could say anything.
-_SMALLEST_SHARE = 0.05
-
-
 def _variant_faults(file: ExperimentFile, document: Document) -> Iterator[Finding]:
     names = [variant.name for variant in file.variants]
     if len(names) < 2:
@@ -180,10 +177,11 @@ def _variant_faults(file: ExperimentFile, document: Document) -> Iterator[Findin
         what = f"shares sum to {total:g}, not 1"
         yield document.finding("variants", 0, "share", what=what, remedy="for example 0.5 and 0.5")
     for index, variant in enumerate(file.variants):
-        if variant.share < _SMALLEST_SHARE:
+        if variant.share < SMALLEST_SHARE:
+            # One that runs already goes on; planning refuses to launch another (`planning.unfit`).
             what = f"a share of {variant.share:g} proves nothing and costs its patients' attention"
-            remedy = f"give every arm {_SMALLEST_SHARE:g} or more, or leave the variant out"
-            yield document.finding("variants", index, "share", what=what, remedy=remedy)
+            remedy = f"give every arm {SMALLEST_SHARE:g} or more, or leave the variant out"
+            yield document.finding("variants", index, "share", what=what, remedy=remedy, severity="warning")
     if file.control not in names:
         what = f"control '{file.control}' is not a variant"
         yield document.finding("control", what=what, remedy=nearest(file.control, names) or ", ".join(names))
@@ -236,23 +234,16 @@ def _metric_faults(file: ExperimentFile, document: Document, metrics: Mapping[st
     yield from _planning_faults(file, document, metrics)
 
 
-#: Arms of a mean: beyond this, rare large values in the small arm make Welch's test claim too much
-#: (docs/calibration.md).
-_MOST_UNEQUAL = 2.0
-
-
 def _arm_faults(file: ExperimentFile, document: Document, metrics: Mapping[str, _Read[Metric]]) -> Iterator[Finding]:
     """A mean or count is compared in arms that are not too unequal; a rate may be compared in any."""
-    shares = {variant.name: variant.share for variant in file.variants}
-    control = shares.get(file.control)
-    if control is None:
-        return
-    unequal = [name for name, share in shares.items() if max(share / control, control / share) > _MOST_UNEQUAL + 1e-9]
+    unequal = too_unequal({variant.name: variant.share for variant in file.variants}, file.control)
     for index, name in enumerate(file.metrics.goal):
         if unequal and name in metrics and metrics[name].model.kind is not MetricKind.BINARY:
-            what = f"'{name}' is no rate, and '{unequal[0]}' and '{file.control}' are more unequal than 2 : 1"
+            what = (
+                f"'{name}' is no rate, and '{unequal}' and '{file.control}' are more unequal than {MOST_UNEQUAL:g} : 1"
+            )
             remedy = "share out the arms more evenly, or take a binary goal"
-            yield document.finding("metrics", "goal", index, what=what, remedy=remedy)
+            yield document.finding("metrics", "goal", index, what=what, remedy=remedy, severity="warning")
 
 
 def _planning_faults(

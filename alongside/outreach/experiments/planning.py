@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
@@ -117,6 +118,35 @@ def design(definition: ExperimentDefinition, audience_now: int, audience_per_day
         tuple(_guardrail(definition, guardrail, weakest, expected) for guardrail in definition.guardrails),
         crowding(definition),
     )
+
+
+#: Below, an arm waits so long for its people that the experiment ends before it could say anything.
+SMALLEST_SHARE = 0.05
+#: Arms of a mean: beyond this, rare large values in the small arm make Welch's test claim too much
+#: (docs/calibration.md).
+MOST_UNEQUAL = 2.0
+
+
+def too_unequal(shares: Mapping[str, float], control: str) -> str | None:
+    """An arm whose share differs too much from the control's for comparing means; None where there is none."""
+    base = shares.get(control)
+    if not base:
+        return None
+    return next((arm for arm, share in shares.items() if max(share / base, base / share) > MOST_UNEQUAL + 1e-9), None)
+
+
+def unfit(definition: ExperimentDefinition) -> list[str]:
+    """Why an experiment may not be launched, whatever its audience; `check` only warns, as it may run already."""
+    found = []
+    for arm, share in definition.shares.items():
+        if share < SMALLEST_SHARE:
+            found.append(f"experiment {definition.name}: the share of '{arm}' is below {SMALLEST_SHARE:g}")
+    unequal = too_unequal(definition.shares, definition.control)
+    if unequal and any(goal.kind is not MetricKind.BINARY for goal in definition.goals):
+        arms = f"'{unequal}' and '{definition.control}'"
+        what = f"{arms} are more unequal than {MOST_UNEQUAL:g} : 1 for a goal that is no rate"
+        found.append(f"experiment {definition.name}: {what}")
+    return found
 
 
 def people_needed(definition: ExperimentDefinition) -> int:

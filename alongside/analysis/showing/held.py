@@ -30,6 +30,10 @@ _CHINESE: Mapping[str, str] = {
     r" '([^']+)' with power (\S+) \(it would have ([^)]+)\)\. ": (
         r"实验 \1 样本不足：预计 \3 天内有 \2 人，要在“\6”上以 \7 的功效发现 \5 的差异需要 \4 人（目前功效为 \8）。"
     ),
+    r"experiment (\S+): the share of '([^']+)' is below (\S+?)(?=; |$)": r"实验 \1 中“\2”的份额低于 \3",
+    r"experiment (\S+): '([^']+)' and '([^']+)' are more unequal than (\S+) : 1 for a goal that is no rate": (
+        r"实验 \1 的目标不是比率，而“\2”与“\3”的份额相差超过 \4 : 1"
+    ),
     r"[Ss]et (design\.\w+) to (\S+?)(?=[,.]? )": r"将 \1 设为 \2",
     r"[Ww]iden the campaign's segment\.?": "扩大活动的人群。",
     r"(?:,| )? or (?=将|扩大)": "，或",

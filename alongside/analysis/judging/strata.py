@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from alongside.analysis.comparing import NOBODY, ArmSums, Compare, Sums, Viewed
+from alongside.analysis.judging.comparing import Compare, Viewed
+from alongside.analysis.observing.sums import NOBODY, ArmSums, Sums
 from alongside.analysis.result import MetricInfo
 from alongside.outreach.experiments import ExperimentDefinition, MetricKind
 from alongside.stats.means import Mean

@@ -183,7 +183,7 @@ def _uncapped(metric: Metric) -> str:
 
 
 def _sql(name: str) -> str:
-    return files("alongside.analysis").joinpath(f"{name}.sql").read_text("utf-8")
+    return files("alongside.analysis.observing").joinpath(f"{name}.sql").read_text("utf-8")
 
 
 def naive(moment: datetime) -> datetime:

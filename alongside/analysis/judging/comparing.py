@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from alongside.analysis.clustered import ClusterSums, compare_rates
+from alongside.analysis.judging.clustered import compare_rates
+from alongside.analysis.observing.sums import NOBODY, ArmSums, ClusterSums, Sums
 from alongside.analysis.result import (
-    ArmMetric,
     GoalComparison,
     GuardrailComparison,
     GuardrailStatus,
@@ -16,7 +16,7 @@ from alongside.analysis.result import (
 )
 from alongside.outreach.experiments.metrics import MetricKind
 from alongside.stats import Comparison, Interval, Method, Unavailable
-from alongside.stats.adjustment import AdjustedArm, compare_adjusted
+from alongside.stats.adjustment import compare_adjusted
 from alongside.stats.clusters import compare_clusters
 from alongside.stats.means import Mean, compare_means
 from alongside.stats.multiplicity import holm, holm_levels
@@ -24,61 +24,6 @@ from alongside.stats.proportions import EXPECTED_AT_LEAST, Proportion, compare_p
 from alongside.stats.ratios import RatioArm, compare_ratios
 from alongside.stats.results import unavailable
 
-
-@dataclass(frozen=True)
-class ArmSums:
-    """What a database gives per arm and metric: enough for every test. `total` is the sum of the values.
-
-    `beside_mean`, `beside_variance` and `covariance` belong to a second value of each person: what a ratio is counted
-    per, or the same measured before assignment. `clusters` are sums over households or clinics, where those were
-    assigned; a cluster's people come on different days, so that these do not add up from look to look.
-    """
-
-    n: int
-    total: float
-    mean: float
-    variance: float
-    missing: int = 0
-    beside_mean: float = 0.0
-    beside_variance: float = 0.0
-    covariance: float = 0.0
-    adjusted: AdjustedArm | None = None
-    clusters: ClusterSums | None = None
-
-    def plus(self, other: ArmSums) -> ArmSums:
-        """Both together (Chan, Golub and LeVeque 1983). Adjusted sums do not add up, and are left behind."""
-        missing = self.missing + other.missing
-        if not self.n or not other.n:
-            filled = self if self.n else other
-            return replace(filled, missing=missing, adjusted=None)
-        n = self.n + other.n
-        y, x = other.mean - self.mean, other.beside_mean - self.beside_mean
-
-        def spread(one: float, two: float, distance: float) -> float:
-            """Sample (co)variance of both from either's own, and the product of the means' distances."""
-            own = sum(part * (arm.n - 1) for part, arm in ((one, self), (two, other)) if arm.n > 1)
-            return (own + distance * self.n * other.n / n) / (n - 1)
-
-        return ArmSums(
-            n,
-            self.total + other.total,
-            self.mean + y * other.n / n,
-            spread(self.variance, other.variance, y * y),
-            missing,
-            self.beside_mean + x * other.n / n,
-            spread(self.beside_variance, other.beside_variance, x * x),
-            spread(self.covariance, other.covariance, x * y),
-        )
-
-    def as_metric(self, metric: MetricInfo) -> ArmMetric:
-        mean = self.mean
-        if metric.kind is MetricKind.RATIO:
-            mean = self.mean / self.beside_mean if self.beside_mean else math.nan
-        return ArmMetric(self.n, mean if self.n and math.isfinite(mean) else None, self.missing)
-
-
-NOBODY = ArmSums(0, 0.0, math.nan, math.nan)
-Sums = Mapping[str, ArmSums]  # by arm
 Compare = Callable[[float], Comparison]
 Viewed = Callable[[Compare, str, str], Compare]  # what a look makes of the comparison of this variant on this metric
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from alongside.analysis.harm import HarmEvidence
+from alongside.analysis.judging.harm import HarmEvidence
 from alongside.analysis.result import GoalComparison, GuardrailComparison, GuardrailStatus
 from alongside.model.enums import Verdict
 from alongside.stats.sample_ratio import SampleRatio

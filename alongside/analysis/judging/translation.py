@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from alongside.analysis.looking import View, z_of
+from alongside.analysis.judging.looking import View, z_of
 from alongside.analysis.result import GoalComparison, Meaning
 from alongside.outreach.experiments import ExperimentDefinition
 from alongside.stats import normal, sequential

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from alongside.analysis.words import words
+from alongside.analysis.showing.words import words
 from alongside.model.enums import Locale
 
 _HEIGHT, _BASE = 240, 190

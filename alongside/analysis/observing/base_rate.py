@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from alongside.analysis.comparing import ArmSums
-from alongside.analysis.metric_sql import Facts, counted_sql, naive, outcome_sql
+from alongside.analysis.observing.metric_sql import Facts, counted_sql, naive, outcome_sql
+from alongside.analysis.observing.sums import ArmSums
 from alongside.outreach.experiments import ExperimentDefinition, Metric
 from alongside.outreach.experiments.metrics import DELIVERY
 

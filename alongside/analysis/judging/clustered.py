@@ -7,30 +7,10 @@ counted and compared exactly: whoever wonders about three complaints wonders abo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from alongside.analysis.observing.sums import ClusterSums
 from alongside.stats import Comparison
-from alongside.stats.clusters import ClusterArm, compare_clusters
+from alongside.stats.clusters import compare_clusters
 from alongside.stats.proportions import EXPECTED_AT_LEAST, Proportion, compare_proportions
-
-
-@dataclass(frozen=True)
-class ClusterSums:
-    """One arm's sums over its clusters.
-
-    Attributes
-    ----------
-    people : with a value
-    events : of a rate: people who have it
-    affected : clusters with anything in them
-    whole : clusters in which everybody has it
-    """
-
-    arm: ClusterArm
-    people: int
-    events: float
-    affected: int
-    whole: int
 
 
 def compare_rates(treatment: ClusterSums, control: ClusterSums, alpha: float) -> Comparison:

@@ -7,15 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from alongside.analysis.comparing import NOBODY, ArmSums, Compare, Sums, comparer
+from alongside.analysis.judging.comparing import Compare, comparer
+from alongside.analysis.observing.sums import NOBODY, ArmSums, Course, Sums, summed
 from alongside.analysis.result import MetricInfo, Point
 from alongside.outreach.experiments import Calendar, ExperimentDefinition, people_needed
 from alongside.outreach.experiments.calendar import adds_nothing, time_over
 from alongside.stats import Comparison, Interval, normal, sequential
 from alongside.stats.results import SMALLEST_P
 from alongside.stats.sequential import Ending, Look
-
-Course = Sequence[tuple[int, Sums]]  # (look, what became known since the look before), in order
 
 
 @dataclass(frozen=True)
@@ -117,15 +116,6 @@ class View:
     def _z(self, metric: str, item: Taken) -> float:
         found = z_of(comparer(self._infos[metric], item.treatment, item.control)(0.05), 1)
         return 0.0 if found is None else found
-
-
-def summed(course: Course) -> Sums:
-    """Everything that a course brought, by arm."""
-    found: dict[str, ArmSums] = {}
-    for _, sums in course:
-        for arm, part in sums.items():
-            found[arm] = found.get(arm, NOBODY).plus(part)
-    return found
 
 
 def at_last_look(compare: Compare, looks: Sequence[Look], before: Sequence[float]) -> Compare:

@@ -12,12 +12,12 @@ from zoneinfo import ZoneInfo
 import sqlalchemy as sa
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from alongside.analysis.decided import decided_words
 from alongside.analysis.evaluation import evaluate
-from alongside.analysis.held import held_because
-from alongside.analysis.section import Section, section
-from alongside.analysis.trends import bars_svg, spark_svg
-from alongside.analysis.words import words
+from alongside.analysis.showing.decided import decided_words
+from alongside.analysis.showing.held import held_because
+from alongside.analysis.showing.section import Section, section
+from alongside.analysis.showing.trends import bars_svg, spark_svg
+from alongside.analysis.showing.words import words
 from alongside.ledger import Ledger
 from alongside.ledger import experiments as registrations
 from alongside.ledger.protocol import TAKEN
@@ -158,7 +158,7 @@ def write_pages(report: Report, settings: HospitalSettings, folder: Path) -> dic
 
 def _render(report: Report, settings: HospitalSettings, locale: Locale, paths: Mapping[Locale, Path]) -> str:
     pages = Environment(
-        loader=PackageLoader("alongside.analysis", "pages"),
+        loader=PackageLoader("alongside.analysis.showing", "pages"),
         autoescape=select_autoescape(["html", "j2"]),
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from alongside.analysis.section import Section
-from alongside.analysis.words import words
+from alongside.analysis.showing.section import Section
+from alongside.analysis.showing.words import words
 from alongside.model.enums import Locale
 
 

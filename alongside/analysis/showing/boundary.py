@@ -6,8 +6,20 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from alongside.analysis.result import PathOfGoal, Point
-from alongside.analysis.svg import BAD, FAINT, GOOD, GRID, INK, NARROW_WIDTH, NEUTRAL, drawing, line, shortened, text
-from alongside.analysis.words import words
+from alongside.analysis.showing.svg import (
+    BAD,
+    FAINT,
+    GOOD,
+    GRID,
+    INK,
+    NARROW_WIDTH,
+    NEUTRAL,
+    drawing,
+    line,
+    shortened,
+    text,
+)
+from alongside.analysis.showing.words import words
 from alongside.model.enums import Locale
 
 _TOP, _BOTTOM = 50, 250

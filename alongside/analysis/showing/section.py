@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from alongside.analysis.boundary import boundary_svg
-from alongside.analysis.curve import curve_svg
-from alongside.analysis.forest import NARROW, WIDE, forest_svg
-from alongside.analysis.harm import HarmEvidence
+from alongside.analysis.judging.harm import HarmEvidence
 from alongside.analysis.result import Division, ExperimentResult, MetricInfo
-from alongside.analysis.wording import amount, chance_text, level, loss_text, p_text
-from alongside.analysis.words import words
+from alongside.analysis.showing.boundary import boundary_svg
+from alongside.analysis.showing.curve import curve_svg
+from alongside.analysis.showing.forest import NARROW, WIDE, forest_svg
+from alongside.analysis.showing.wording import amount, chance_text, level, loss_text, p_text
+from alongside.analysis.showing.words import words
 from alongside.model.enums import Locale, Verdict
 from alongside.stats import Comparison, Interval
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from alongside.analysis.clustered import ClusterSums, per_cluster
-from alongside.analysis.comparing import Sums
-from alongside.analysis.observation import Observed
+from alongside.analysis.judging.clustered import per_cluster
+from alongside.analysis.observing.observation import Observed
+from alongside.analysis.observing.sums import ClusterSums, Sums
 from alongside.analysis.result import Words
 from alongside.model.enums import Locale
 from alongside.outreach.experiments import ExperimentDefinition, MetricKind, Unit

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from alongside.analysis.result import ExperimentResult, GuardrailStatus, MetricInfo
-from alongside.analysis.svg import (
+from alongside.analysis.showing.svg import (
     BAD,
     FAINT,
     GOOD,
@@ -18,8 +18,8 @@ from alongside.analysis.svg import (
     shortened,
     text,
 )
-from alongside.analysis.wording import amount, level
-from alongside.analysis.words import words
+from alongside.analysis.showing.wording import amount, level
+from alongside.analysis.showing.words import words
 from alongside.model.enums import Locale
 from alongside.outreach.experiments.metrics import MetricKind
 from alongside.stats import Interval

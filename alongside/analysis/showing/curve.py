@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from alongside.analysis.result import MetricInfo
-from alongside.analysis.svg import FAINT, GOOD, GRID, NARROW_WIDTH, NEUTRAL, drawing, line, shortened, text
-from alongside.analysis.words import words
+from alongside.analysis.showing.svg import FAINT, GOOD, GRID, NARROW_WIDTH, NEUTRAL, drawing, line, shortened, text
+from alongside.analysis.showing.words import words
 from alongside.model.enums import Locale
 
 _TOP, _BOTTOM, _LEFT = 50, 210, 44

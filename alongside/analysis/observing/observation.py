@@ -11,11 +11,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alongside.analysis.clustered import ClusterSums
-from alongside.analysis.comparing import ArmSums, Sums
-from alongside.analysis.harm import FirstEvents, Watched, is_watched, watch
-from alongside.analysis.looking import Course, summed
-from alongside.analysis.metric_sql import (
+from alongside.analysis.observing.first_events import FirstEvents, Watched, is_watched, watch
+from alongside.analysis.observing.metric_sql import (
     Facts,
     arrivals_sql,
     batch_sql,
@@ -27,6 +24,7 @@ from alongside.analysis.metric_sql import (
     strata_sql,
     subgroup_sql,
 )
+from alongside.analysis.observing.sums import ArmSums, ClusterSums, Course, Sums, summed
 from alongside.analysis.result import Maturity
 from alongside.ledger import experiments as store
 from alongside.outreach.experiments import Calendar, ExperimentDefinition, Looks, Metric
@@ -148,7 +146,7 @@ def _register(
     known = pc.is_in(assigned.column("variant"), value_set=pa.array(list(definition.shares)))
     connection.register("assigned", assigned.filter(known))
     connection.register("event", events)
-    connection.execute(files("alongside.analysis").joinpath("units.sql").read_text("utf-8"), [naive(ends)])
+    connection.execute(files("alongside.analysis.observing").joinpath("units.sql").read_text("utf-8"), [naive(ends)])
 
 
 def _maturity(

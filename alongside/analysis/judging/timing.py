@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
-from alongside.analysis.comparing import ArmSums, Sums
-from alongside.analysis.harm import FirstEvents
-from alongside.analysis.looking import Course, summed
+from alongside.analysis.observing.first_events import FirstEvents
+from alongside.analysis.observing.sums import ArmSums, Course, Sums, summed
 from alongside.outreach.experiments import Calendar, Metric
 
 _PERIODS = 4

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from alongside.analysis.decision import Decided
-from alongside.analysis.harm import HarmEvidence
+from alongside.analysis.judging.decision import Decided
+from alongside.analysis.judging.harm import HarmEvidence
 from alongside.analysis.result import Arm, Maturity, MetricInfo
 from alongside.model.enums import Locale, Verdict
 from alongside.outreach.experiments.metrics import MetricKind

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from alongside.analysis.result import MetricInfo
-from alongside.analysis.svg import (
+from alongside.analysis.showing.svg import (
     BAD,
     FAINT,
     GOOD,
@@ -19,8 +19,8 @@ from alongside.analysis.svg import (
     shortened,
     text,
 )
-from alongside.analysis.wording import amount
-from alongside.analysis.words import words
+from alongside.analysis.showing.wording import amount
+from alongside.analysis.showing.words import words
 from alongside.model.enums import Locale
 from alongside.outreach.experiments import CurvePoint, DesignReport
 

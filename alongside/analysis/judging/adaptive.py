@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from alongside.analysis.comparing import NOBODY, ArmSums, Compare, Sums, Viewed
-from alongside.analysis.observation import SeenBatch
+from alongside.analysis.judging.comparing import Compare, Viewed
+from alongside.analysis.observing.observation import SeenBatch
+from alongside.analysis.observing.sums import NOBODY, ArmSums, Sums
 from alongside.outreach.experiments import ExperimentDefinition
 from alongside.stats.bandit import compare_batches, thompson_shares
 from alongside.stats.proportions import Proportion

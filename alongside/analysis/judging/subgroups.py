@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from alongside.analysis.comparing import NOBODY, ArmSums, Sums, comparer
+from alongside.analysis.judging.comparing import comparer
+from alongside.analysis.observing.sums import NOBODY, ArmSums, Sums
 from alongside.analysis.result import Division, MetricInfo, Part
 from alongside.stats.heterogeneity import compare_subgroups
 

@@ -1,0 +1,1 @@
+"""From sums to comparisons, evidence and a verdict: pure, on a handful of numbers."""

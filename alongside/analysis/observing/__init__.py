@@ -1,0 +1,1 @@
+"""What the stores say about an experiment, as sums: SQL and what it brings; no statistics."""

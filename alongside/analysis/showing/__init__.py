@@ -1,0 +1,1 @@
+"""Words, figures and pages for the people who read a result."""
