@@ -181,7 +181,7 @@ def test_a_report_says_what_became_of_a_message(changes: dict[str, Any], kind: E
     found = read_report(REPORT | changes)
     assert found is not None
     assert (found.kind, found.closes, found.message_key) == (kind, closes, key_of(1))
-    assert found.occurred_at.isoformat() == "2026-03-02T08:00:05+08:00"
+    assert found.occurred_at == datetime.fromisoformat("2026-03-02T08:00:05+08:00")
     assert found.event_id == read_report(REPORT | changes).event_id  # type: ignore[union-attr]
 
 
