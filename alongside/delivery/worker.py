@@ -90,8 +90,13 @@ def _tune_interpreter() -> None:
 
 
 def _say(word: Word) -> None:
-    sys.stdout.buffer.write(word.to_json() + b"\n")
-    sys.stdout.buffer.flush()
+    """A word to the supervisor; once that has gone nobody listens, and the ledger has what matters."""
+    try:
+        sys.stdout.buffer.write(word.to_json() + b"\n")
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        # What is still buffered would fail again when the process ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _watch_supervisor(leave: threading.Event) -> None:

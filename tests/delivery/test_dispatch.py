@@ -505,3 +505,22 @@ def test_the_variables_column_is_read_as_planned(clinic: Clinic, tmp_path: Path)
     clinic.dispatch()
     (record,) = read_ndjson(tmp_path / "vendor" / "bodies.ndjson")
     assert "walk. rest." in record["body"]["content"][0]["value"]
+
+
+def test_a_worker_whose_supervisor_has_gone_leaves_without_a_word() -> None:
+    program = (
+        "import sys; from alongside.delivery.job import Word; from alongside.delivery.worker import _say;"
+        "sys.stdin.readline(); _say(Word('done')); _say(Word('done')); sys.exit(0)"
+    )
+    child = subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert child.stdout is not None
+    assert child.stdin is not None
+    assert child.stderr is not None
+    child.stdout.close()
+    child.stdin.write(b"\n")
+    child.stdin.close()
+    said = child.stderr.read()
+    child.stderr.close()
+    assert (child.wait(), said) == (0, b"")
