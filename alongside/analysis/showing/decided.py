@@ -13,9 +13,9 @@ _DECISIONS: Mapping[str, tuple[str, str]] = {
     "applied": ("自 {day} 起的运行，所有人收到“{variant}”。", "Runs since {day} send “{variant}” to everybody."),
     "waits": (
         "“{waits}”胜出，但属医疗内容：在临床医生批准之前，所有人收到“{variant}”。"
-        "批准：alongside experiment rollout {name}",
+        "批准：alongside experiment rollout {name} --role 审阅角色 --reason 理由",
         "“{waits}” won, and is medical content: until a clinician agrees, everybody gets “{variant}”. To agree:"
-        " alongside experiment rollout {name}",
+        " alongside experiment rollout {name} --role REVIEWER --reason WHY",
     ),
     "people": (
         "由人决定：alongside experiment rollout {name} --variant 方案名",
