@@ -24,7 +24,7 @@ def brief(section: Section, locale: Locale) -> str:
         _table([*(say[head] for head in heads), "p", say["status"]], rows),
     ]
     for part in section.breakdowns:
-        columns = [say[head] for head in ("subgroup", "people", "difference", "interval")]
+        columns = [say[head] for head in ("subgroup", "head_count", "difference", "interval")]
         parts += [f"### {part.title}", _table(columns, part.rows), part.note]
     if section.harm:
         columns = [

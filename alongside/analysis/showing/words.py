@@ -136,6 +136,7 @@ _TABLE: Mapping[str, tuple[str, str]] = {
     "harm_stop": ("停用", "stop"),
     "harm_none": ("无警示", "no alarm"),
     "by_subgroup": ("“{metric}”：按{column}", "“{metric}” by {column}"),
+    "head_count": ("人数", "people"),
     "subgroup": ("人群", "people who are"),
     "same_effect": (
         "没有迹象表明各人群的效果不同（p = {p}）。",
