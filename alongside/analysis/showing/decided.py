@@ -27,16 +27,18 @@ _DECISIONS: Mapping[str, tuple[str, str]] = {
 
 def decision_words(name: str, decision: Mapping[str, Any], decided_at: datetime, locale: Locale) -> list[str]:
     """What follows from the experiment's decision, and who changed it since."""
+    changes = decision.get("changes", [])
+    day = changes[-1]["at"][:10] if changes else decided_at.date().isoformat()
     place = 0 if locale is Locale.ZH_CN else 1
     key = "waits" if decision.get("waits") else "applied" if decision.get("variant") else "people"
     values = {
         "name": name,
         "variant": decision.get("variant"),
         "waits": decision.get("waits"),
-        "day": decided_at.date().isoformat(),
+        "day": day,
     }
     found = [_DECISIONS[key][place].format(**values)]
-    for change in decision.get("changes", []):
+    for change in changes:
         facts = {"by": change["by"], "day": change["at"][:10], "old": change["from"] or "–", "new": change["to"]}
         found.append(_DECISIONS["changed"][place].format(reason=change["reason"], **facts))
     return found
