@@ -117,7 +117,7 @@ def compare_stratified_proportions(
 ) -> Stratified:
     """Difference of rates, treatment minus control, over strata given as (treatment, control).
 
-    Strata with an empty arm are pooled; where the arms together expect fewer than 10 conversions everything is, into
+    Strata with an empty arm are pooled; where the arms together expect too few conversions everything is, into
     one exact test. `weights` as in `compare_stratified_means`.
     """
     require_alpha(alpha)

@@ -65,7 +65,7 @@ def _head(figures: Sequence[Figure], made: str) -> list[str]:
         "![Coverage of the interval](images/calibration-coverage.svg)",
         "",
         "What is refused rather than promised: a mean or count as goal with arms more unequal than 2 : 1 (with amounts"
-        " that are zero for most and large for a few, Welch's test claims up to 8 % there at a level of 5 %).",
+        " that are zero for most and large for a few, Welch's test claims too much there).",
         "",
     ]
 
