@@ -61,6 +61,7 @@ def analyse_csv(
     covariate: str | None = None,
     alpha: float = 0.05,
     kinds: Mapping[str, MetricKind] | None = None,
+    quantiles: Mapping[str, float] | None = None,
     lower_is_better: Sequence[str] = (),
     shares: Mapping[str, float] | None = None,
     delimiter: str | None = None,
@@ -75,6 +76,7 @@ def analyse_csv(
     metrics : columns with 0/1, yes/no (binary) or numbers (continuous); empty cells are missing
     covariate : numeric column measured *before* assignment, which narrows the intervals; missing cells get its mean
     kinds : forces binary or continuous; by default a column of only 0 and 1 is binary
+    quantiles : metrics whose quantile is compared instead of their mean, and which one
     shares : planned shares by arm; equal by default
 
     Raises
@@ -84,6 +86,7 @@ def analyse_csv(
     """
     if not metrics:
         raise Refused("no metric was named", remedy="Name at least one column to compare.")
+    _require_known(metrics, kinds or {}, quantiles or {})
     if not 0 < alpha < 1:
         raise Refused(f"alpha is a probability between 0 and 1, not {alpha!r}")
     from alongside.warehouse import connect
@@ -100,9 +103,27 @@ def analyse_csv(
             arms = _arms(connection, file, variant, control)
             columns = {name: _column(connection, file, name) for name in numbers}
             infos = [_info(name, columns[name], kinds or {}, lower_is_better, file) for name in metrics]
-            sums = {name: _sums(connection, name) for name in metrics}
-            means = _adjust(connection, sums, covariate) if covariate else {}
+            infos = [_asked(info, quantiles or {}) for info in infos]
+            sums = {
+                info.name: _sums(connection, info.name) if info.quantile is None else _values(connection, info.name)
+                for info in infos
+            }
+            adjusted = [info.name for info in infos if info.quantile is None]
+            means = _adjust(connection, sums, adjusted, covariate) if covariate else {}
     return _conclude(path, control, arms, infos, sums, means, alpha, shares, covariate)
+
+
+def _require_known(metrics: Sequence[str], kinds: Mapping[str, MetricKind], quantiles: Mapping[str, float]) -> None:
+    for name in (*kinds, *quantiles):
+        if name not in metrics:
+            remedy = _capital(nearest(name, metrics)) or f"Compared are: {', '.join(metrics)}."
+            raise Refused(f"'{name}' is no metric of this comparison", remedy=remedy)
+    for name, kind in kinds.items():
+        if kind not in {MetricKind.BINARY, MetricKind.CONTINUOUS}:
+            raise Refused(f"a column such as '{name}' is binary or continuous, not {kind}")
+    for name, q in quantiles.items():
+        if not 0 < q < 1:
+            raise Refused(f"the quantile of '{name}' lies between 0 and 1, not {q:g}", remedy="0.5 is the median.")
 
 
 # ----------------------------------------------------------------------------------------------------- reading it
@@ -206,6 +227,12 @@ def _info(
     return MetricInfo(name, kind, Direction.LOWER if name in lower else Direction.HIGHER)
 
 
+def _asked(info: MetricInfo, quantiles: Mapping[str, float]) -> MetricInfo:
+    """With the quantile that was asked for."""
+    q = quantiles.get(info.name)
+    return info if q is None else replace(info, kind=MetricKind.QUANTILE, quantile=q)
+
+
 def _is_binary(cell: str) -> bool:
     text = cell.strip().lower()
     if text in (*_TRUE, *_FALSE, *_MISSING):
@@ -223,10 +250,24 @@ def _sums(connection: duckdb.DuckDBPyConnection, name: str) -> Sums:
     return {row[0]: ArmSums(*row[1:]) for row in rows}
 
 
-def _adjust(connection: duckdb.DuckDBPyConnection, sums: dict[str, Sums], covariate: str) -> dict[str, float]:
+def _values(connection: duckdb.DuckDBPyConnection, name: str) -> Sums:
+    import numpy as np
+
+    found = {}
+    for arm, missing in connection.execute(
+        f'SELECT "arm of unit", count(*) - count({identifier(name)}) FROM unit GROUP BY ALL'
+    ).fetchall():
+        query = f'SELECT {identifier(name)} AS v FROM unit WHERE "arm of unit" = $1 AND v IS NOT NULL ORDER BY v'
+        found[arm] = ArmSums.of_values(np.asarray(connection.execute(query, [arm]).fetchnumpy()["v"]), missing)
+    return found
+
+
+def _adjust(
+    connection: duckdb.DuckDBPyConnection, sums: dict[str, Sums], names: Sequence[str], covariate: str
+) -> dict[str, float]:
     """Add the adjusted arms to `sums`; returns the covariate's mean over each metric's units."""
     means = {}
-    for name in sums:
+    for name in names:
         overall, arms = _regress(connection, name, covariate)
         means[name] = overall
         sums[name] = {arm: _with(item, arms.get(arm)) for arm, item in sums[name].items()}

@@ -27,6 +27,7 @@ class MetricInfo:
     label: Mapping[Locale, str] = field(default_factory=dict)
     has_before: bool = False  # the same was measured before assignment
     counts_events: bool = False  # of a ratio: its numerator is a number of events
+    quantile: float | None = None  # which one is asked for
 
     @classmethod
     def of(cls, metric: Metric) -> MetricInfo:
@@ -37,6 +38,7 @@ class MetricInfo:
             metric.label,
             metric.before_days is not None,
             metric.value is None,
+            metric.quantile,
         )
 
     def words(self, locale: Locale) -> str:

@@ -171,6 +171,9 @@ def analyse(
         list[str] | None, typer.Option(help="ARM=SHARE for every arm, when they were not planned equal.")
     ] = None,
     kind: Annotated[list[str] | None, typer.Option(help="METRIC=binary or continuous, when not obvious.")] = None,
+    quantile: Annotated[
+        list[str] | None, typer.Option(help="METRIC=0.5 compares medians (0.9 the ninth deciles) instead of means.")
+    ] = None,
     delimiter: Annotated[
         str | None,
         typer.Option(
@@ -191,6 +194,7 @@ def analyse(
         covariate=covariate,
         alpha=alpha,
         kinds=_pairs("--kind", kind, MetricKind),
+        quantiles=_pairs("--quantile", quantile, float),
         lower_is_better=lower_is_better or (),
         shares=_pairs("--share", share, float),
         delimiter=delimiter,

@@ -67,6 +67,17 @@ def detectable_mean(n: float, deviation: float, power: float, alpha: float = 0.0
     return (_critical(alpha) + normal.isf(1 - power)) * deviation * math.sqrt((1 + 1 / ratio) / n)
 
 
+def spread_of_quantile(q: float) -> float:
+    """How many times the standard error of the mean that of the quantile `q` is, where values are normal.
+
+    The asymptotic variance q (1 - q) / (n f^2) of a sample quantile, with the normal density f there (Serfling 1980,
+    "Approximation theorems of mathematical statistics", 2.3.3): 1.25 for the median, 1.71 for the ninth decile.
+    """
+    if not 0 < q < 1:
+        raise ValueError(f"a quantile lies between 0 and 1, not {q!r}")
+    return math.sqrt(q * (1 - q)) / normal.pdf(normal.isf(q))
+
+
 def power_non_inferiority(n: float, rate: float, margin: float, alpha: float = 0.05, ratio: float = 1.0) -> float:
     """Chance that the interval for the difference stays within `margin` when both arms truly have this rate.
 

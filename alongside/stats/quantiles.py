@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 from alongside.stats import normal
 from alongside.stats.results import (
@@ -32,6 +33,14 @@ from alongside.stats.results import (
 
 #: A control whose bound is this near to zero, in units of its estimate, touches it but for rounding.
 _ROUNDING = 1e-12
+
+
+class Ordered(Protocol):
+    """An arm's values in ascending order: a sorted list or array, with any NaN last."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -137,10 +146,70 @@ class QuantileArm:
     def of(cls, values: Iterable[float], q: float, alpha: float = 0.05) -> QuantileArm:
         """From plain numbers in any order; one NaN makes everything NaN."""
         data = sorted(float(value) for value in values)
-        ranks = quantile_ranks(len(data), q, alpha)
         if any(math.isnan(value) for value in data):
-            return cls(ranks, math.nan, math.nan, math.nan)
-        return cls.at(ranks, {rank: data[rank - 1] for rank in ranks.needed})
+            return cls(quantile_ranks(len(data), q, alpha), math.nan, math.nan, math.nan)
+        return cls.of_ordered(data, q, alpha)
+
+    @classmethod
+    def of_ordered(cls, values: Ordered, q: float, alpha: float = 0.05) -> QuantileArm:
+        """From numbers in ascending order."""
+        ranks = quantile_ranks(len(values), q, alpha)
+        return cls.at(ranks, {rank: float(values[rank - 1]) for rank in ranks.needed})
+
+
+def compare_ordered(treatment: Ordered, control: Ordered, q: float, alpha: float = 0.05) -> Comparison:
+    """The same from all values, with one p-value for every level: the smallest at which the interval excludes zero.
+
+    Which values bound an interval depends on its level, so that `compare_quantiles` can only tell the p-value that
+    belongs to its own. Where there are too few units for an interval at this level, it is unbounded, and nothing is
+    claimed.
+    """
+    require_alpha(alpha)
+    if any(len(values) and math.isnan(values[len(values) - 1]) for values in (treatment, control)):
+        return unavailable(Unavailable.NOT_FINITE, alpha)
+    found = _at_level(treatment, control, q, alpha)
+    difference = found.difference
+    if found.reason is Unavailable.TOO_FEW_UNITS:
+        widest = _smallest_level(treatment, control, q)
+        if widest >= 1:
+            return found
+        found = _at_level(treatment, control, q, min(0.999, 1.001 * widest))
+        if found.reason is not None:
+            return replace(found, alpha=alpha)
+        nothing = Interval(None, None)
+        relative = replace(found.relative, interval=nothing)
+        p_value = max(alpha, _p_value(treatment, control, q, found.difference or 0.0))
+        return replace(found, interval=nothing, relative=relative, p_value=p_value, alpha=alpha)
+    if found.reason is not None or not difference:
+        return found
+    return replace(found, p_value=_p_value(treatment, control, q, difference))
+
+
+def _at_level(treatment: Ordered, control: Ordered, q: float, alpha: float) -> Comparison:
+    return compare_quantiles(*(QuantileArm.of_ordered(values, q, alpha) for values in (treatment, control)))
+
+
+def _smallest_level(treatment: Ordered, control: Ordered, q: float) -> float:
+    """The alpha below which the smaller arm has no interval."""
+    return float(2 * max(q, 1 - q) ** min(len(treatment), len(control)))
+
+
+def _p_value(treatment: Ordered, control: Ordered, q: float, difference: float) -> float:
+    """Where the interval that shrinks with its level leaves zero; intervals of smaller levels hold it."""
+    if not difference:
+        return 1.0
+    least = max(1e-300, 1.001 * _smallest_level(treatment, control, q))
+
+    def excludes(z: float) -> float:
+        """1 while the interval of this z excludes zero, then -1."""
+        alpha = min(1 - 1e-12, max(least, normal.two_sided_p(z)))
+        one, other = (QuantileArm.of_ordered(values, q, alpha) for values in (treatment, control))
+        below = math.hypot(one.estimate - one.low, other.high - other.estimate)
+        above = math.hypot(one.high - one.estimate, other.estimate - other.low)
+        return 1.0 if abs(difference) > (below if difference > 0 else above) else -1.0
+
+    furthest = normal.isf(least / 2)
+    return floor_p(max(least, normal.two_sided_p(normal.bisect(excludes, 0.0, furthest))))
 
 
 @dataclass(frozen=True)
@@ -153,6 +222,15 @@ class _Side:
 
     def mirrored(self) -> _Side:
         return _Side(-self.estimate, self.above, self.below)
+
+
+def quantile_of(values: Ordered, q: float) -> float:
+    """The quantile of ascending values, as `percentile_cont` of SQL; NaN of none."""
+    if not len(values):
+        return math.nan
+    whole = math.floor((len(values) - 1) * q)
+    position = Position(whole + 1, (len(values) - 1) * q - whole)
+    return position.value({rank: float(values[rank - 1]) for rank in position.ranks})
 
 
 def compare_quantiles(treatment: QuantileArm, control: QuantileArm) -> Comparison:

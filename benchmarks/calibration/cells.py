@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from benchmarks.calibration.dependent import Adaptive, Households
+from benchmarks.calibration.quantiles import Quantiles
 from benchmarks.calibration.verdicts import Outcome, judge
 from benchmarks.calibration.watches import Harm, Ratio
 from benchmarks.calibration.worlds import Arrivals, Rates, Spend
@@ -42,6 +43,14 @@ EFFECT: tuple[Rates | Spend, ...] = (
     Rates("1 % to 1.4 %, 400 a day and arm", EVEN(400, 400), 0.01, 0.004),
     Rates("5 % to 7 %, 10 : 90 arms", EVEN(450, 50), 0.05, 0.02),
     Spend("skewed amounts, 20 % more", EVEN(150, 150), effect=0.2),
+)
+
+QUANTILES = (
+    Quantiles("median of skewed values, 40 a day and arm", EVEN(40, 40), 0.5),
+    Quantiles("ninth decile of skewed values, 60 a day and arm", EVEN(60, 60), 0.9),
+    Quantiles("wait of a third, of which 45 % end, 40 a day and arm", EVEN(40, 40), 0.33, unseen=0.88),
+    Quantiles("median, 10 : 90 arms", EVEN(180, 20), 0.5),
+    Quantiles("median, 25 % more", EVEN(40, 40), 0.5, factor=1.25),
 )
 
 RATIOS = (
@@ -114,6 +123,12 @@ def measure(runs: int, tell: Callable[[str], None] = lambda text: None) -> list[
         found.append(Figure("power", world.name, outcome.in_direction / outcome.once, runs, POWER_AT_LEAST, None))
         found.append(Figure("coverage", world.name, outcome.covered or 0.0, few, *COVERAGE))
         found.append(Figure("people used", world.name, outcome.used, runs, None, None))
+    for seed, quantile in enumerate(QUANTILES, start=150):
+        tell(f"quantile: {quantile.name}")
+        ours, naive, covered = quantile.claims(runs, seed, few)
+        if quantile.factor == 1.0:
+            found.append(Figure("false claims", quantile.name, ours, runs, None, FALSE_AT_MOST, naive))
+        found.append(Figure("coverage", quantile.name, covered, few, *COVERAGE))
     for seed, ratio in enumerate((*RATIOS, BROKEN_RATIO), start=200):
         tell(f"sample ratio: {ratio.name}")
         ours, daily = ratio.alarms(runs if ratio is not BROKEN_RATIO else few, seed)

@@ -73,6 +73,18 @@ def test_people_of_an_earlier_snapshot_include_who_left_the_segment_by_booking(h
     assert (found.value, found.people, found.since, found.then) == (0.25, 200, then, True)
 
 
+def test_a_wait_is_measured_with_its_own_error(house: Warehouse):
+    """Of 200 people 80 booked, one every two hours: a quarter had by the 50th of them."""
+    bookings = [(person, SINCE + timedelta(hours=2 * n)) for n, person in enumerate(PEOPLE[:80], start=1)]
+    today = _snapshot(house, NOW, PEOPLE, bookings)
+    wait = measured_base_rate(_with_goal(kind="quantile", quantile=0.25), "due", today, house)
+    assert wait is not None
+    assert (wait.value, wait.people) == (pytest.approx(50.0 * 2 / 24, rel=0.02), 200)
+    # Six persons more or fewer of fifty, at twelve a day.
+    assert wait.error == pytest.approx((200 * 0.25 * 0.75) ** 0.5 * 2 / 24, rel=0.1)
+    assert measured_base_rate(_with_goal(kind="quantile", quantile=0.5), "due", today, house) is None
+
+
 def test_a_ratio_and_a_count_are_measured_in_their_own_unit(house: Warehouse):
     inside = SINCE + timedelta(days=1)
     bookings = [(person, inside + timedelta(hours=n)) for person in PEOPLE[:50] for n in range(3)]

@@ -17,6 +17,7 @@ from alongside.model.errors import AlongsideError, DataInvalid, Refused
 from alongside.outreach.experiments import MetricKind
 from alongside.stats import Method
 from alongside.stats.proportions import Proportion, compare_proportions
+from alongside.stats.quantiles import compare_ordered
 
 
 def _write(path: Path, text: str | bytes, encoding: str = "utf-8") -> Path:
@@ -60,6 +61,19 @@ def test_continuous_metrics_get_welch(trial, file):
     peer = scipy.stats.ttest_ind(*arms, equal_var=False)
     assert result.goals[0].comparison.p_value == pytest.approx(peer.pvalue)
     assert result.goals[0].comparison.method is Method.WELCH
+
+
+def test_a_quantile_is_compared_where_it_is_asked_for(trial, file):
+    result = analyse_csv(file, "arm", "A", ["minutes", "booked"], quantiles={"minutes": 0.9}, covariate="before")
+    arms = [np.sort(trial["minutes"][trial["arm"] == name]) for name in "BA"]
+    expected = compare_ordered(*arms, 0.9)
+    found = result.goals[0].comparison
+    assert (found.difference, found.p_value) == pytest.approx((expected.difference, expected.p_value))
+    assert result.arms["A"].metrics["minutes"].mean == pytest.approx(np.quantile(arms[1], 0.9))
+    assert result.goals[1].comparison.method == "adjusted"
+    for wrong in ({"minutes": 1.5}, {"hours": 0.5}):
+        with pytest.raises(Refused):
+            analyse_csv(file, "arm", "A", ["minutes"], quantiles=wrong)
 
 
 def test_a_covariate_is_regression_adjustment_with_hc2(trial, file):

@@ -18,11 +18,12 @@ from alongside.analysis.observing.observation import observe
 from alongside.analysis.showing.section import section
 from alongside.ledger import Ledger
 from alongside.model.enums import Locale, Verdict
-from alongside.outreach.experiments import ExperimentDefinition, Metric
+from alongside.outreach.experiments import ExperimentDefinition, Metric, MetricKind
 from alongside.stats.means import Mean, compare_means
+from alongside.stats.quantiles import compare_ordered
 from alongside.stats.ratios import RatioArm, compare_ratios
 from alongside.stats.stratification import compare_stratified_means
-from tests.analysis.world import LAUNCH, World, definition, due, moments, people
+from tests.analysis.world import LAUNCH, METRICS, World, definition, due, moments, people
 
 PEOPLE = people(600)
 AGES = ("18-39", "40-64", "65+")
@@ -336,3 +337,109 @@ def test_nobodys_sum_lies_below_a_limit_above_nothing(store: Ledger, tmp_path: P
         sums = observe(world.experiment, LAUNCH, store, world.tables, end, world.warehouse).sums[metric.name]
         found[aggregate] = {arm: part.total for arm, part in sums.items()}
     assert found == {"sum": {"control": 0.0, "personal": 1.0}, "mean": {"control": 0.0, "personal": 0.0}}
+
+
+class Waiting:
+    """400 people on two days; how many days each waits until they book, infinite for who does not within the window."""
+
+    def __init__(self, store: Ledger, folder: Path, experiment: ExperimentDefinition) -> None:
+        self.world = World(store, folder, experiment)
+        random = np.random.default_rng(11)
+        frame = pd.DataFrame({"person": people(400), "arm": ["control", "personal"] * 200, "day": [0, 0, 3, 3] * 100})
+        frame["age"] = random.choice(AGES, 400)
+        waits = random.exponential(np.where(frame.arm == "personal", 8.0, 16.0))
+        frame["wait"] = np.where(waits < 7, waits, np.inf)
+        self.frame = frame
+        for day in (0, 3):
+            some = frame[frame.day == day]
+            self.world.assign(dict(zip(some.person, some.arm, strict=True)), LAUNCH + timedelta(days=day))
+        for row in frame.itertuples():
+            for later in (0, 1) if row.wait < 7 else ():
+                at = LAUNCH + timedelta(days=row.day + row.wait + later)
+                self.world.bookings.append((row.person, at, "follow_up", "booked"))
+        self.world.write_bookings()
+        table = pa.table({"person_id": frame.person.tolist(), "age_band": frame.age.tolist()})
+        pq.write_table(table, self.world.tables / "person.parquet")
+
+    def waits(self, arm: str, **chosen: object) -> np.ndarray:
+        frame = self.frame[self.frame.arm == arm]
+        for column, value in chosen.items():
+            frame = frame[frame[column] == value]
+        return np.sort(frame.wait.to_numpy())
+
+
+def test_a_quantile_of_waits_counts_who_never_came_as_last(store: Ledger, tmp_path: Path):
+    experiment = _with_goal(
+        _metric(kind="quantile", quantile=0.25, direction="lower_is_better"), subgroups=["age_band"]
+    )
+    waiting = Waiting(store, tmp_path, experiment)
+    result = evaluate(experiment, store, waiting.world.tables, due(experiment), waiting.world.warehouse)
+    found, expected = (
+        result.goals[0].comparison,
+        compare_ordered(waiting.waits("personal"), waiting.waits("control"), 0.25),
+    )
+    assert found.difference == pytest.approx(expected.difference, abs=1e-6)
+    assert (found.p_value, found.interval.low) == pytest.approx((expected.p_value, expected.interval.low), rel=1e-4)
+    assert result.arms["personal"].metrics["bookings"].mean == pytest.approx(
+        np.quantile(waiting.waits("personal"), 0.25)
+    )
+    assert (result.verdict, result.winner) == (Verdict.SHIP, "personal")
+    part = next(part for part in result.divisions[0].parts if part.value == "65+")
+    old = compare_ordered(waiting.waits("personal", age="65+"), waiting.waits("control", age="65+"), 0.25, 0.05 / 3)
+    assert part.comparison.difference == pytest.approx(old.difference, abs=1e-6)
+
+
+def test_daily_looks_at_a_quantile_see_the_same_in_parts(store: Ledger, tmp_path: Path):
+    design = {"base_rate": 4.0, "minimum_effect": 2.0, "planned_days": 12, "looks": "daily"}
+    experiment = _with_goal(_metric(kind="quantile", quantile=0.25, direction="lower_is_better"), design=design)
+    waiting = Waiting(store, tmp_path, experiment)
+
+    def seen(days: float) -> ExperimentResult:
+        as_of = LAUNCH + timedelta(days=days)
+        return evaluate(experiment, store, waiting.world.tables, as_of, waiting.world.warehouse)
+
+    half, whole = seen(8.5), seen(20.5)
+    assert half.arms["control"].metrics["bookings"].n == 100
+    early = [waiting.waits(arm, day=0) for arm in ("personal", "control")]
+    assert half.goals[0].comparison.difference == pytest.approx(compare_ordered(*early, 0.25).difference, abs=1e-6)
+    assert half.verdict is Verdict.NOT_MATURE
+    assert whole.goals[0].comparison.difference == pytest.approx(
+        compare_ordered(waiting.waits("personal"), waiting.waits("control"), 0.25).difference, abs=1e-6
+    )
+    points = [point for point in whole.looking.paths[0].points if point.z is not None]
+    assert len(points) == 2
+    assert points[-1].z > points[0].z > 0
+
+
+def test_a_quantile_that_too_few_reach_is_not_given(store: Ledger, tmp_path: Path):
+    experiment = _with_goal(_metric(kind="quantile", quantile=0.95, direction="lower_is_better"))
+    waiting = Waiting(store, tmp_path, experiment)
+    result = evaluate(experiment, store, waiting.world.tables, due(experiment), waiting.world.warehouse)
+    assert (result.goals[0].comparison.reason, result.arms["control"].metrics["bookings"].mean) == ("not_finite", None)
+    for locale in Locale:
+        assert section(result, locale)
+
+
+def test_a_quantile_of_a_value_leaves_out_who_has_none(store: Ledger, tmp_path: Path):
+    metric = METRICS["home_systolic"].model_copy(update={"kind": MetricKind.QUANTILE, "quantile": 0.5})
+    experiment = _with_goal(metric)
+    world = World(store, tmp_path, experiment)
+    control, personal = people(60, "c"), people(60, "v")
+    world.assign({**dict.fromkeys(control, "control"), **dict.fromkeys(personal, "personal")})
+    readings = [(person, 120.0 + n) for n, person in enumerate([*personal[:40], *control[:30]])]
+    pq.write_table(
+        pa.table(
+            {
+                "person_id": [person for person, _ in readings],
+                "effective_at": moments([LAUNCH + timedelta(days=3)] * len(readings)),
+                "value": [value for _, value in readings],
+                "context": ["home"] * len(readings),
+                "concepts": [["systolic_bp"]] * len(readings),
+            }
+        ),
+        world.tables / "observation.parquet",
+    )
+    result = evaluate(experiment, store, world.tables, due(experiment), world.warehouse)
+    arm = result.arms["personal"].metrics["home_systolic"]
+    assert (arm.mean, arm.n, arm.missing) == (139.5, 40, 20)
+    assert result.goals[0].comparison.difference == pytest.approx(139.5 - 174.5)

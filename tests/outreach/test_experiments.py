@@ -30,6 +30,7 @@ from alongside.outreach.experiments import (
     design,
     load,
     load_metrics,
+    people_needed,
     unfit,
 )
 from alongside.outreach.experiments.assignment import experiment_salt, in_slice
@@ -125,7 +126,9 @@ def test_a_mean_needs_arms_that_are_not_too_unequal(project: Project):
     _edit(project, path, "review_personal, share: 0.5", "review_personal, share: 0.2")
     assert check(project) == []  # a rate may
     assert unfit(next(iter(load(project).values()))) == []
-    _edit(project, path, "goal: booked_follow_up", "goal: visits")
+    _edit(project, path, "goal: booked_follow_up", "goal: days_to_reading")
+    assert unfit(next(iter(load(project).values()))) == []  # and a quantile, too
+    _edit(project, path, "goal: days_to_reading", "goal: visits")
     assert any("more unequal than 2 : 1" in str(finding) for finding in check(project))
     assert any("more unequal than 2 : 1" in reason for reason in unfit(next(iter(load(project).values()))))
 
@@ -141,6 +144,32 @@ def test_a_tiny_arm_is_not_launched_and_one_that_runs_goes_on(project: Project):
     assert unfit(next(iter(load(project).values()))) == [
         "experiment hypertension_review_wording: the share of 'personal' is below 0.05"
     ]
+
+
+def test_a_quantile_needs_people_who_are_assigned_alone(project: Project):
+    path = "experiments/hypertension_review_wording.yaml"
+    _edit(project, path, "goal: booked_follow_up", "goal: days_to_reading")
+    alone = people_needed(next(iter(load(project).values())))
+    _edit(project, "metrics/days_to_reading.yaml", "quantile: 0.1", "quantile: 0.5")
+    assert people_needed(next(iter(load(project).values()))) == pytest.approx(alone * (1.2533 / 1.7094) ** 2, rel=0.01)
+    _edit(project, path, "unit: person", "unit: household")
+    assert any("quantile over people, and a household" in str(finding) for finding in check(project))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("quantile: 0.1\n", "", "a quantile metric says which one"),
+        ("quantile: 0.1", "quantile: 1.2", "less than or equal to 0.95"),
+        ("kind: quantile", "kind: binary", "belongs to 'kind: quantile'"),
+        ("within_days: 30", "aggregate: last\nwithin_days: 30", "the days until the first row need no aggregate"),
+        ("within_days: 30", "before_days: 30\nwithin_days: 30", "quantiles have their own variance"),
+        ("deviation: 5", "cap: 5", "belongs to a count or a sum"),
+    ],
+)
+def test_a_quantile_metric_says_which_and_of_what(project: Project, old: str, new: str, words: str):
+    _edit(project, "metrics/days_to_reading.yaml", old, new)
+    assert any(words in str(finding) and "days_to_reading.yaml:" in str(finding) for finding in check(project))
 
 
 def test_one_variant_is_no_experiment(project: Project):

@@ -10,8 +10,8 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from alongside.stats import Method, Unavailable
-from alongside.stats.quantiles import QuantileArm, compare_quantiles, quantile_ranks
+from alongside.stats import Interval, Method, Unavailable
+from alongside.stats.quantiles import QuantileArm, compare_ordered, compare_quantiles, quantile_ranks
 
 values = st.lists(st.floats(-1e4, 1e4, allow_subnormal=False), min_size=8, max_size=60)
 whole = st.lists(st.integers(-6, 6), min_size=8, max_size=60)
@@ -90,6 +90,26 @@ def test_both_intervals_agree_with_the_p_value(treatment, control, q):
         and min(abs(result.relative.interval.low), abs(result.relative.interval.high)) > 1e-9
     ):
         assert result.relative.interval.holds(0.0) != significant
+
+
+@given(values, values, st.floats(0.001, 0.5), st.sampled_from([0.4, 0.5]))
+@settings(deadline=None, max_examples=60)
+def test_one_p_value_belongs_to_the_intervals_of_every_level(treatment, control, alpha, q):
+    found = compare_ordered(sorted(treatment), sorted(control), q, alpha)
+    if found.p_value is None or found.difference == 0 or abs(found.p_value - alpha) < 1e-6 * alpha:
+        return
+    assert found.interval.holds(0.0) == (found.p_value > alpha or found.interval.low is None)
+    other = compare_ordered(sorted(treatment), sorted(control), q, 0.6 * alpha)
+    if other.interval.low is not None and found.interval.low is not None:
+        assert other.p_value == pytest.approx(found.p_value, rel=1e-6)
+
+
+def test_too_few_for_an_interval_show_their_difference_and_claim_nothing():
+    found = compare_ordered([1.0, 2.0, 3.0, 4.0], [11.0, 12.0, 13.0, 14.0], 0.5)
+    assert (found.difference, found.interval, found.reason) == (-10.0, Interval(None, None), None)
+    assert found.p_value >= 0.05
+    assert compare_ordered([], [1.0] * 9, 0.5).reason is Unavailable.EMPTY_ARM
+    assert compare_ordered([1.0] * 8 + [math.nan], [1.0] * 9, 0.5).reason is Unavailable.NOT_FINITE
 
 
 @given(values, values)

@@ -21,6 +21,7 @@ from alongside.stats.clusters import compare_clusters
 from alongside.stats.means import Mean, compare_means
 from alongside.stats.multiplicity import holm, holm_levels
 from alongside.stats.proportions import EXPECTED_AT_LEAST, Proportion, compare_proportions
+from alongside.stats.quantiles import compare_ordered
 from alongside.stats.ratios import RatioArm, compare_ratios
 from alongside.stats.results import unavailable
 
@@ -41,10 +42,16 @@ def comparer(metric: MetricInfo, treatment: ArmSums, control: ArmSums, covariate
     if covariate_mean is not None and treatment.adjusted and control.adjusted:
         one, other = treatment.adjusted, control.adjusted
         return lambda alpha: compare_adjusted(one, other, covariate_mean, alpha)
-    if metric.kind is MetricKind.RATIO:
-        return _compare_ratio(metric, treatment, control)
     if metric.has_before and _enough(metric, treatment, control):
         return _compare_with_before(treatment, control)
+    return _compare_plain(metric, treatment, control)
+
+
+def _compare_plain(metric: MetricInfo, treatment: ArmSums, control: ArmSums) -> Compare:
+    if metric.kind is MetricKind.RATIO:
+        return _compare_ratio(metric, treatment, control)
+    if metric.quantile is not None:
+        return _compare_quantile(metric.quantile, treatment, control)
     if metric.kind is MetricKind.BINARY:
         rates = [Proportion(arm.n, round(arm.total)) for arm in (treatment, control)]
         return lambda alpha: compare_proportions(rates[0], rates[1], alpha)
@@ -66,6 +73,11 @@ def _compare_ratio(metric: MetricInfo, treatment: ArmSums, control: ArmSums) -> 
     if metric.counts_events and treatment.n and control.n and _fewest(treatment, control) < EXPECTED_AT_LEAST:
         return lambda alpha: unavailable(Unavailable.TOO_FEW_CONVERSIONS, alpha, compare_ratios(one, other).difference)
     return lambda alpha: compare_ratios(one, other, alpha)
+
+
+def _compare_quantile(q: float, treatment: ArmSums, control: ArmSums) -> Compare:
+    one, other = (() if arm.values is None else arm.values for arm in (treatment, control))
+    return lambda alpha: compare_ordered(one, other, q, alpha)
 
 
 def _fewest(treatment: ArmSums, control: ArmSums) -> float:

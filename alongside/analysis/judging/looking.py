@@ -45,18 +45,16 @@ def looks_taken(
     """
     planned_days = definition.design.planned_days
     taken: list[Taken] = []
-    treatment = control = everybody = NOBODY
-    fraction = 0.0
+    treatment = control = NOBODY
+    known, fraction = 0, 0.0
     for number, sums in course:
         treatment = treatment.plus(sums.get(variant, NOBODY))
         control = control.plus(sums.get(definition.control, NOBODY))
-        for arm in sums.values():
-            everybody = everybody.plus(arm)
+        known += sum(arm.n + arm.missing for arm in sums.values())
         if not treatment.n or not control.n:
             continue
         elapsed = number * calendar.every
         enrolled = sum(count for day, count in arrivals.items() if day < elapsed)
-        known = everybody.n + everybody.missing
         fraction = max(fraction, time_over(known, enrolled, needed, elapsed, planned_days))
         look = Look(treatment.n * control.n / (treatment.n + control.n), fraction)
         if taken and adds_nothing(taken[-1].look.information, look.information):

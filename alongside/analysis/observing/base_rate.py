@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 
 from alongside.analysis.observing.metric_sql import Facts, counted_sql, naive, outcome_sql
 from alongside.analysis.observing.sums import ArmSums
+from alongside.analysis.observing.values import read_values
 from alongside.outreach.experiments import ExperimentDefinition, Metric
 from alongside.outreach.experiments.metrics import DELIVERY
+from alongside.stats import normal, power
+from alongside.stats.quantiles import QuantileArm, quantile_of
 
 if TYPE_CHECKING:
     import duckdb
@@ -93,13 +96,32 @@ def _newest_first(warehouse: Warehouse) -> list[Snapshot]:
 
 
 def _sums(connection: duckdb.DuckDBPyConnection, goal: Metric, facts: Facts, since: datetime) -> ArmSums | None:
+    """Of everybody at once."""
     connection.execute(counted_sql(goal, facts), [goal.window]).fetchall()
     limits = [goal.window + goal.settles, naive(facts.until), naive(since), 86400]
+    if goal.quantile is not None:
+        return next((arms["all"] for arms in read_values(connection, goal, facts, limits).values()), None)
     rows = connection.execute(outcome_sql(goal, facts), limits).fetchall()
     return ArmSums(*rows[0][2:]) if rows else None
 
 
+def _quantile(goal: Metric, q: float, sums: ArmSums, since: datetime, *, then: bool) -> BaseRate | None:
+    """Its error from its interval, and the deviation of normal values that would have this error."""
+    if sums.values is None or not sums.n:
+        return None
+    arm, value = QuantileArm.of_ordered(sums.values, q), quantile_of(sums.values, q)
+    if not math.isfinite(value):
+        return None
+    error = (arm.high - arm.low) / (2 * normal.isf(0.025))
+    if not (math.isfinite(error) and error > 0):
+        return BaseRate(goal.name, value, sums.n, None, None, since, then)
+    deviation = error * math.sqrt(sums.n) / power.spread_of_quantile(q)
+    return BaseRate(goal.name, value, sums.n, deviation, error, since, then)
+
+
 def _of(goal: Metric, sums: ArmSums, since: datetime, *, then: bool) -> BaseRate | None:
+    if goal.quantile is not None:
+        return _quantile(goal, goal.quantile, sums, since, then=then)
     value, spread = sums.mean, sums.variance
     if goal.per is not None:
         if not sums.beside_mean:

@@ -81,6 +81,14 @@ def outcome_sql(metric: Metric, facts: Facts) -> str:
     return _outcome_sql(metric, facts, "look", "NULL::VARCHAR", "")
 
 
+def values_sql(metric: Metric, facts: Facts, column: str | None = None) -> str:
+    """Every value per arm and look, or per arm and value of a person's column; parameters as `person_outcome.sql`."""
+    by, part, join = "look", "NULL::VARCHAR", ""
+    if column is not None:
+        by, part, join = "part", f'CAST(person."{column}" AS VARCHAR)', person_sql(facts.tables)
+    return _sql("values").format(people=_people_sql(metric, facts, part, join), by=by)
+
+
 def subgroup_sql(metric: Metric, column: str, facts: Facts) -> str:
     """Sums per arm and value of a person's column; parameters as `person_outcome.sql` says."""
     return _outcome_sql(metric, facts, "part", f'CAST(person."{column}" AS VARCHAR)', person_sql(facts.tables))
@@ -157,6 +165,8 @@ def _of_nothing(metric: Metric) -> str:
     """The value of a person without a single row."""
     if metric.may_be_missing:
         return "NULL"
+    if metric.is_wait:
+        return "'infinity'::DOUBLE"
     summed_below = metric.below is not None and metric.aggregate is Aggregate.SUM
     return "1.0" if summed_below and (metric.below or 0.0) > 0 else "0.0"
 
@@ -169,6 +179,8 @@ def _outcome(metric: Metric) -> str:
 def _uncapped(metric: Metric) -> str:
     if metric.kind is MetricKind.BINARY and metric.below is None:
         return "CAST(count(fact.person_id) > 0 AS DOUBLE)"
+    if metric.is_wait:
+        return "date_diff('microsecond', min(unit.assigned_at), min(fact.happened_at)) / 86400e6"
     if metric.kind is MetricKind.COUNT:
         return "CAST(count(fact.person_id) AS DOUBLE)"
     value = {

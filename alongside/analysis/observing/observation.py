@@ -25,6 +25,7 @@ from alongside.analysis.observing.metric_sql import (
     subgroup_sql,
 )
 from alongside.analysis.observing.sums import ArmSums, ClusterSums, Course, Sums, summed
+from alongside.analysis.observing.values import read_values
 from alongside.analysis.result import Maturity
 from alongside.ledger import experiments as store
 from alongside.outreach.experiments import Calendar, ExperimentDefinition, Looks, Metric
@@ -185,6 +186,8 @@ def _count(connection: duckdb.DuckDBPyConnection, metric: Metric, facts: Facts) 
 
 
 def _course(connection: duckdb.DuckDBPyConnection, metric: Metric, facts: Facts, calendar: Calendar) -> Course:
+    if metric.quantile is not None:
+        return tuple(read_values(connection, metric, facts, _limits(metric, facts, calendar)).items())
     looks: dict[int, dict[str, ArmSums]] = {}
     rows = connection.execute(outcome_sql(metric, facts), _limits(metric, facts, calendar)).fetchall()
     for variant, look, *sums in rows:
@@ -233,6 +236,9 @@ def _parts(
     connection: duckdb.DuckDBPyConnection, metric: Metric, column: str, seen: Facts, calendar: Calendar
 ) -> Mapping[str, Sums]:
     """Sums of the metric that was counted last, by the column's value; unknown values are a group, too."""
+    if metric.quantile is not None:
+        parts = read_values(connection, metric, seen, _limits(metric, seen, calendar), column)
+        return {part or "": sums for part, sums in parts.items()}
     found: dict[str, dict[str, ArmSums]] = {}
     rows = connection.execute(subgroup_sql(metric, column, seen), _limits(metric, seen, calendar)).fetchall()
     for variant, part, *sums in rows:

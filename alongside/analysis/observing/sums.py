@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from alongside.analysis.result import ArmMetric, MetricInfo
 from alongside.outreach.experiments.metrics import MetricKind
 from alongside.stats.adjustment import AdjustedArm
 from alongside.stats.clusters import ClusterArm
+from alongside.stats.quantiles import quantile_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -37,7 +43,8 @@ class ArmSums:
 
     `beside_mean`, `beside_variance` and `covariance` belong to a second value of each person: what a ratio is counted
     per, or the same measured before assignment. `clusters` are sums over households or clinics, where those were
-    assigned; a cluster's people come on different days, so that these do not add up from look to look.
+    assigned; a cluster's people come on different days, so that these do not add up from look to look. `values` are all
+    of them in ascending order, where a quantile is asked for: which ones it needs depends on the level.
     """
 
     n: int
@@ -50,6 +57,12 @@ class ArmSums:
     covariance: float = 0.0
     adjusted: AdjustedArm | None = None
     clusters: ClusterSums | None = None
+    values: NDArray[np.float64] | None = field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def of_values(cls, values: NDArray[np.float64], missing: int) -> ArmSums:
+        """Of a metric that asks for a quantile; infinite values have no mean."""
+        return cls(len(values), 0.0, math.nan, math.nan, missing, values=values)
 
     def plus(self, other: ArmSums) -> ArmSums:
         """Both together (Chan, Golub and LeVeque 1983). Adjusted sums do not add up, and are left behind."""
@@ -57,6 +70,8 @@ class ArmSums:
         if not self.n or not other.n:
             filled = self if self.n else other
             return replace(filled, missing=missing, adjusted=None)
+        if self.values is not None and other.values is not None:
+            return ArmSums.of_values(_merged(self.values, other.values), missing)
         n = self.n + other.n
         y, x = other.mean - self.mean, other.beside_mean - self.beside_mean
 
@@ -78,9 +93,18 @@ class ArmSums:
 
     def as_metric(self, metric: MetricInfo) -> ArmMetric:
         mean = self.mean
+        if metric.quantile is not None and self.values is not None:
+            mean = quantile_of(self.values, metric.quantile)
         if metric.kind is MetricKind.RATIO:
             mean = self.mean / self.beside_mean if self.beside_mean else math.nan
         return ArmMetric(self.n, mean if self.n and math.isfinite(mean) else None, self.missing)
+
+
+def _merged(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
+    import numpy as np
+
+    # A stable sort finds the two ascending runs and merges them in one pass.
+    return np.sort(np.concatenate([one, other]), kind="stable")
 
 
 NOBODY = ArmSums(0, 0.0, math.nan, math.nan)

@@ -134,6 +134,7 @@ def _faults_of(
         file, document = item.model, item.document
         yield from _variant_faults(file, document)
         yield from _unit_faults(file, document)
+        yield from _quantile_faults(file, document, metrics)
         yield from _metric_faults(file, document, metrics)
         yield from _subgroup_faults(file, document)
         yield from _strata_faults(file, document, metrics)
@@ -215,6 +216,22 @@ def _unit_faults(file: ExperimentFile, document: Document) -> Iterator[Finding]:
         yield document.finding("bandit", what=what, remedy="remove it, or assign people")
 
 
+def _quantile_faults(
+    file: ExperimentFile, document: Document, metrics: Mapping[str, _Read[Metric]]
+) -> Iterator[Finding]:
+    """People of one household are alike, which order statistics do not know."""
+    if not file.unit.is_cluster:
+        return
+    places: list[tuple[str, tuple[str | int, ...]]] = [
+        *((name, ("metrics", "goal", index)) for index, name in enumerate(file.metrics.goal)),
+        *((rule.metric, ("metrics", "guardrails", index)) for index, rule in enumerate(file.metrics.guardrails)),
+    ]
+    for name, place in places:
+        if name in metrics and metrics[name].model.kind is MetricKind.QUANTILE:
+            what = f"'{name}' is a quantile over people, and a {file.unit} is what is assigned"
+            yield document.finding(*place, what=what, remedy="take the share within a limit (below), or assign people")
+
+
 def _metric_faults(file: ExperimentFile, document: Document, metrics: Mapping[str, _Read[Metric]]) -> Iterator[Finding]:
     for index, name in enumerate(file.metrics.goal):
         place = ("metrics", "goal", index)
@@ -235,14 +252,13 @@ def _metric_faults(file: ExperimentFile, document: Document, metrics: Mapping[st
 
 
 def _arm_faults(file: ExperimentFile, document: Document, metrics: Mapping[str, _Read[Metric]]) -> Iterator[Finding]:
-    """A mean or count is compared in arms that are not too unequal; a rate may be compared in any."""
+    """A mean or count is compared in arms that are not too unequal; a rate or quantile may be compared in any."""
     unequal = too_unequal({variant.name: variant.share for variant in file.variants}, file.control)
     for index, name in enumerate(file.metrics.goal):
-        if unequal and name in metrics and metrics[name].model.kind is not MetricKind.BINARY:
-            what = (
-                f"'{name}' is no rate, and '{unequal}' and '{file.control}' are more unequal than {MOST_UNEQUAL:g} : 1"
-            )
-            remedy = "share out the arms more evenly, or take a binary goal"
+        if unequal and name in metrics and metrics[name].model.averages:
+            arms = f"'{unequal}' and '{file.control}'"
+            what = f"'{name}' is a count, mean or ratio, and {arms} are more unequal than {MOST_UNEQUAL:g} : 1"
+            remedy = "share out the arms more evenly, or take a binary goal or a quantile"
             yield document.finding("metrics", "goal", index, what=what, remedy=remedy, severity="warning")
 
 
@@ -303,7 +319,8 @@ def _strata_faults(file: ExperimentFile, document: Document, metrics: Mapping[st
         yield document.finding("stratify_by", what=what, remedy="use looks: final without bandit, or remove it")
     for goal in file.metrics.goal:
         model = metrics[goal].model if goal in metrics else None
-        if model and (model.kind is MetricKind.RATIO or model.before_days is not None):
+        own = {MetricKind.RATIO, MetricKind.QUANTILE}
+        if model and (model.kind in own or model.before_days is not None):
             what = f"'{goal}' has a variance of its own kind"
             yield document.finding("stratify_by", what=what, remedy="remove it, or take a rate, count or mean")
 

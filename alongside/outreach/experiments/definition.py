@@ -208,7 +208,7 @@ class ExperimentDefinition(Strict):
         for metric in (*content["goals"], *(guardrail["metric"] for guardrail in content["guardrails"])):
             for field in ("label", "typical", "deviation"):
                 del metric[field]
-            for field in ("per", "cap", "before_days", "below"):
+            for field in ("per", "cap", "before_days", "below", "quantile"):
                 if metric[field] is None:
                     del metric[field]
         if self.bandit is None:

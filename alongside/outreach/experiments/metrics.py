@@ -25,6 +25,7 @@ class MetricKind(StrEnum):
     COUNT = "count"  # how often
     CONTINUOUS = "continuous"  # an aggregate of `value`
     RATIO = "ratio"  # all that was counted / all that it is counted `per`, over the arm
+    QUANTILE = "quantile"  # a quantile over the arm's people: of `value`, or of the days until it first happened
 
 
 class Aggregate(StrEnum):
@@ -68,6 +69,7 @@ class Metric(Source):
     aggregate: Aggregate = Aggregate.SUM
     per: Source | None = Field(None, description="ratio: what it is counted per, in the same window")
     below: float | None = Field(None, description="binary: it holds of whoever's aggregated value lies below this")
+    quantile: float | None = Field(None, ge=0.05, le=0.95, description="quantile: which one; 0.5 is the median")
     cap: float | None = Field(None, gt=0, description="count or sum: a person's value above this counts as this")
     before_days: int | None = Field(
         None, ge=1, le=730, description="the same measured so long before assignment narrows the interval"
@@ -91,7 +93,18 @@ class Metric(Source):
     @property
     def may_be_missing(self) -> bool:
         """A person without a row has no value, instead of 0."""
-        return self.kind is MetricKind.CONTINUOUS and self.aggregate is not Aggregate.SUM
+        valued = self.kind is MetricKind.CONTINUOUS or (self.kind is MetricKind.QUANTILE and self.value is not None)
+        return valued and self.aggregate is not Aggregate.SUM
+
+    @property
+    def averages(self) -> bool:
+        """Compared by means of people's values, on which a few large ones weigh."""
+        return self.kind in {MetricKind.COUNT, MetricKind.CONTINUOUS, MetricKind.RATIO}
+
+    @property
+    def is_wait(self) -> bool:
+        """A quantile of the days until it first happened; of whoever it did not happen to, they are infinite."""
+        return self.kind is MetricKind.QUANTILE and self.value is None
 
     @property
     def is_sum(self) -> bool:
@@ -123,13 +136,20 @@ def _kind_faults(metric: Metric, document: Document) -> Iterator[Finding]:
     if (metric.per is not None) != (metric.kind is MetricKind.RATIO):
         what = "belongs to 'kind: ratio'" if metric.per else "a ratio needs what it is counted per"
         yield document.finding("per", what=what, remedy="for example per: {from: delivery, event: delivered}")
+    if (metric.quantile is not None) != (metric.kind is MetricKind.QUANTILE):
+        what = "belongs to 'kind: quantile'" if metric.quantile else "a quantile metric says which one"
+        yield document.finding("quantile", what=what, remedy="for example quantile: 0.5 for the median")
+    if metric.is_wait and metric.aggregate is not Aggregate.SUM:
+        what = "the days until the first row need no aggregate"
+        yield document.finding("aggregate", what=what, remedy="remove it, or name the value")
     if metric.below is not None and (metric.kind is not MetricKind.BINARY or metric.value is None):
         what = "belongs to a binary metric with a value"
         yield document.finding("below", what=what, remedy="for example value: value, aggregate: last, below: 140")
     if metric.cap is not None and not (metric.kind is MetricKind.COUNT or metric.is_sum):
         yield document.finding("cap", what="belongs to a count or a sum", remedy="remove it")
-    if metric.before_days is not None and (metric.kind is MetricKind.RATIO or metric.may_be_missing):
-        what = "a person without a row has no value before, and a ratio has its own variance"
+    own = metric.kind in {MetricKind.RATIO, MetricKind.QUANTILE}
+    if metric.before_days is not None and (own or metric.may_be_missing):
+        what = "a person without a row has no value before, and ratios and quantiles have their own variance"
         yield document.finding("before_days", what=what, remedy="use it with binary, count or sum")
 
 

@@ -10,7 +10,7 @@ from functools import cache
 from alongside.model.errors import Refused
 from alongside.outreach.experiments.calendar import days_between_looks
 from alongside.outreach.experiments.definition import ExperimentDefinition, Guardrail, Looks
-from alongside.outreach.experiments.metrics import MetricKind
+from alongside.outreach.experiments.metrics import Metric, MetricKind
 from alongside.stats import normal, power
 
 
@@ -142,9 +142,9 @@ def unfit(definition: ExperimentDefinition) -> list[str]:
         if share < SMALLEST_SHARE:
             found.append(f"experiment {definition.name}: the share of '{arm}' is below {SMALLEST_SHARE:g}")
     unequal = too_unequal(definition.shares, definition.control)
-    if unequal and any(goal.kind is not MetricKind.BINARY for goal in definition.goals):
+    if unequal and any(goal.averages for goal in definition.goals):
         arms = f"'{unequal}' and '{definition.control}'"
-        what = f"{arms} are more unequal than {MOST_UNEQUAL:g} : 1 for a goal that is no rate"
+        what = f"{arms} are more unequal than {MOST_UNEQUAL:g} : 1 for a goal that is a count, mean or ratio"
         found.append(f"experiment {definition.name}: {what}")
     return found
 
@@ -220,6 +220,12 @@ def _in_clusters(definition: ExperimentDefinition, people: float) -> float:
     return plan.cluster_size * clusters_needed(people, plan.cluster_size, plan.cluster_cv or 0.0, plan.cluster_icc)
 
 
+def _deviation(goal: Metric) -> float:
+    """Of a person's value; for a quantile that of the mean with the same error, values being about normal."""
+    deviation = goal.deviation or 0.0
+    return deviation if goal.quantile is None else deviation * power.spread_of_quantile(goal.quantile)
+
+
 def _people(definition: ExperimentDefinition, treatment: str) -> int:
     plan, goal = definition.design, definition.goals[0]
     share, ratio = _split(definition, treatment)
@@ -228,7 +234,7 @@ def _people(definition: ExperimentDefinition, treatment: str) -> int:
         reached = plan.base_rate + goal.direction.sign * plan.minimum_effect
         control = power.sample_size_proportions(plan.base_rate, reached, plan.power, alpha, ratio)
     else:
-        control = power.sample_size_means(plan.minimum_effect, goal.deviation or 0.0, plan.power, alpha, ratio)
+        control = power.sample_size_means(plan.minimum_effect, _deviation(goal), plan.power, alpha, ratio)
     crowding(definition)  # says what a design in clusters lacks
     arms = (control, share), (control * ratio, share * ratio)
     return math.ceil(max(_in_clusters(definition, people) / part for people, part in arms) * looks_cost(definition))
@@ -249,7 +255,7 @@ def power_at(definition: ExperimentDefinition, treatment: str, people: int, effe
     if goal.kind is MetricKind.BINARY:
         reached = plan.base_rate + goal.direction.sign * effect
         return power.power_proportions(control, plan.base_rate, reached, alpha, ratio)
-    return power.power_means(control, effect, goal.deviation or 0.0, alpha, ratio)
+    return power.power_means(control, effect, _deviation(goal), alpha, ratio)
 
 
 def _detectable(definition: ExperimentDefinition, treatment: str, people: int) -> float | None:
@@ -262,7 +268,7 @@ def _detectable(definition: ExperimentDefinition, treatment: str, people: int) -
         # A decrease of a rate is an increase of its complement.
         rate = plan.base_rate if goal.direction.sign > 0 else 1 - plan.base_rate
         return power.detectable_rate(control, rate, plan.power, alpha, ratio)
-    return power.detectable_mean(control, goal.deviation or 0.0, plan.power, alpha, ratio)
+    return power.detectable_mean(control, _deviation(goal), plan.power, alpha, ratio)
 
 
 def _guardrail(definition: ExperimentDefinition, guardrail: Guardrail, treatment: str, people: int) -> GuardrailPower:
