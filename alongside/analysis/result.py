@@ -67,6 +67,14 @@ class Arm:
     n: int
     metrics: Mapping[str, ArmMetric]
 
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "n": self.n,
+            "mean": {name: metric.mean for name, metric in self.metrics.items()},
+            "units": {name: metric.n for name, metric in self.metrics.items()},
+            "missing": {name: metric.missing for name, metric in self.metrics.items() if metric.missing},
+        }
+
 
 @dataclass(frozen=True)
 class Meaning:
@@ -245,8 +253,8 @@ class ExperimentResult:
             "as_of": self.as_of.isoformat() if self.as_of else None,
             "control": self.control,
             "alpha": self.alpha,
-            "arms": {name: _arm(arm) for name, arm in self.arms.items()},
-            "comparisons": [_goal(goal) for goal in self.goals],
+            "arms": {name: arm.to_json() for name, arm in self.arms.items()},
+            "comparisons": [comparison_json(goal) for goal in self.goals],
             "guardrails": [_guardrail(item) for item in self.guardrails],
             "sample_ratio": {
                 **_ratio(self.sample_ratio),
@@ -271,15 +279,6 @@ class ExperimentResult:
         }
 
 
-def _arm(arm: Arm) -> dict[str, Any]:
-    return {
-        "n": arm.n,
-        "mean": {name: metric.mean for name, metric in arm.metrics.items()},
-        "units": {name: metric.n for name, metric in arm.metrics.items()},
-        "missing": {name: metric.missing for name, metric in arm.metrics.items() if metric.missing},
-    }
-
-
 def _numbers(variant: str, metric: MetricInfo, comparison: Comparison) -> dict[str, Any]:
     relative = comparison.relative
     return {
@@ -301,7 +300,8 @@ def _numbers(variant: str, metric: MetricInfo, comparison: Comparison) -> dict[s
     }
 
 
-def _goal(goal: GoalComparison) -> dict[str, Any]:
+def comparison_json(goal: GoalComparison) -> dict[str, Any]:
+    """A comparison of `to_json`."""
     adjusted = {"p_value": goal.adjusted_p, "ci_low": goal.adjusted.low, "ci_high": goal.adjusted.high}
     return {
         **_numbers(goal.variant, goal.metric, goal.comparison),

@@ -15,6 +15,7 @@ from alongside.cli import (
     calls,
     deliveries,
     demo,
+    effects,
     experiments,
     inbox,
     ledger_files,
@@ -49,6 +50,7 @@ app.command("run")(runs.run)
 app.command("preview")(messages.preview)
 app.command("send-test")(messages.send_test)
 app.command("why")(people.why)
+app.command("effect")(effects.effect)
 app.command("pause")(operations.pause)
 app.command("resume")(operations.resume)
 app.command("deliveries")(deliveries.deliveries)

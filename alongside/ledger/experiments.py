@@ -173,6 +173,12 @@ survivor AS (
 )
 """
 
+
+def survivors(ledger: Ledger) -> pa.Table:
+    """`origin, current` of everybody who was merged with somebody: under which id they live on."""
+    return ledger.read_arrow(_SURVIVORS + "SELECT origin, current FROM survivor", {})
+
+
 # Nearly everybody was never merged with anybody, and is read as they stand: to sort all by who they are now costs as
 # much as reading them.
 _ASSIGNMENTS = (

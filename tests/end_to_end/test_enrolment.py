@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+
 import duckdb
 import pytest
 import sqlalchemy as sa
+from click.testing import Result
+from typer.testing import CliRunner
 
 from alongside.checking import check_project
+from alongside.cli.app import app
 from alongside.ledger.experiments import assignments
 from alongside.ledger.schema import message
 from alongside.outreach.approval import approved_form
@@ -199,6 +204,22 @@ def test_why_says_that_somebody_is_in_the_campaigns_hold_out(refreshed: Played) 
         answers = why(house.ledger, duck, house.project.var / "runs", person)
     gates = {gate.gate: gate.meaning for item in answers if item.campaign == "flu_vaccine" for gate in item.gates}
     assert "this campaign's hold-out" in gates["campaign_holdout"]
+
+
+def test_the_command_compares_with_the_hold_out(refreshed: Played, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit(refreshed, FLU, "envelope:", "holdout: 0.1\nenvelope:")
+    refreshed.plan("r1", "flu_vaccine")
+    monkeypatch.setenv("ALONGSIDE_HOME", refreshed.root)
+
+    def effect(*words: str) -> Result:
+        return CliRunner().invoke(app, ["effect", *words])
+
+    found = json.loads(effect("flu_vaccine", "--metric", "booked_vaccination", "--json").output)
+    assert found["arms"]["without"]["n"] > 0
+    assert found["comparisons"][0]["reason"] == "empty_arm"  # no window is closed yet
+    assert "11 kept" in effect("flu_vaccine", "--metric", "booked_vaccination").output
+    assert effect("flu_vaccine").exit_code == 2  # which metric?
+    assert "did you mean" in effect("flu_vaccine", "--metric", "booked_vacination").output
 
 
 @pytest.mark.parametrize(
