@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.calibration.dependent import Adaptive, Households
+from benchmarks.calibration.dependent import Adaptive, Households, Strata
 from benchmarks.calibration.quantiles import Quantiles
 from benchmarks.calibration.verdicts import Outcome, judge
 from benchmarks.calibration.watches import Harm, Ratio
@@ -68,6 +68,12 @@ HARMLESS = (
 HOUSEHOLDS = (
     Households("400 households an arm, 1 to 4 people", 400, (1, 2, 3, 4), 0.2, 0.3),
     Households("20 clinics an arm, 10 to 80 people", 20, (10, 20, 40, 80), 0.2, 0.05),
+)
+STRATA = (
+    Strata("six clinics of 60 people, 5 % to 55 %", (60,) * 6, (0.05, 0.15, 0.25, 0.35, 0.45, 0.55)),
+    Strata("40 parts of 6 people, 10 % and 50 %", (6,) * 40, (0.1, 0.5) * 20),
+    Strata("five parts of 20 to 320 people, amounts", (20, 40, 80, 160, 320), None),
+    Strata("six clinics of 60 people, 10 points more", (60,) * 6, (0.05, 0.15, 0.25, 0.35, 0.45, 0.55), 0.1),
 )
 BANDITS = (
     Adaptive("10 runs of 200, 15 % in both", 200, 10, (0.15, 0.15)),
@@ -147,6 +153,12 @@ def _dependent(runs: int, tell: Callable[[str], None]) -> list[Figure]:
         tell(f"clusters: {homes.name}")
         ours, naive = homes.false_claims(runs, seed)
         found.append(Figure("clusters", homes.name, ours, runs, None, FALSE_AT_MOST, naive))
+    for seed, strata in enumerate(STRATA, start=450):
+        tell(f"strata: {strata.name}")
+        ours, plain, covered = strata.outcome(runs, seed)
+        most = FALSE_AT_MOST if not strata.effect else None  # a claim is right there
+        found.append(Figure("strata", strata.name, ours, runs, None, most, plain))
+        found.append(Figure("coverage", strata.name, covered, runs, *COVERAGE))
     for seed, bandit in enumerate(BANDITS, start=500):
         tell(f"bandit: {bandit.name}")
         ours, naive, bias, plain_bias = bandit.outcome(runs, seed)

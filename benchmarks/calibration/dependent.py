@@ -8,7 +8,9 @@ import numpy as np
 
 from alongside.stats.bandit import arm_rates, compare_batches, thompson_shares
 from alongside.stats.clusters import ClusterArm, compare_clusters
+from alongside.stats.means import Mean, compare_means
 from alongside.stats.proportions import Proportion, compare_proportions
+from alongside.stats.stratification import compare_stratified_means, compare_stratified_proportions
 
 ALPHA = 0.05
 
@@ -40,6 +42,55 @@ class Households:
             plain.append(Proportion(int(sizes.sum()), int(totals.sum())))
         robust, naive = compare_clusters(*arms, ALPHA).p_value, compare_proportions(*plain, ALPHA).p_value
         return robust is not None and robust < ALPHA, naive is not None and naive < ALPHA
+
+
+@dataclass(frozen=True)
+class Strata:
+    """People of parts that differ a lot (clinics, ages); everybody's arm is drawn alone, so that the parts' arms vary.
+
+    Attributes
+    ----------
+    sizes : people of each part, in both arms together
+    rates : of each part; None for amounts, whose mean is then the part's number
+    effect : added to every rate or mean of the treatment
+    """
+
+    name: str
+    sizes: tuple[int, ...]
+    rates: tuple[float, ...] | None
+    effect: float = 0.0
+
+    def outcome(self, runs: int, seed: int) -> tuple[float, float, float]:
+        """Share of runs with a claim: within parts, and without looking at them; share of intervals that hold."""
+        random = np.random.default_rng(seed)
+        found = np.array([self._once(random) for _ in range(runs)], dtype=float)
+        claims, plain, holds = found.mean(axis=0)
+        return float(claims), float(plain), float(holds)
+
+    def _once(self, random: np.random.Generator) -> tuple[bool, bool, bool]:
+        values: list[tuple[list[float], list[float]]] = []
+        for part, size in enumerate(self.sizes):
+            treated = random.random(size) < 0.5
+            if self.rates is None:
+                outcome = part + random.exponential(1.0, size) + self.effect * treated
+            else:
+                outcome = (random.random(size) < self.rates[part] + self.effect * treated).astype(float)
+            values.append((outcome[treated].tolist(), outcome[~treated].tolist()))
+        whole = [[value for pair in values for value in pair[arm]] for arm in (0, 1)]
+        if self.rates is None:
+            means = {str(part): (Mean.of(one), Mean.of(other)) for part, (one, other) in enumerate(values)}
+            within = compare_stratified_means(means, ALPHA).comparison
+            plain = compare_means(*(Mean.of(arm) for arm in whole), ALPHA)
+        else:
+            rates = {str(part): (_rate(one), _rate(other)) for part, (one, other) in enumerate(values)}
+            within = compare_stratified_proportions(rates, ALPHA).comparison
+            plain = compare_proportions(*(_rate(arm) for arm in whole), ALPHA)
+        claims = [item.p_value is not None and item.p_value < ALPHA for item in (within, plain)]
+        return claims[0], claims[1], within.interval.holds(self.effect)
+
+
+def _rate(values: list[float]) -> Proportion:
+    return Proportion(len(values), int(sum(values)))
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ _TITLES = {
     "sample ratio": "Alarm about the arms' sizes",
     "harm": "A variant is stopped for harm",
     "clusters": "A difference is claimed between households or clinics although there is none",
+    "strata": "A difference is claimed within parts of the people",
     "bandit": "A difference is claimed although there is none, with shares that follow the results",
     "bias": "Mean error of the difference, with shares that follow the results",
 }
@@ -29,6 +30,8 @@ _NOTES = {
     " mismatch: there an alarm is right.",
     "harm": "Level 5 %, looked at every day, for one guardrail. The last line is real harm: there stopping is right.",
     "clusters": "One look, at a level of 5 %. *Usual*: as if the people were independent of each other.",
+    "strata": "One look, at a level of 5 %. *Usual*: without looking at the parts. The last line is a real difference:"
+    " there a claim is right.",
     "bandit": "One look at the end, at a level of 5 %. *Usual*: the test of plain totals.",
     "bias": "In units of a rate, its sign left off. *Usual*: of plain totals.",
 }

@@ -178,6 +178,39 @@ def test_a_mismatch_within_one_subgroup_voids_everything(store: Ledger, tmp_path
     assert hospital.evaluate().verdict is Verdict.INVALID
 
 
+def _treated(hospital: Hospital, departments: list[str], days_before: float = 30) -> None:
+    """Everybody's last encounter before their assignment, and one after it, somewhere else."""
+    before, after = LAUNCH - timedelta(days=days_before), LAUNCH + timedelta(days=1)
+    table = {
+        "person_id": [*PEOPLE, *PEOPLE],
+        "department": [*departments, *(f"after {arm}" for arm in hospital.frame.arm)],
+        "started_at": moments([before] * len(PEOPLE) + [after] * len(PEOPLE)),
+    }
+    pq.write_table(pa.table(table), hospital.world.tables / "encounter.parquet")
+
+
+def test_a_mismatch_within_one_clinic_voids_everything(store: Ledger, tmp_path: Path):
+    """The clinic before assignment, always; where people went afterwards, the message may have decided."""
+    hospital = Hospital(store, tmp_path, _with_goal(_metric(kind="count")))
+    _treated(hospital, ["cardiology", "cardiology", "eyes", "eyes"] * 150)
+    sound = hospital.evaluate()
+    assert sound.verdict is not Verdict.INVALID
+    by_clinic = sound.sample_ratio_by_subgroup["clinic"]
+    assert {name: sum(ratio.observed.values()) for name, ratio in by_clinic.items()} == {"cardiology": 300, "eyes": 300}
+    _treated(hospital, ["cardiology" if arm == "control" else "eyes" for arm in hospital.frame.arm])
+    assert hospital.evaluate().verdict is Verdict.INVALID
+
+
+def test_the_clinic_divides_like_any_other_part(store: Ledger, tmp_path: Path):
+    hospital = Hospital(store, tmp_path, _with_goal(_metric(kind="count"), subgroups=["clinic"], stratify_by="clinic"))
+    _treated(hospital, ["cardiology"] * 400 + ["eyes"] * 200)
+    result = hospital.evaluate()
+    assert [(part.value, part.people) for part in result.divisions[0].parts] == [("cardiology", 400), ("eyes", 200)]
+    assert result.goals[0].comparison.method == "stratified"
+    for locale in Locale:
+        assert section(result, locale).breakdowns
+
+
 def test_many_parts_are_taken_together(store: Ledger, tmp_path: Path):
     hospital = Hospital(store, tmp_path, _with_goal(_metric(kind="count"), subgroups=["age_band"]))
     bands = [f"band {n % 30:02}" for n in range(len(PEOPLE))]
@@ -331,7 +364,7 @@ def test_nobodys_sum_lies_below_a_limit_above_nothing(store: Ledger, tmp_path: P
         world = World(store, tmp_path, _with_goal(metric))
         world.assign({"a": "control", "b": "personal"})
         at = LAUNCH + timedelta(days=1)
-        rows = {"person_id": ["a"], "started_at": moments([at]), "amount": [7.0]}
+        rows = {"person_id": ["a"], "started_at": moments([at]), "department": ["eyes"], "amount": [7.0]}
         pq.write_table(pa.table(rows), world.tables / "encounter.parquet")
         end = due(world.experiment)
         sums = observe(world.experiment, LAUNCH, store, world.tables, end, world.warehouse).sums[metric.name]

@@ -6,7 +6,18 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.calibration.cells import BANDITS, EFFECT, HARMFUL, HARMLESS, HOUSEHOLDS, NO_EFFECT, RATIOS, Figure
+from benchmarks.calibration.cells import (
+    BANDITS,
+    EFFECT,
+    HARMFUL,
+    HARMLESS,
+    HOUSEHOLDS,
+    NO_EFFECT,
+    QUANTILES,
+    RATIOS,
+    STRATA,
+    Figure,
+)
 from benchmarks.calibration.report import write
 from benchmarks.calibration.verdicts import judge
 
@@ -55,6 +66,16 @@ def test_households_are_no_crowd_of_strangers():
     ours, naive = HOUSEHOLDS[1].false_claims(600, seed=6)
     assert ours <= 0.055 + 0.02
     assert naive > 3 * ours
+
+
+def test_quantiles_and_parts_keep_their_level_in_small():
+    ours, naive, covered = QUANTILES[0].claims(400, seed=8, covering=30)
+    assert ours <= 0.055 + 0.022
+    assert naive > 2 * ours
+    assert covered >= 0.85
+    ours, _, covered = STRATA[0].outcome(200, seed=9)
+    assert ours <= 0.055 + 0.031
+    assert covered >= 0.9
 
 
 def test_a_bandit_whose_rates_drift_claims_no_more_than_it_may():

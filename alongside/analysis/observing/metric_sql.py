@@ -11,7 +11,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from alongside.model.errors import StoreUnavailable
-from alongside.outreach.experiments import Metric, MetricKind
+from alongside.outreach.experiments import CLINIC, Metric, MetricKind
 from alongside.outreach.experiments.metrics import DELIVERY, Aggregate, Source
 from alongside.warehouse.duck import quoted
 
@@ -83,15 +83,15 @@ def outcome_sql(metric: Metric, facts: Facts) -> str:
 
 def values_sql(metric: Metric, facts: Facts, column: str | None = None) -> str:
     """Every value per arm and look, or per arm and value of a person's column; parameters as `person_outcome.sql`."""
-    by, part, join = "look", "NULL::VARCHAR", ""
+    by, (part, join) = "look", ("NULL::VARCHAR", "")
     if column is not None:
-        by, part, join = "part", f'CAST(person."{column}" AS VARCHAR)', person_sql(facts.tables)
+        by, (part, join) = "part", part_sql(column, facts.tables)
     return _sql("values").format(people=_people_sql(metric, facts, part, join), by=by)
 
 
 def subgroup_sql(metric: Metric, column: str, facts: Facts) -> str:
     """Sums per arm and value of a person's column; parameters as `person_outcome.sql` says."""
-    return _outcome_sql(metric, facts, "part", f'CAST(person."{column}" AS VARCHAR)', person_sql(facts.tables))
+    return _outcome_sql(metric, facts, "part", *part_sql(column, facts.tables))
 
 
 def batch_sql(metric: Metric, facts: Facts) -> str:
@@ -99,15 +99,31 @@ def batch_sql(metric: Metric, facts: Facts) -> str:
     return _outcome_sql(metric, facts, "part", "CAST(unit.assigned_at AS VARCHAR)", "")
 
 
-def person_sql(tables: Path) -> str:
-    """The join that brings a unit's own columns.
+def part_sql(column: str, tables: Path) -> tuple[str, str]:
+    """By what people are divided: the expression, and the join that brings it to `unit`.
+
+    The clinic is the department of the last encounter before assignment: what comes later, the message may have caused.
 
     Raises
     ------
-    StoreUnavailable : the snapshot has no people
+    StoreUnavailable : the snapshot lacks the table
     """
+    if column == CLINIC:
+        path = _table(tables, "encounter")
+        return "home.clinic", (
+            "LEFT JOIN (SELECT own.unit, arg_max(e.department, (e.started_at, e.department)) AS clinic"
+            f" FROM unit AS own JOIN read_parquet({quoted(path)}) AS e"
+            " ON e.person_id = own.person_id AND e.started_at < own.assigned_at AND e.department IS NOT NULL"
+            " GROUP BY own.unit) AS home ON home.unit = unit.unit"
+        )
     path = _table(tables, "person")
-    return f"LEFT JOIN read_parquet({quoted(path)}) AS person ON person.person_id = unit.person_id"
+    join = f"LEFT JOIN read_parquet({quoted(path)}) AS person ON person.person_id = unit.person_id"
+    return f'CAST(person."{column}" AS VARCHAR)', join
+
+
+def knows_clinics(tables: Path) -> bool:
+    """Whether the snapshot says where people were treated."""
+    return (tables / "encounter.parquet").is_file()
 
 
 def clusters_sql(metric: Metric, facts: Facts) -> str:

@@ -18,9 +18,10 @@ from alongside.analysis.observing.metric_sql import (
     batch_sql,
     clusters_sql,
     counted_sql,
+    knows_clinics,
     naive,
     outcome_sql,
-    person_sql,
+    part_sql,
     strata_sql,
     subgroup_sql,
 )
@@ -28,7 +29,7 @@ from alongside.analysis.observing.sums import ArmSums, ClusterSums, Course, Sums
 from alongside.analysis.observing.values import read_values
 from alongside.analysis.result import Maturity
 from alongside.ledger import experiments as store
-from alongside.outreach.experiments import Calendar, ExperimentDefinition, Looks, Metric
+from alongside.outreach.experiments import CLINIC, Calendar, ExperimentDefinition, Looks, Metric
 from alongside.stats.clusters import ClusterArm
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ def aggregate(
         early = definition.design.looks is Looks.DAILY and as_of < calendar.due
         seen = replace(facts, until=calendar.moment(calendar.taken(as_of)) if early else as_of)
         subgroups = _subgroups(connection, definition, seen, calendar)
-        divided = {column: _divided(connection, column, tables) for column in definition.subgroups}
+        divided = {column: _divided(connection, column, tables) for column in _checked(definition, tables)}
         strata = _strata(connection, definition, seen, calendar)
         batches = _batches(connection, definition, facts, calendar) if definition.bandit else []
         maturity = _maturity(connection, definition, launched_at, as_of)
@@ -264,15 +265,21 @@ def _batches(
     return [SeenBatch(moments[key], units[key], sums[key]) for key in units]
 
 
+def _checked(definition: ExperimentDefinition, tables: Path) -> list[str]:
+    """By what the arms' sizes are checked: the declared subgroups, and always the clinic where people are assigned."""
+    by_clinic = not definition.unit.is_cluster and knows_clinics(tables)
+    return list(dict.fromkeys([*definition.subgroups, *([CLINIC] if by_clinic else [])]))
+
+
 def _divided(connection: duckdb.DuckDBPyConnection, column: str, tables: Path) -> dict[str, dict[str, int]]:
     """Everybody enrolled, by the column's value and arm."""
+    part, join = part_sql(column, tables)
     rows = connection.execute(
-        f"SELECT coalesce(CAST(person.\"{column}\" AS VARCHAR), '') AS part, unit.variant, count(*)"
-        f" FROM unit {person_sql(tables)} GROUP BY ALL ORDER BY ALL"
+        f"SELECT coalesce({part}, '') AS part, unit.variant, count(*) FROM unit {join} GROUP BY ALL ORDER BY ALL"
     ).fetchall()
     found: dict[str, dict[str, int]] = {}
-    for part, variant, count in rows:
-        found.setdefault(part, {})[variant] = count
+    for value, variant, count in rows:
+        found.setdefault(value, {})[variant] = count
     return found
 
 

@@ -156,6 +156,7 @@ _TABLE: Mapping[str, tuple[str, str]] = {
     "column:country": ("国家", "country"),
     "column:city": ("城市", "city"),
     "column:district": ("区县", "district"),
+    "column:clinic": ("科室", "clinic"),
     "value:": ("未知", "unknown"),
     "value:*": ("其他", "others"),
     "value:male": ("男", "male"),

@@ -5,6 +5,7 @@ from alongside.outreach.experiments.calendar import Calendar
 from alongside.outreach.experiments.catalogue import check, examine, load, load_metrics
 from alongside.outreach.experiments.definition import (
     ANALYSIS_VERSION,
+    CLINIC,
     Decide,
     ExperimentDefinition,
     ExperimentFile,
@@ -21,6 +22,7 @@ from alongside.outreach.experiments.prospects import CurvePoint, DaysToVerdict, 
 
 __all__ = [
     "ANALYSIS_VERSION",
+    "CLINIC",
     "Calendar",
     "CurvePoint",
     "DaysToVerdict",

@@ -15,8 +15,10 @@ from alongside.model.enums import Locale
 from alongside.outreach.experiments.metrics import Metric
 from alongside.settings.strict import Strict
 
-#: What people may be divided by: columns of a person that no message changes.
-SUBGROUPS = ("gender", "age_band", "language", "country", "city", "district")
+#: Where people were treated last before they were assigned (a department): not a column of a person, who moves on.
+CLINIC = "clinic"
+#: What people may be divided by: columns of a person that no message changes, and the clinic.
+SUBGROUPS = ("gender", "age_band", "language", "country", "city", "district", CLINIC)
 #: Guardrails of every experiment with patients, with the largest acceptable worsening where none is given.
 DEFAULT_GUARDRAILS: Mapping[str, float] = {"unsubscribed": 0.02, "complained": 0.01, "delivered": 0.03}
 #: Version of the analysis that an experiment is registered with at launch. 2: looks that pay, evidence of harm.
