@@ -52,7 +52,7 @@ types: setup  ## mypy --strict on the engine
 imports: setup  ## The floors of the house
 	@$(BIN)/lint-imports --no-logo 2>/dev/null || $(BIN)/lint-imports
 
-system: setup  ## PostgreSQL, Chromium and Pango for the tests, installed when missing (root on Debian)
+system: setup  ## PostgreSQL, Chromium, Pango and Prism for the tests, installed when missing (root on Debian)
 	@bash tools/system.sh
 
 pytest: setup  ## Every test

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What some tests need from the system: a PostgreSQL server, Chromium, Pango for letters, a Chinese font. Installed from
-# Debian when root and missing; otherwise the tests that need them skip with a loud word (and fail under CI=true).
+# What some tests need from the system: a PostgreSQL server, Chromium, Pango for letters, a Chinese font, npm. Installed
+# from Debian when root and missing; otherwise the tests that need them skip with a loud word (and fail under CI=true).
 set -u
 cd "$(dirname "$0")/.."
 
@@ -32,6 +32,13 @@ if ! .venv/bin/python -c 'import weasyprint' 2>/dev/null || ! ldconfig -p 2>/dev
   echo "Installing Pango for the letter tests ..."
   install libpango-1.0-0 libpangoft2-1.0-0 libharfbuzz-subset0 fonts-noto-cjk fontconfig || true
 fi
+
+# Requests and answers are held against vendors' own API descriptions by Prism; both come from npm.
+if ! command -v npm >/dev/null; then
+  echo "Installing npm for the tests against vendors' descriptions ..."
+  install nodejs npm || true
+fi
+.venv/bin/python -m tools.descriptions
 
 url="${ALONGSIDE_TEST_POSTGRES:-postgresql://postgres@127.0.0.1:5432/postgres}"
 if ! answers "$url"; then

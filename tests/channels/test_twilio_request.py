@@ -14,6 +14,8 @@ from alongside.channels.base import Addressee, Letter, LetterRefused
 from alongside.channels.twilio import Twilio, build_form, check_addressee, check_letter, personal_text
 from alongside.channels.twilio_events import ids_of
 from alongside.model.errors import Refused
+from alongside.sandbox.twilio.validation import KNOWN
+from tests.descriptions import description_of
 from tests.fakes import key_of
 
 ACCOUNT = "AC" + "a" * 32
@@ -74,6 +76,20 @@ def test_every_field_is_one_that_the_vendor_describes(sender: str) -> None:
         assert len(found.keys() & group) == 1
     for name, value in found.items():
         assert fits(value, *DESCRIBED[name]), name
+
+
+def test_what_stands_here_is_what_the_vendor_describes() -> None:
+    """The copy above is held against the vendor's document where that is there, and holds where it is not."""
+    operation = description_of("twilio")["paths"]["/2010-04-01/Accounts/{AccountSid}/Messages.json"]["post"]
+    schema = operation["requestBody"]["content"]["application/x-www-form-urlencoded"]["schema"]
+    described = {name: schema["properties"][name] for name in DESCRIBED}
+    assert {
+        name: (field["type"], field.get("pattern") or field.get("format") or "") for name, field in described.items()
+    } == DESCRIBED
+    assert set(schema["required"]) == REQUIRED
+    snake = [{re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower() for name in group} for group in CONDITIONAL]
+    assert [set(group) for group in operation["x-twilio"]["conditional"]] == snake
+    assert set(schema["properties"]) <= KNOWN, "the stand-in refuses parameters that the vendor has"
 
 
 def test_the_request_says_what_was_approved_and_to_whom() -> None:
