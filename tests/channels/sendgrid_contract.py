@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import copy
 from collections.abc import Iterable, Sequence
 from functools import cache
 from math import ceil
@@ -30,6 +30,7 @@ from sendgrid.helpers.mail import (
 from alongside.channels.base import Letter
 from alongside.channels.sendgrid import encoded_name
 from alongside.sandbox.common.log import read_ndjson
+from tests.descriptions import description_of
 
 #: Of one stand-in's bodies, and of one body's recipients. A recipient costs 0.2 ms, and some tests send a thousand.
 MOST_BODIES, MOST_RECIPIENTS = 100, 20
@@ -37,10 +38,16 @@ Item = TypeVar("Item")
 
 
 @cache
-def contract_of(peer_data: Path) -> Draft202012Validator:
-    """The vendor's own description of a mail/send body."""
-    document = json.loads((peer_data / "sendgrid-oai" / "tsg_mail_v3.json").read_text("utf-8"))
-    schema = document["components"]["requestBodies"]["PostMailSend"]["content"]["application/json"]["schema"]
+def mail_send() -> Draft202012Validator:
+    """The vendor's own description of a mail/send body, corrected by its later edition and its documentation."""
+    document = description_of("sendgrid")
+    content = document["paths"]["/mail/send"]["post"]["requestBody"]["content"]["application/json"]
+    schema = copy.deepcopy(content["schema"])
+    # And subject and content, says this edition; a personalization may bring the one, a template both.
+    schema["required"] = ["personalizations", "from"]
+    schema["properties"]["custom_args"] = {"type": "object"}  # a string, say both editions
+    personalization = schema["properties"]["personalizations"]["items"]["properties"]
+    personalization["substitutions"]["additionalProperties"] = {"type": "string"}  # as in the later edition
     return Draft202012Validator({**schema, "components": document["components"]})
 
 

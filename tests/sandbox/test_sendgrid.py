@@ -16,12 +16,14 @@ from typing import Any
 
 import aiohttp
 import pytest
+from jsonschema import Draft202012Validator
 
 from alongside.model.errors import Refused, StoreUnavailable
 from alongside.sandbox.common.faults import Faults, parse_fault, parse_fault_text
 from alongside.sandbox.common.log import AppendLog
 from alongside.sandbox.common.loopback import is_loopback_url
 from alongside.sandbox.sendgrid import DEFAULT_API_KEY, Control, Fault, FaultKind, Options, read_ndjson, serve, start
+from tests.descriptions import description_of
 from tests.sandbox.test_sendgrid_validation import message, personalization
 
 HEADERS = {"Authorization": f"Bearer {DEFAULT_API_KEY}", "Content-Type": "application/json"}
@@ -311,6 +313,17 @@ async def test_the_feed_finds_messages_by_their_arguments(caller: Caller) -> Non
         assert len(answer["messages"]) == count, query
     _, answer = await caller.get("/v3/messages", limit="2")
     assert len(answer["messages"]) == 2
+
+
+async def test_the_feed_is_as_the_vendor_describes_it(caller: Caller) -> None:
+    await caller.send(message())
+    _, found = await caller.get("/v3/messages", query="to_email='a@example.com'", limit="1000")
+    answer = description_of("sendgrid")["paths"]["/messages"]["get"]["responses"]["200"]["content"]["application/json"]
+    items = answer["schema"]["properties"]["messages"]["items"]
+    # `allOf` beside the rest is an older form, with other words and times: nothing could satisfy both.
+    described = {name: value for name, value in items.items() if name != "allOf"}
+    (one,) = found["messages"]
+    assert list(Draft202012Validator(described).iter_errors(one)) == []
 
 
 async def test_the_feed_shows_one_message_with_its_arguments(caller: Caller) -> None:
