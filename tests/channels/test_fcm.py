@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import re
 import time
+from functools import cache
 from typing import Any
 
 import orjson
@@ -12,13 +15,15 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 
 from alongside.channels.base import AddressClosed, Addressee, Letter, LetterRefused, Posted
-from alongside.channels.fcm import SCOPE, check_addressee
+from alongside.channels.fcm import SCOPE, Fcm, check_addressee
 from alongside.channels.fcm_answers import is_of_token, read_answer
 from alongside.channels.fcm_message import MAX_PAYLOAD, fault_of, message_of
 from alongside.channels.google_account import ServiceAccount
 from alongside.model.errors import OutcomeUnknown, Permanent, Refused, Throttled
+from tests.descriptions import description_of
 from tests.fakes import key_of
 
 DEVICE = "f" + "0" * 20 + ":APA91b" + "x" * 120
@@ -51,6 +56,42 @@ def test_a_notification_has_a_title_and_words_and_nothing_of_the_patient_beside_
         "android": {"ttl": "600s", "collapse_key": key_of(7), "notification": {"tag": key_of(7)}},
         "apns": {"headers": {"apns-collapse-id": key_of(7)}},
     }
+
+
+@cache
+def described() -> Draft202012Validator:
+    """Google's own description of a request. It takes two spellings of a name, and no name that it does not know."""
+    schemas = copy.deepcopy(description_of("fcm")["components"]["schemas"])
+    for schema in schemas.values():
+        properties = schema["properties"]
+        for name in list(properties):
+            if properties[name].get("format") == "google-duration":
+                properties[name]["pattern"] = r"^\d+(\.\d{1,9})?s$"
+            properties[re.sub("([A-Z])", r"_\1", name).lower()] = properties[name]
+        schema["additionalProperties"] = False
+    return Draft202012Validator({"$ref": "#/components/schemas/SendMessageRequest", "components": {"schemas": schemas}})
+
+
+@pytest.mark.parametrize("text", [TEXT, "到院提醒\n请于周二到院复诊。"])
+def test_the_request_is_one_that_google_describes(text: str) -> None:
+    body = Fcm(ServiceAccount.read(json.dumps(GIVEN)), validity=600).build(letter(text))
+    assert list(described().iter_errors(orjson.loads(body))) == []
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"tokens": [DEVICE]},
+        {"notification": {"title": "x", "text": "y"}},
+        {"data": {"m": 1}},
+        {"android": {"colapse_key": "x"}},
+        {"android": {"ttl": "600"}},
+        {"android": {"notification": {"tag": 7}}},
+        {"apns": {"headers": {"apns-collapse-id": 7}}},
+    ],
+)
+def test_the_description_would_notice_a_wrong_request(changes: dict[str, Any]) -> None:
+    assert not described().is_valid({"message": message_of(TEXT, key_of(7), 600) | changes})
 
 
 @pytest.mark.parametrize("text", ["", "only a title", "\n\n", "title\n  \n"])
