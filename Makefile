@@ -38,7 +38,9 @@ demo: setup  ## Set up, build the demo hospital, run the whole pipeline, write t
 serve: setup  ## Prefect server with its UI, a worker, the stand-in and the web application, until Ctrl-C
 	@$(BIN)/python -m tools.serve
 
-test: setup system lint types imports pytest  ## Set up and run every check
+test: setup  ## Set up and run every check
+	@$(MAKE) --no-print-directory -j4 system lint types imports
+	@$(MAKE) --no-print-directory pytest
 
 check: lint types imports  ## The checks without tests
 
