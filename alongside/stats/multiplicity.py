@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from alongside.stats.results import Interval
+
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's (1979) step-down adjusted p-values, in the order given; valid under any dependence."""
@@ -34,6 +36,25 @@ def hommel(p_values: Sequence[float]) -> list[float]:
     for index, p, value in zip(order, ranked, best, strict=True):
         adjusted[index] = max(p, value)
     return adjusted
+
+
+def holm_interval(simultaneous: Interval, difference: float | None, claimed: bool) -> Interval:
+    """What may be said of a difference together with all others of its family, in agreement with Holm's decision.
+
+    Bonferroni's interval, which holds together with those of the others; where Holm claims a difference that it leaves
+    open, it ends at zero, which is then excluded: the direction is shown, its size is not (Guilbaud 2008, "Simultaneous
+    confidence regions corresponding to Holm's step-down procedure", Biometrical Journal 50:678-692). Intervals at
+    Holm's own levels are narrower, and hold together too rarely: three of them in 91 % of cases where all effects are
+    large.
+
+    Parameters
+    ----------
+    simultaneous : at level alpha / m
+    claimed : Holm's adjusted p-value is below alpha
+    """
+    if not claimed or not difference or not simultaneous.holds(0.0):
+        return simultaneous
+    return Interval(0.0, simultaneous.high) if difference > 0 else Interval(simultaneous.low, 0.0)
 
 
 def holm_levels(p_values: Sequence[float], alpha: float) -> list[float]:

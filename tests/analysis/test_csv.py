@@ -100,6 +100,12 @@ def test_json_has_the_documented_shape(file):
 def test_several_metrics_are_one_family(file):
     goals = analyse_csv(file, "arm", "A", ["booked", "minutes"]).goals
     assert all(goal.adjusted_p >= goal.comparison.p_value for goal in goals)
+    half = analyse_csv(file, "arm", "A", ["booked", "minutes"], alpha=0.025).goals
+    for goal, alone in zip(goals, half, strict=True):
+        low, high = alone.comparison.interval.low, alone.comparison.interval.high
+        if goal.significant and low < 0 < high:  # claimed at Holm's second level alone
+            low = 0.0
+        assert (goal.adjusted.low, goal.adjusted.high) == (low, high)
 
 
 @pytest.mark.parametrize(

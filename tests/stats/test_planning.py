@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from itertools import combinations
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
-from alongside.stats import multiplicity, power
+from alongside.stats import Interval, multiplicity, normal, power
 from alongside.stats.sample_ratio import sample_ratio
 from alongside.stats.sequential import Spending, boundaries, spent
 
@@ -102,6 +103,26 @@ def test_holm_intervals_exclude_the_null_exactly_when_holm_rejects(raw):
     for p, level, adjusted in zip(raw, levels, multiplicity.holm(raw), strict=True):
         if abs(adjusted - 0.05) > 1e-12:
             assert (p < level) == (adjusted < 0.05)
+
+
+@pytest.mark.parametrize("effects", [(9.0, 9.0, 9.0), (2.4, 2.4, 9.0), (0.0, 2.4, 3.0)])
+def test_intervals_of_a_family_hold_together_and_agree_with_holm(effects: tuple[float, ...]):
+    random, runs = np.random.default_rng(3), 4_000
+    width, together, at_levels = normal.isf(0.05 / 6), 0, 0
+    for z in random.normal(effects, 1.0, (runs, 3)):
+        raw = [normal.two_sided_p(one) for one in z]
+        claims = [p < 0.05 for p in multiplicity.holm(raw)]
+        found = [
+            multiplicity.holm_interval(Interval(one - width, one + width), one, claimed)
+            for one, claimed in zip(z, claims, strict=True)
+        ]
+        assert [not item.low < 0 < item.high for item in found] == claims
+        together += all(item.holds(truth) for item, truth in zip(found, effects, strict=True))
+        levels = [normal.isf(level / 2) for level in multiplicity.holm_levels(raw, 0.05)]
+        at_levels += all(abs(one - truth) <= reach for one, truth, reach in zip(z, effects, levels, strict=True))
+    assert together / runs >= 0.95 - 0.007
+    if effects == (9.0, 9.0, 9.0):
+        assert at_levels / runs == pytest.approx(0.91, abs=0.015)
 
 
 @pytest.mark.parametrize(

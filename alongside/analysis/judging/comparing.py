@@ -19,7 +19,7 @@ from alongside.stats import Comparison, Interval, Method, Unavailable
 from alongside.stats.adjustment import compare_adjusted
 from alongside.stats.clusters import compare_clusters
 from alongside.stats.means import Mean, compare_means
-from alongside.stats.multiplicity import holm, holm_levels
+from alongside.stats.multiplicity import holm, holm_interval
 from alongside.stats.proportions import EXPECTED_AT_LEAST, Proportion, compare_proportions
 from alongside.stats.quantiles import compare_ordered
 from alongside.stats.ratios import RatioArm, compare_ratios
@@ -129,7 +129,8 @@ def compare_goals(
 ) -> tuple[GoalComparison, ...]:
     """Every variant against control on every goal, as one family.
 
-    The adjusted intervals have Holm's levels: each excludes zero exactly when its adjusted p-value is below alpha.
+    The adjusted intervals hold together, and exclude zero (or end there) exactly when the adjusted p-value is below
+    alpha.
     """
     pairs = [(variant, metric) for metric in goals for variant in treatments]
     compares = [
@@ -148,19 +149,16 @@ def compare_goals(
     plain = [compare(alpha) for compare in compares]
     # A comparison that cannot be made still belongs to the family: dropping it would favour the others.
     p_values = [1.0 if item.p_value is None else item.p_value for item in plain]
-    adjusted = holm(p_values)
-    levels = holm_levels(p_values, alpha)
+    level = alpha / max(1, len(pairs))
     return tuple(
         GoalComparison(
             variant,
             metric,
             comparison,
             None if comparison.p_value is None else p,
-            compare(level).interval,
+            holm_interval(compare(level).interval, comparison.difference, p < alpha),
         )
-        for (variant, metric), comparison, compare, p, level in zip(
-            pairs, plain, compares, adjusted, levels, strict=True
-        )
+        for (variant, metric), comparison, compare, p in zip(pairs, plain, compares, holm(p_values), strict=True)
     )
 
 
