@@ -81,10 +81,12 @@ def _show(result: CampaignEffect) -> None:
 
 def _change(item: GoalComparison) -> tuple[str, str, str]:
     from alongside.analysis.showing.wording import amount, p_text
+    from alongside.stats import Unavailable
 
     comparison = item.comparison
     if comparison.difference is None or comparison.p_value is None:
-        reason = comparison.reason.value.replace("_", " ") if comparison.reason else "cannot be given"
-        return "–", reason, "–"
+        if comparison.reason is Unavailable.EMPTY_ARM:
+            return "–", "no outcome is known yet", "–"
+        return "–", comparison.reason.value.replace("_", " ") if comparison.reason else "cannot be given", "–"
     low, high = (amount(bound, item.metric, Locale.EN) for bound in (item.adjusted.low, item.adjusted.high))
     return amount(comparison.difference, item.metric, Locale.EN), f"{low} to {high}", p_text(item.adjusted_p)
