@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from alongside.analysis.judging.adaptive import Schedule, in_batches, next_shares, ratio_over_batches
 from alongside.analysis.judging.comparing import Viewed, compare_goals, compare_guardrails, comparer, once
-from alongside.analysis.judging.decision import Evidence, decide
-from alongside.analysis.judging.harm import HarmEvidence, weigh
+from alongside.analysis.judging.decision import Evidence, decide, stopping
+from alongside.analysis.judging.harm import weigh
 from alongside.analysis.judging.looking import View, path
 from alongside.analysis.judging.strata import in_strata
 from alongside.analysis.judging.subgroups import PERIOD, divide
@@ -24,7 +24,6 @@ from alongside.analysis.result import (
     ExperimentResult,
     GoalComparison,
     GuardrailComparison,
-    GuardrailStatus,
     Looking,
     MetricInfo,
     PathOfGoal,
@@ -58,13 +57,14 @@ def conclude(
     goals, levels, guardrails = _compared(definition, observed, sums, view)
     harm = weigh(definition, observed.watched)
     sizes = _sizes(definition, observed, schedule)
+    complete = observed.maturity.complete(as_of)
     evidence = Evidence(
         goals,
         guardrails,
         sizes.mismatched,
-        observed.maturity.complete(as_of),
+        complete,
         bool(exploratory),
-        _stopping(harm, guardrails),
+        stopping(harm, guardrails, looked=complete or view is not None),
         harm,
         view is not None,
     )
@@ -197,23 +197,6 @@ def _divisions(
 def _ratios(definition: ExperimentDefinition, parts: Mapping[str, Mapping[str, int]]) -> dict[str, SampleRatio]:
     """The arms' sizes in each part, as of now: the e-process holds at whatever look it is read."""
     return {value: _ratio(definition, [{0: arms}]) for value, arms in parts.items()}
-
-
-def _stopping(
-    harm: Sequence[HarmEvidence], guardrails: Sequence[GuardrailComparison]
-) -> tuple[GuardrailComparison, ...]:
-    """Guardrails on which a variant is to be stopped: harm is proved, and not shown to be within the margin."""
-    proved = {(item.variant, item.metric) for item in harm if item.stop}
-    watched = {(item.variant, item.metric) for item in harm}
-    return tuple(
-        item
-        for item in guardrails
-        if item.status is not GuardrailStatus.UNHARMED
-        and (
-            (item.variant, item.metric.name) in proved
-            or ((item.variant, item.metric.name) not in watched and item.status is GuardrailStatus.HARMED)
-        )
-    )
 
 
 def _ratio(definition: ExperimentDefinition, arrivals: Iterable[Mapping[int, Mapping[str, int]]]) -> SampleRatio:

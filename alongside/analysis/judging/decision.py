@@ -49,6 +49,27 @@ class Decided:
     harm: HarmEvidence | None = None  # where events were weighed one by one
 
 
+def stopping(
+    harm: Sequence[HarmEvidence], guardrails: Sequence[GuardrailComparison], *, looked: bool
+) -> tuple[GuardrailComparison, ...]:
+    """Guardrails on which a variant is to be stopped: harm is proved, and not shown to be within the margin.
+
+    Parameters
+    ----------
+    looked : the comparisons may be read now, because they pay for every look or the planned day has come; until then
+        only what is weighed event by event stops a variant
+    """
+    proved = {(item.variant, item.metric) for item in harm if item.stop}
+    watched = {(item.variant, item.metric) for item in harm}
+
+    def stops(item: GuardrailComparison) -> bool:
+        pair = (item.variant, item.metric.name)
+        compared = looked and pair not in watched and item.status is GuardrailStatus.HARMED
+        return item.status is not GuardrailStatus.UNHARMED and (pair in proved or compared)
+
+    return tuple(item for item in guardrails if stops(item))
+
+
 def decide(evidence: Evidence) -> Decided:
     """The verdict."""
     if evidence.mismatched is not None:
