@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from alongside.analysis import ExperimentResult, evaluate
+from alongside.analysis.observing.first_events import Affected
 from alongside.ledger import Ledger
 from alongside.model.enums import Verdict
 from tests.analysis.world import LAUNCH, World, definition, due, moments, people
@@ -24,6 +25,10 @@ def store(tmp_path: Path) -> Iterator[Ledger]:
     opened = Ledger.open(f"sqlite:///{tmp_path / 'ledger.db'}")
     yield opened
     opened.engine.dispose()
+
+
+def _in_turns(prefix: str, count: int) -> dict[str, str]:
+    return {person: ("control", "personal")[place % 2] for place, person in enumerate(people(count, prefix))}
 
 
 def _on_day(world: World, day: float) -> ExperimentResult:
@@ -48,3 +53,46 @@ def test_a_guardrail_that_is_a_count_waits_for_the_planned_day(store: Ledger, tm
     assert evaluate(world.experiment, store, world.tables, due(world.experiment), world.warehouse).verdict is (
         Verdict.STOP_FOR_HARM
     )
+
+
+def test_the_last_fraction_of_a_second_belongs_to_the_window(store: Ledger, tmp_path: Path):
+    world = World(store, tmp_path, definition())
+    at = LAUNCH + timedelta(seconds=0.9)
+    world.enrol({**dict.fromkeys(CONTROL, "control"), **dict.fromkeys(PERSONAL, "personal")}, at=at)
+    last = at + timedelta(days=7, seconds=-0.4)
+    world.book(PERSONAL[:4], last)
+    world.hear("unsubscribe", PERSONAL[:50], last)
+    result = _on_day(world, 15)
+    assert result.since_message["personal"] == pytest.approx([0.0] * 6 + [0.01])
+    assert result.harm[0].affected == Affected(50, 400)
+    assert result.verdict is Verdict.STOP_FOR_HARM
+
+
+def test_as_of_an_earlier_moment_nobody_is_there_who_came_later(store: Ledger, tmp_path: Path):
+    world = World(store, tmp_path, definition())
+    world.assign(_in_turns("first", 100))
+    world.assign(dict.fromkeys(people(100, "later"), "control"), at=LAUNCH + timedelta(days=6))
+    world.assign(_in_turns("late", 10), at=LAUNCH + timedelta(days=13))
+    world.write_bookings()
+    early, late = _on_day(world, 5), _on_day(world, 30)
+    assert early.sample_ratio.observed == {"control": 50, "personal": 50}
+    assert early.verdict is Verdict.NOT_MATURE
+    assert early.maturity is not None
+    assert (early.maturity.open, early.maturity.late) == (100, 0)
+    assert late.maturity is not None
+    assert (late.verdict, late.maturity.late) == (Verdict.INVALID, 10)
+
+
+def test_harm_to_somebody_who_joined_a_household_later_is_weighed(store: Ledger, tmp_path: Path):
+    design = {"base_rate": 0.15, "minimum_effect": 0.08, "planned_days": 12, "cluster_size": 2, "cluster_icc": 0.1}
+    world = World(store, tmp_path, definition(unit="household", design=design))
+    first, second = _in_turns("one", 80), _in_turns("two", 80)
+    homes = {person: f"{place:x}" for place, person in enumerate(first)}
+    world.assign(first, clusters=homes)
+    joined = LAUNCH + timedelta(days=9)
+    world.enrol(second, at=joined, clusters=dict(zip(second, homes.values(), strict=True)))
+    world.write_bookings()
+    world.hear("complaint", [person for person, arm in second.items() if arm == "personal"], joined)
+    complained = next(item for item in _on_day(world, 11).harm if item.metric == "complained")
+    assert complained.affected == Affected(40, 40)
+    assert complained.stop

@@ -2,7 +2,7 @@
 -- cluster arrives with its first person.
 SELECT
     channel,
-    CAST(floor(date_diff('second', $1::TIMESTAMP, assigned_at) / 86400) AS INTEGER) AS day,
+    CAST(floor(date_diff('microsecond', $1::TIMESTAMP, assigned_at) / 86400e6) AS INTEGER) AS day,
     variant,
     count(*) AS arrived
 FROM {arrived}

@@ -75,7 +75,8 @@ def _watched(
     people = [0, 0]
     for cohort, arms in cohorts.items():
         one, other = arms.get(variant, {}), arms.get(definition.control, {})
-        days = [day for day in _days(metric) if latest[cohort] + timedelta(days=day + 1) + metric.settles <= as_of]
+        settled = as_of - latest[cohort] - metric.settles
+        days = [day for day in _days(metric, arms) if timedelta(days=day + 1) <= settled]
         tables += [(cohort + day, _table(one, other, day, metric)) for day in days]
         if days:
             people = [people[0] + sum(one.values()), people[1] + sum(other.values())]
@@ -84,9 +85,15 @@ def _watched(
     return Watched(strata, affected, Affected(sum(table.control_events for table in strata), people[1]))
 
 
-def _days(metric: Metric) -> range:
-    """Days of the window at whose end something is known."""
-    return range(metric.within_days - 1, metric.within_days) if metric.direction.sign > 0 else range(metric.within_days)
+def _days(metric: Metric, arms: Mapping[str, Mapping[int | None, int]]) -> range:
+    """Days at whose end something is known.
+
+    Those of the window; a household or clinic goes on after its first person's, with those who came later.
+    """
+    if metric.direction.sign > 0:
+        return range(metric.within_days - 1, metric.within_days)
+    last = max((day for arm in arms.values() for day in arm if day is not None), default=0)
+    return range(max(metric.within_days, last + 1))
 
 
 def _table(one: Mapping[int | None, int], other: Mapping[int | None, int], day: int, metric: Metric) -> Stratum:

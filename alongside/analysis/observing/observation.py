@@ -96,7 +96,7 @@ def aggregate(
     ends = definition.enrolment_ends(launched_at)
     calendar = Calendar.of(definition, launched_at)
     with warehouse.connect() as connection:
-        _register(connection, definition, assigned, events, ends)
+        _register(connection, definition, assigned, events, ends, as_of)
         facts = _facts(connection, tables, as_of)
         clustered = definition.unit.is_cluster
         arrivals = _arrivals(connection, launched_at, clustered=clustered)
@@ -141,6 +141,7 @@ def _register(
     assigned: pa.Table,
     events: pa.Table,
     ends: datetime,
+    as_of: datetime,
 ) -> None:
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -148,7 +149,8 @@ def _register(
     known = pc.is_in(assigned.column("variant"), value_set=pa.array(list(definition.shares)))
     connection.register("assigned", assigned.filter(known))
     connection.register("event", events)
-    connection.execute(files("alongside.analysis.observing").joinpath("units.sql").read_text("utf-8"), [naive(ends)])
+    units = files("alongside.analysis.observing").joinpath("units.sql").read_text("utf-8")
+    connection.execute(units, [naive(ends), naive(as_of)])
 
 
 def _maturity(
@@ -159,7 +161,9 @@ def _maturity(
         "SELECT count(*) FILTER (assigned_at + $1::INTERVAL <= $2), count(*) FROM unit",
         [definition.waits, naive(as_of)],
     ).fetchone()
-    late = connection.execute("SELECT count(*) FROM assigned WHERE assigned_at >= $1", [naive(ends)]).fetchone()
+    late = connection.execute(
+        "SELECT count(*) FROM assigned WHERE assigned_at >= $1 AND assigned_at <= $2", [naive(ends), naive(as_of)]
+    ).fetchone()
     mature, enrolled = row or (0, 0)
     due = definition.verdict_due(launched_at)
     return Maturity(launched_at, ends, due, mature, enrolled - mature, late[0] if late else 0)

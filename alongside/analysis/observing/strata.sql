@@ -3,9 +3,9 @@
 -- households or clinics that were assigned: from their first person's assignment to anybody's event.
 -- $1 launch. `day` is null for those who have not had it.
 SELECT
-    CAST(floor(date_diff('second', $1::TIMESTAMP, assigned_at) / 86400) AS INTEGER) AS cohort,
+    CAST(floor(date_diff('microsecond', $1::TIMESTAMP, assigned_at) / 86400e6) AS INTEGER) AS cohort,
     variant,
-    CAST(floor(date_diff('second', assigned_at, first_at) / 86400) AS INTEGER) AS day,
+    CAST(floor(date_diff('microsecond', assigned_at, first_at) / 86400e6) AS INTEGER) AS day,
     count(*) AS people,
     max(assigned_at) AS last_assigned
 FROM ({units})
