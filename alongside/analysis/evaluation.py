@@ -57,11 +57,15 @@ def evaluate(
     ended = registration.decided_at if definition.design.looks is Looks.DAILY else None
     seen_until = min(as_of, ended) if ended else as_of
     observed = observe(definition, registration.launched_at, ledger, tables, seen_until, warehouse)
-    exploratory = _exploratory(definition, registration, store.edited_variants(ledger, definition.name))
+    # What is edited after the last outcome that counts can have changed none.
+    counts_until = min(seen_until, definition.verdict_due(registration.launched_at))
+    edited = store.edited_variants(ledger, definition.name, counts_until)
+    exploratory = _exploratory(definition, registration, edited)
     delivery = store.delivery_by_variant(ledger, definition.name)
     schedule = [(item.as_of, item.result["next_shares"]) for item in earlier if item.result.get("next_shares")]
     found = conclude(definition, observed, seen_until, exploratory, delivery, schedule)
     result = replace(found, as_of=as_of, notes=(*found.notes, *_of_another_version(registration)))
+    result = _as_decided(result, ledger, registration)
     if run_id is not None:
         record(ledger, definition, result, as_of, run_id, clinical)
     return result
@@ -91,6 +95,31 @@ def record(
         evidence = {"definition_hash": definition.definition_hash, "comparisons": found["comparisons"]}
         decision = {"verdict": verdict.value, "variant": variant, "waits": waits, "evidence": evidence}
         store.decide(connection, definition.name, decision, as_of)
+
+
+def _as_decided(result: ExperimentResult, ledger: Ledger, registration: store.Registration) -> ExperimentResult:
+    """The verdict that was decided, whatever came or was changed since: bookings are cancelled, webhooks come late.
+
+    The numbers are those of now, and a note says when they would not give that verdict.
+    """
+    decided_at = registration.decided_at
+    if decided_at is None or result.as_of is None or result.as_of < decided_at:
+        return result
+    with ledger.begin() as connection:
+        stored = store.result_at(connection, registration.experiment, decided_at)
+    if stored is None or stored.verdict == result.verdict.value:
+        return result
+    day = decided_at.date().isoformat()
+    zh = f"结论作于 {day}，保持不变；此后到达或改动的内容已不支持它"
+    en = f"the verdict is the one of {day} and stands; what came or was changed since would not give it"
+    return replace(
+        result,
+        verdict=Verdict(stored.verdict),
+        winner=stored.result["winner"],
+        verdict_text={Locale(locale): text for locale, text in stored.result["verdict_text"].items()},
+        notes=(*result.notes, {Locale.ZH_CN: zh, Locale.EN: en}),
+        looking=replace(result.looking, next_at=None) if result.looking else None,
+    )
 
 
 def _of_another_version(registration: store.Registration) -> tuple[Words, ...]:

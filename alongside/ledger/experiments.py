@@ -151,6 +151,14 @@ def results(connection: Connection, name: str) -> list[StoredResult]:
     return [StoredResult(**row) for row in connection.execute(query).mappings()]
 
 
+def result_at(connection: Connection, name: str, as_of: datetime) -> StoredResult | None:
+    """The evaluation as of this moment, if there was one."""
+    columns = [experiment_result.c[field] for field in StoredResult.__dataclass_fields__]
+    wanted = (experiment_result.c.experiment == name) & (experiment_result.c.as_of == as_of)
+    row = connection.execute(sa.select(*columns).where(wanted)).mappings().first()
+    return StoredResult(**row) if row else None
+
+
 def shares_at(connection: Connection, name: str, at: datetime) -> dict[str, float] | None:
     """The shares that the newest evaluation before this moment gave a bandit; None before the first."""
     earlier = [item for item in results(connection, name) if item.as_of < at and item.result.get("next_shares")]
@@ -295,13 +303,13 @@ def delivery_by_variant(ledger: Ledger, name: str) -> dict[str, dict[str, int]]:
 _TEXTS = """
 SELECT variant, channel, locale, COUNT(DISTINCT template_hash) AS texts
 FROM message
-WHERE experiment = :experiment
+WHERE experiment = :experiment AND planned_at <= :until
 GROUP BY variant, channel, locale
 HAVING COUNT(DISTINCT template_hash) > 1
 """
 
 
-def edited_variants(ledger: Ledger, name: str) -> list[str]:
-    """Variants whose text was changed while the experiment ran."""
-    rows = ledger.read_arrow(_TEXTS, {"experiment": name}).to_pylist()
+def edited_variants(ledger: Ledger, name: str, until: datetime) -> list[str]:
+    """Variants whose text was changed while the experiment ran, among messages planned until this moment."""
+    rows = ledger.read_arrow(_TEXTS, {"experiment": name, "until": until}).to_pylist()
     return sorted({str(row["variant"]) for row in rows})

@@ -15,7 +15,7 @@ from alongside.analysis.evaluation import record
 from alongside.analysis.judging.looking import looks_taken
 from alongside.analysis.showing.boundary import boundary_svg
 from alongside.analysis.showing.section import section
-from alongside.ledger import Ledger
+from alongside.ledger import Ledger, schema
 from alongside.model.enums import Locale, Verdict
 from alongside.outreach.experiments import Calendar, ExperimentDefinition
 from alongside.stats.proportions import Proportion, compare_proportions
@@ -113,6 +113,29 @@ def test_an_early_decision_stays_what_it_was(store: Ledger, tmp_path: Path):
     world.write_bookings()
     later = _on_day(world, 40)
     assert (later.verdict, later.goals) == (decided.verdict, decided.goals)
+
+
+def test_a_decided_verdict_outlives_what_is_changed_later(store: Ledger, tmp_path: Path):
+    """Bookings are cancelled weeks later and a text is edited: who decided then did so on what was known then."""
+    world = _hospital(store, tmp_path, _daily(decide="report_only"), better=0.30)
+    day = next(day for day in range(12, 37, 4) if _on_day(world, day).verdict is Verdict.SHIP)
+    decided = _on_day(world, day)
+    record(store, world.experiment, decided, LAUNCH + timedelta(days=day), "run")
+    for at, text in ((LAUNCH, "first"), (LAUNCH + timedelta(days=day + 1), "edited")):
+        world.enrol({f"text {text}": "personal"}, at)
+        with store.begin() as connection:
+            mine = schema.message.c.person_id == f"text {text}"
+            connection.execute(schema.message.update().where(mine).values(template_hash=text))
+    assert _on_day(world, 40).exploratory == ()
+    world.bookings = [(*booking[:3], "cancelled") for booking in world.bookings]
+    world.write_bookings()
+    later = _on_day(world, 40)
+    assert (later.verdict, later.winner) == (Verdict.SHIP, "personal")
+    assert later.verdict_text == decided.verdict_text
+    assert later.goals[0].comparison.difference == 0
+    assert later.looking is not None
+    assert later.looking.next_at is None
+    assert any("stands" in note for note in later.to_json()["notes"])
 
 
 def test_an_edited_experiment_does_not_end_early(store: Ledger, tmp_path: Path):

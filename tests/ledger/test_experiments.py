@@ -164,6 +164,8 @@ def test_delivery_is_counted_per_variant_and_message(ledger: Ledger):
 def test_a_text_edited_under_way_is_found(ledger: Ledger):
     with ledger.begin() as connection:
         rows = [_message("m1", "a", "control"), _message("m2", "b", "personal")]
-        rows += [_message("m3", "c", "personal", template_hash="h2"), _message("m4", "d", "control", locale="zh_CN")]
+        edited = {"template_hash": "h2", "planned_at": DAY_1 + timedelta(days=1)}
+        rows += [_message("m3", "c", "personal", **edited), _message("m4", "d", "control", locale="zh_CN")]
         connection.execute(schema.message.insert(), rows)
-    assert experiments.edited_variants(ledger, NAME) == ["personal"]
+    assert experiments.edited_variants(ledger, NAME, until=DAY_1 + timedelta(days=1)) == ["personal"]
+    assert experiments.edited_variants(ledger, NAME, until=DAY_1 + timedelta(hours=23)) == []

@@ -7,7 +7,9 @@
 SELECT
     unit.variant,
     unit.cluster,
-    CAST(ceil(date_diff('microsecond', $3::TIMESTAMP, unit.assigned_at + $1::INTERVAL) / ($4 * 1e6)) AS INTEGER) AS look,
+    CAST(
+        ceil(date_diff('microsecond', $3::TIMESTAMP, unit.assigned_at + $1::INTERVAL) / ($4 * 1e6)) AS INTEGER
+    ) AS look,
     {part} AS part,
     {outcome} AS outcome,
     {beside} AS beside
