@@ -82,7 +82,8 @@ def analyse_csv(
     Raises
     ------
     DataInvalid : the file cannot be read, or a cell is not a number; says the line
-    Refused : the question does not fit the file: unknown column or control, one arm only
+    Refused : the question does not fit the file: unknown column or control, one arm only, a covariate that is missing
+        more often in one arm
     """
     if not metrics:
         raise Refused("no metric was named", remedy="Name at least one column to compare.")
@@ -109,8 +110,10 @@ def analyse_csv(
                 for info in infos
             }
             adjusted = [info.name for info in infos if info.quantile is None]
+            unknown = _unknown(connection, file, covariate, arms) if covariate else 0
             means = _adjust(connection, sums, adjusted, covariate) if covariate else {}
-    return _conclude(path, control, arms, infos, sums, means, alpha, shares, covariate)
+    notes = _adjustment_notes(covariate, unknown) if covariate else ()
+    return _conclude(path, control, arms, infos, sums, means, alpha, shares, notes)
 
 
 def _require_known(metrics: Sequence[str], kinds: Mapping[str, MetricKind], quantiles: Mapping[str, float]) -> None:
@@ -262,6 +265,24 @@ def _values(connection: duckdb.DuckDBPyConnection, name: str) -> Sums:
     return found
 
 
+def _unknown(connection: duckdb.DuckDBPyConnection, file: CsvFile, covariate: str, arms: Mapping[str, int]) -> int:
+    """Rows without the covariate, which get its mean; refused where the arms lack it more unequally than by chance.
+
+    What was measured before assignment is missing alike in every arm. Where it is not, its mean says nothing of the
+    arm that lacks it, and the interval would be too narrow.
+    """
+    rows = connection.execute(
+        f'SELECT "arm of unit", count(*) FILTER ({identifier(covariate)} IS NULL) FROM unit GROUP BY ALL'
+    ).fetchall()
+    missing = {arm: int(count) for arm, count in rows}
+    present = {arm: count - missing[arm] for arm, count in arms.items()}
+    if all(present.values()) and not any(sample_ratio(counts, arms).mismatch for counts in (missing, present)):
+        return sum(missing.values())
+    counts = ", ".join(f"{missing[arm]:,} of {count:,} in {arm}" for arm, count in arms.items())
+    what = f"the covariate '{covariate}' is missing unequally ({counts}): it was not measured alike before assignment"
+    raise Refused(what, where=str(file.source), remedy="Leave it out, or name a column that every arm has alike.")
+
+
 def _adjust(
     connection: duckdb.DuckDBPyConnection, sums: dict[str, Sums], names: Sequence[str], covariate: str
 ) -> dict[str, float]:
@@ -293,8 +314,8 @@ def _regress(connection: duckdb.DuckDBPyConnection, name: str, covariate: str) -
         ).fetchall()
     }
     lines = ", ".join(
-        f"({literal(arm)}, {m.n}, {m.mean_y!r}::DOUBLE, {m.mean_x!r}::DOUBLE, {m.slope!r}::DOUBLE, "
-        f"{(m.sum_xx if m.sum_xx > 0 else 1e308)!r}::DOUBLE)"
+        f"({literal(arm)}, {m.n}, {_exact(m.mean_y)}, {_exact(m.mean_x)}, {_exact(m.slope)}, "
+        f"{_exact(m.sum_xx if m.sum_xx > 0 else 1e308)})"
         for arm, m in moments.items()
     )
     weighted = connection.execute(
@@ -315,6 +336,11 @@ def _regress(connection: duckdb.DuckDBPyConnection, name: str, covariate: str) -
     return overall, {row[0]: AdjustedArm(moments[row[0]], Residuals(*row[1:])) for row in weighted}
 
 
+def _exact(number: float) -> str:
+    """A number as SQL, infinite ones included: sums of huge values overflow."""
+    return f"'{number!r}'::DOUBLE"
+
+
 # ------------------------------------------------------------------------------------------------------- conclusion
 def _conclude(
     path: Path,
@@ -325,12 +351,12 @@ def _conclude(
     means: Mapping[str, float],
     alpha: float,
     shares: Mapping[str, float] | None,
-    covariate: str | None,
+    notes: Sequence[Words],
 ) -> ExperimentResult:
     treatments = [name for name in counts if name != control]
     goals = compare_goals(infos, sums, treatments, control, alpha, means)
     planned = dict(shares) if shares else dict.fromkeys(counts, 1 / len(counts))
-    if set(planned) != set(counts) or any(share <= 0 for share in planned.values()):
+    if set(planned) != set(counts) or not all(0 < share < math.inf for share in planned.values()):
         what = f"the planned shares name {sorted(planned)}, the file has {sorted(counts)}"
         raise Refused(what, where=str(path), remedy="Give every arm its positive share.")
     ratio = sample_ratio(counts, {name: planned[name] for name in counts})
@@ -350,24 +376,33 @@ def _conclude(
         verdict=decided.verdict,
         winner=decided.variant if decided.verdict is Verdict.SHIP else None,
         verdict_text=sentence(decided, facts),
-        notes=_notes(infos, sums, covariate, shares is None and ratio.mismatch),
+        notes=(*_notes(infos, sums), *notes, *(_EQUAL_SHARES if shares is None and ratio.mismatch else ())),
     )
 
 
-def _notes(
-    infos: Sequence[MetricInfo], sums: Mapping[str, Sums], covariate: str | None, unplanned: bool
-) -> tuple[Words, ...]:
+_EQUAL_SHARES: Sequence[Words] = (
+    {
+        Locale.ZH_CN: "假定各组份额相等；若计划不同，请给出计划份额",
+        Locale.EN: "equal shares were assumed: name the planned ones if they were not equal",
+    },
+)
+
+
+def _notes(infos: Sequence[MetricInfo], sums: Mapping[str, Sums]) -> tuple[Words, ...]:
     notes: list[Words] = []
     for info in infos:
         if missing := sum(item.missing for item in sums[info.name].values()):
             zh = f"{missing:,} 行没有“{info.name}”的数值，未计入该指标"
             en = f"{missing:,} rows have no value of “{info.name}” and are left out of it"
             notes.append({Locale.ZH_CN: zh, Locale.EN: en})
-    if covariate:
-        zh = f"差异已按“{covariate}”校正；它必须在分组之前测得"
-        en = f"differences are adjusted for “{covariate}”, which must have been measured before assignment"
-        notes.append({Locale.ZH_CN: zh, Locale.EN: en})
-    if unplanned:
-        en = "equal shares were assumed: name the planned ones if they were not equal"
-        notes.append({Locale.ZH_CN: "假定各组份额相等；若计划不同，请给出计划份额", Locale.EN: en})
     return tuple(notes)
+
+
+def _adjustment_notes(covariate: str, unknown: int) -> tuple[Words, ...]:
+    zh = f"差异已按“{covariate}”校正；它必须在分组之前测得"
+    en = f"differences are adjusted for “{covariate}”, which must have been measured before assignment"
+    if not unknown:
+        return ({Locale.ZH_CN: zh, Locale.EN: en},)
+    zh_unknown = f"{unknown:,} 行没有“{covariate}”，以其均值代替"
+    en_unknown = f"{unknown:,} rows have no “{covariate}” and get its mean"
+    return {Locale.ZH_CN: zh, Locale.EN: en}, {Locale.ZH_CN: zh_unknown, Locale.EN: en_unknown}

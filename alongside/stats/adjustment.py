@@ -12,7 +12,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from alongside.stats.means import Estimate, from_estimate, satterthwaite
+from alongside.stats.means import Estimate, all_alike, beyond_rounding, from_estimate, satterthwaite
 from alongside.stats.results import Comparison, Method, Unavailable, require_alpha, unavailable
 
 
@@ -80,8 +80,8 @@ def compare_adjusted(
         return unavailable(fault, alpha)
     baseline, v0 = _adjusted_mean(control, overall_mean)
     mean, v1 = _adjusted_mean(treatment, overall_mean)
-    if v0 + v1 <= 0:
-        return unavailable(Unavailable.NO_VARIATION, alpha, mean - baseline)
+    if v0 + v1 == 0:
+        return all_alike(mean, baseline, alpha)
     degrees = satterthwaite((v1, treatment.moments.n - 2), (v0, control.moments.n - 2))
     estimate = Estimate(mean - baseline, baseline, v0 + v1, v0, -v0, degrees)
     return from_estimate(estimate, Method.ADJUSTED, alpha)
@@ -103,4 +103,6 @@ def _adjusted_mean(arm: AdjustedArm, at: float) -> tuple[float, float]:
     reach = distance / moments.sum_xx if moments.sum_xx > 0 else 0.0
     one = 1 / moments.n
     variance = one * one * residuals.w + 2 * one * reach * residuals.wx + reach * reach * residuals.wxx
-    return moments.mean_y + moments.slope * distance, variance
+    mean = moments.mean_y + moments.slope * distance
+    # Where the covariate tells the outcome exactly, rounding is all that is left.
+    return mean, beyond_rounding(variance * moments.n, moments.mean_y) / moments.n

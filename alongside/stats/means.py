@@ -21,6 +21,10 @@ from alongside.stats.results import (
     unavailable,
 )
 
+#: A standard deviation below this share of its mean is what rounding leaves of values that are all alike: three
+#: readings of 0.1 have a mean of 0.10000000000000002.
+ROUNDING = 1e-12
+
 
 @dataclass(frozen=True)
 class Mean:
@@ -60,13 +64,24 @@ def compare_means(treatment: Mean, control: Mean, alpha: float = 0.05) -> Compar
     require_alpha(alpha)
     if fault := _fault(treatment, control):
         return unavailable(fault, alpha, _plain_difference(treatment, control))
-    v1, v0 = treatment.variance / treatment.n, control.variance / control.n
+    v1, v0 = (beyond_rounding(arm.variance, arm.mean) / arm.n for arm in (treatment, control))
     difference = treatment.mean - control.mean
     if v1 + v0 == 0:
-        return unavailable(Unavailable.NO_VARIATION, alpha, difference)
+        return all_alike(treatment.mean, control.mean, alpha)
     degrees = satterthwaite((v1, treatment.n - 1), (v0, control.n - 1))
     estimate = Estimate(difference, control.mean, v1 + v0, v0, -v0, degrees)
     return from_estimate(estimate, Method.WELCH, alpha)
+
+
+def beyond_rounding(variance: float, mean: float) -> float:
+    """The variance, or 0 where it is no more than what rounding leaves around this mean."""
+    return variance if variance > 0 and math.sqrt(variance) > ROUNDING * abs(mean) else 0.0
+
+
+def all_alike(treatment: float, control: float, alpha: float) -> Comparison:
+    """Means of arms without variation: nothing to test, and no difference where it would be rounding alone."""
+    distinct = abs(treatment - control) > ROUNDING * max(abs(treatment), abs(control))
+    return unavailable(Unavailable.NO_VARIATION, alpha, treatment - control if distinct else 0.0)
 
 
 def _fault(*arms: Mean) -> Unavailable | None:

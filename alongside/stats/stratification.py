@@ -20,7 +20,15 @@ from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
 from alongside.stats import normal
-from alongside.stats.means import Estimate, Mean, compare_means, from_estimate, satterthwaite
+from alongside.stats.means import (
+    Estimate,
+    Mean,
+    all_alike,
+    beyond_rounding,
+    compare_means,
+    from_estimate,
+    satterthwaite,
+)
 from alongside.stats.proportions import (
     EXPECTED_AT_LEAST,
     Proportion,
@@ -99,7 +107,7 @@ def compare_stratified_means(
     control, parts0 = _weighed([other for _, other in groups.pairs], groups.weights)
     v1, v0 = (math.fsum(variance for variance, _ in parts) for parts in (parts1, parts0))
     if v1 + v0 == 0:
-        return groups.result(unavailable(Unavailable.NO_VARIATION, alpha, treatment - control))
+        return groups.result(all_alike(treatment, control, alpha))
     degrees = satterthwaite(*parts1, *parts0)
     estimate = Estimate(treatment - control, control, v1 + v0, v0, -v0, degrees)
     return groups.result(from_estimate(estimate, Method.STRATIFIED, alpha))
@@ -109,7 +117,8 @@ def _weighed(arms: Sequence[Mean], weights: Sequence[float]) -> tuple[float, lis
     """The weighted mean, and each stratum's part of its variance with the degrees of freedom."""
     pairs = list(zip(arms, weights, strict=True))
     mean = math.fsum(weight * arm.mean for arm, weight in pairs)
-    return mean, [(weight * weight * arm.variance / arm.n, arm.n - 1.0) for arm, weight in pairs]
+    variances = [weight * weight * beyond_rounding(arm.variance, arm.mean) / arm.n for arm, weight in pairs]
+    return mean, [(variance, arm.n - 1.0) for variance, (arm, _) in zip(variances, pairs, strict=True)]
 
 
 def compare_stratified_proportions(

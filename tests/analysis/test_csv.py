@@ -15,7 +15,7 @@ from alongside.analysis import analyse_csv
 from alongside.model.enums import Locale, Verdict
 from alongside.model.errors import AlongsideError, DataInvalid, Refused
 from alongside.outreach.experiments import MetricKind
-from alongside.stats import Method
+from alongside.stats import Method, Unavailable
 from alongside.stats.proportions import Proportion, compare_proportions
 from alongside.stats.quantiles import compare_ordered
 
@@ -234,6 +234,33 @@ def test_an_impossible_question_is_refused(file, metrics, alpha, words):
         analyse_csv(file, "arm", "A", metrics, alpha=alpha)
 
 
-def test_shares_must_name_the_arms(file):
+@pytest.mark.parametrize("shares", [{"A": 0.5, "C": 0.5}, {"A": 0.5, "B": float("nan")}, {"A": 1, "B": float("inf")}])
+def test_shares_must_name_the_arms(file, shares):
     with pytest.raises(Refused, match="planned shares"):
-        analyse_csv(file, "arm", "A", ["booked"], shares={"A": 0.5, "C": 0.5})
+        analyse_csv(file, "arm", "A", ["booked"], shares=shares)
+
+
+def test_a_covariate_that_tells_everything_leaves_no_difference_of_rounding(tmp_path: Path):
+    """Twice the covariate and a bit: what is left differs by 1e-15, which proves nothing."""
+    x = np.random.default_rng(0).normal(10, 3, 301)
+    lines = "\n".join(f"{'AB'[place % 7 % 2]},{2 * value + 1.1},{value}" for place, value in enumerate(x))
+    result = analyse_csv(_write(tmp_path / "t.csv", f"arm,y,x\n{lines}\n"), "arm", "A", ["y"], covariate="x")
+    comparison = result.goals[0].comparison
+    assert (comparison.reason, comparison.difference) == (Unavailable.NO_VARIATION, 0.0)
+    assert result.verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("missing", [40, 25])
+def test_a_covariate_that_one_arm_lacks_is_refused(tmp_path: Path, missing: int):
+    """With its mean in the place of what is missing, that arm would look better known than it is."""
+    x = np.random.default_rng(0).normal(10, 3, 80)
+    cells = ["" if place % 2 and place < 2 * missing else str(value) for place, value in enumerate(x)]
+    lines = "\n".join(f"{'AB'[place % 2]},{value},{cells[place]}" for place, value in enumerate(x))
+    with pytest.raises(Refused, match=f"0 of 40 in A, {missing} of 40 in B"):
+        analyse_csv(_write(tmp_path / "t.csv", f"arm,y,x\n{lines}\n"), "arm", "A", ["y"], covariate="x")
+
+
+def test_a_covariate_too_large_to_square_is_no_crash(tmp_path: Path):
+    lines = "\n".join(f"{'AB'[place % 2]},{place},{place}e200" for place in range(40))
+    result = analyse_csv(_write(tmp_path / "t.csv", f"arm,y,x\n{lines}\n"), "arm", "A", ["y"], covariate="x")
+    assert result.goals[0].comparison.reason is Unavailable.NOT_FINITE

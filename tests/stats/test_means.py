@@ -85,6 +85,7 @@ def test_swapping_the_arms_mirrors_the_difference(one, other):
         ([], [1.0, 2.0], Unavailable.EMPTY_ARM),
         ([1.0], [1.0, 2.0], Unavailable.TOO_FEW_UNITS),
         ([1.0, 1.0], [1.0, 1.0], Unavailable.NO_VARIATION),
+        ([0.1, 0.1 + 2e-17, 0.1], [0.1, 0.1], Unavailable.NO_VARIATION),
         ([1.0, math.inf], [1.0, 2.0], Unavailable.NOT_FINITE),
         ([1.0, math.nan], [1.0, 2.0], Unavailable.NOT_FINITE),
         ([1e200, -1e200], [1.0, 2.0], Unavailable.NOT_FINITE),
@@ -93,6 +94,14 @@ def test_swapping_the_arms_mirrors_the_difference(one, other):
 def test_what_cannot_be_computed_says_why(treatment, control, reason):
     result = compare_means(Mean.of(treatment), Mean.of(control))
     assert (result.reason, result.p_value) == (reason, None)
+
+
+def test_rounding_is_neither_a_difference_nor_a_variance():
+    """The mean of three readings of 0.1 differs from it in the last digit; a second among years is a difference."""
+    alike = compare_means(Mean(60, 0.10000000000000002, 3e-35), Mean(60, 0.1, 0.0))
+    assert (alike.difference, alike.p_value) == (0.0, None)
+    assert compare_means(Mean(60, 0.1, -1e-20), Mean(60, 0.2, 0.0)).difference == pytest.approx(-0.1)
+    assert compare_means(Mean(500, 1.7e9 + 1, 1.0), Mean(500, 1.7e9, 1.0)).p_value < 1e-10
 
 
 def test_ratio_to_a_control_around_zero_is_unbounded_and_says_so():
