@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -87,7 +87,7 @@ def conclude(
         as_of=as_of,
         maturity=observed.maturity,
         exploratory=exploratory,
-        notes=_notes(definition, observed),
+        notes=(*_notes(definition, observed), *(_harm_all_the_same(evidence) if sizes.mismatched else ())),
         sample_ratio_by_channel=sizes.by_channel,
         delivery=delivery or {},
         looking=_looking(view, zip(goals, levels, strict=True), as_of, decided.verdict) if view else None,
@@ -222,6 +222,10 @@ def _arm(definition: ExperimentDefinition, units: Mapping[str, int], sums: Mappi
 
 def _notes(definition: ExperimentDefinition, observed: Observed) -> tuple[Words, ...]:
     notes: list[Words] = list(on_clusters(definition, observed))
+    if gone := observed.armless:
+        zh = f"{gone:,} 人所在的组已不在实验定义中，未计入"
+        en = f"{gone:,} people are in arms that the experiment no longer has, and are left out"
+        notes.append({Locale.ZH_CN: zh, Locale.EN: en})
     for metric in definition.metrics:
         missing = sum(sums.missing for sums in observed.sums[metric.name].values())
         if missing:
@@ -229,3 +233,11 @@ def _notes(definition: ExperimentDefinition, observed: Observed) -> tuple[Words,
             en = f"{missing:,} people have no value of “{metric.words(Locale.EN)}” and are left out of it"
             notes.append({Locale.ZH_CN: zh, Locale.EN: en})
     return tuple(notes)
+
+
+def _harm_all_the_same(evidence: Evidence) -> Iterator[Words]:
+    """What is proved to harm where the result is void: whoever looks for the cause should know."""
+    for item in evidence.stopping:
+        zh = f"结果虽作废，“{item.variant}”的伤害已证实：“{item.metric.harm_words(Locale.ZH_CN)}”"
+        en = f"harm is proved although the result is void: “{item.variant}”, “{item.metric.harm_words(Locale.EN)}”"
+        yield {Locale.ZH_CN: zh, Locale.EN: en}

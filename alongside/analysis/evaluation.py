@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alongside.analysis.concluding import conclude
+from alongside.analysis.judging.decision import stopping
 from alongside.analysis.observing.observation import observe
 from alongside.analysis.result import (
     ExperimentResult,
@@ -84,7 +85,7 @@ def record(
     found = result.to_json()
     with ledger.begin() as connection:
         store.save_result(connection, definition.name, as_of, run_id, verdict.value, found)
-        if verdict in {Verdict.NOT_MATURE, Verdict.INVALID}:
+        if verdict is Verdict.NOT_MATURE or (verdict is Verdict.INVALID and not _harms(result)):
             return
         variant: str | None = result.winner or definition.control
         waits: str | None = None
@@ -95,6 +96,12 @@ def record(
         evidence = {"definition_hash": definition.definition_hash, "comparisons": found["comparisons"]}
         decision = {"verdict": verdict.value, "variant": variant, "waits": waits, "evidence": evidence}
         store.decide(connection, definition.name, decision, as_of)
+
+
+def _harms(result: ExperimentResult) -> bool:
+    """Whether a variant is to be stopped. A void result ends nothing, because its cause may be mended; but whoever is
+    harmed meanwhile is harmed."""
+    return bool(stopping(result.harm, result.guardrails, looked=False))
 
 
 def _as_decided(result: ExperimentResult, ledger: Ledger, registration: store.Registration) -> ExperimentResult:

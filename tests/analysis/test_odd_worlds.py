@@ -12,8 +12,8 @@ import pytest
 
 from alongside.analysis import ExperimentResult, evaluate
 from alongside.analysis.observing.first_events import Affected
-from alongside.ledger import Ledger
-from alongside.model.enums import Verdict
+from alongside.ledger import Ledger, experiments
+from alongside.model.enums import Locale, Verdict
 from tests.analysis.world import LAUNCH, World, definition, due, moments, people
 
 NEXT_DAY = LAUNCH + timedelta(days=1)
@@ -34,6 +34,13 @@ def _in_turns(prefix: str, count: int) -> dict[str, str]:
 def _on_day(world: World, day: float) -> ExperimentResult:
     as_of = LAUNCH + timedelta(days=day)
     return evaluate(world.experiment, world.ledger, world.tables, as_of, world.warehouse)
+
+
+def _registered(store: Ledger) -> experiments.Registration:
+    with store.begin() as connection:
+        found = experiments.read(connection, "wording")
+    assert found is not None
+    return found
 
 
 def _read_articles(world: World, who: list[str]) -> None:
@@ -96,3 +103,52 @@ def test_harm_to_somebody_who_joined_a_household_later_is_weighed(store: Ledger,
     complained = next(item for item in _on_day(world, 11).harm if item.metric == "complained")
     assert complained.affected == Affected(40, 40)
     assert complained.stop
+
+
+def test_harm_ends_an_experiment_whose_result_is_void(store: Ledger, tmp_path: Path):
+    """Whatever made the arms unequal: nobody should go on getting what makes people complain."""
+    world = World(store, tmp_path, definition())
+    world.enrol({**dict.fromkeys(CONTROL, "control"), **dict.fromkeys(PERSONAL[:250], "personal")})
+    world.write_bookings()
+    quiet = evaluate(world.experiment, store, world.tables, LAUNCH + timedelta(days=5), world.warehouse, run_id="quiet")
+    assert quiet.verdict is Verdict.INVALID
+    assert _registered(store).decided_at is None
+    world.hear("complaint", PERSONAL[:40], NEXT_DAY)
+    loud = evaluate(world.experiment, store, world.tables, LAUNCH + timedelta(days=6), world.warehouse, run_id="loud")
+    assert loud.verdict is Verdict.INVALID
+    assert any("harm is proved" in note for note in loud.to_json()["notes"])
+    assert _registered(store).winner == "control"
+
+
+def test_a_variant_that_wins_here_and_loses_there_is_not_called_chance(store: Ledger, tmp_path: Path):
+    shares = {"control": 0.4, "mixed": 0.3, "plain": 0.3}
+    world = World(store, tmp_path, definition(goals=("booked_follow_up", "clicked"), variants=shares, margins={}))
+    arms = {"control": CONTROL, "mixed": PERSONAL[:300], "plain": people(300, "s")}
+    world.enrol({person: name for name, members in arms.items() for person in members})
+    world.book([*CONTROL[:60], *arms["mixed"][:90], *arms["plain"][:48]], NEXT_DAY)
+    world.hear("click", [*CONTROL[:120], *arms["mixed"][:30], *arms["plain"][:88]], NEXT_DAY)
+    result = evaluate(world.experiment, store, world.tables, due(world.experiment), world.warehouse)
+    assert {(goal.variant, goal.metric.name) for goal in result.goals if goal.significant} == {
+        ("mixed", "booked_follow_up"),
+        ("mixed", "clicked"),
+    }
+    assert result.verdict is Verdict.INCONCLUSIVE
+    assert "16.0 % with “plain”" in result.verdict_text[Locale.EN]
+
+
+def test_an_arm_that_is_taken_out_leaves_its_people_out_and_says_so(store: Ledger, tmp_path: Path):
+    """Also where shares followed the results, and earlier runs shared out their people among more arms."""
+    shares = {"control": 0.34, "good": 0.33, "bad": 0.33}
+    world = World(store, tmp_path, definition(margins={}, variants=shares, bandit={"minimum_share": 0.1}))
+    for run in range(2):
+        at = LAUNCH + timedelta(days=9 * run)
+        who = people(300, f"run{run}x")
+        world.assign({person: list(shares)[place % 3] for place, person in enumerate(who)}, at)
+        world.book(who[:60], at + timedelta(days=1))
+        then = at + timedelta(days=8.5)
+        evaluate(world.experiment, store, world.tables, then, world.warehouse, run_id=f"run-{run}")
+    reduced = definition(margins={}, variants={"control": 0.5, "good": 0.5}, bandit={"minimum_share": 0.1})
+    result = evaluate(reduced, store, world.tables, due(reduced), world.warehouse)
+    assert {name: arm.n for name, arm in result.arms.items()} == {"control": 200, "good": 200}
+    assert any("200 people are in arms that the experiment no longer has" in note for note in result.to_json()["notes"])
+    assert result.exploratory

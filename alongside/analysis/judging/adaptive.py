@@ -48,7 +48,8 @@ def ratio_over_batches(
     counted = []
     for batch in batches:
         earlier = [shares for since, shares in schedule if since < batch.assigned_at]
-        shares = earlier[-1] if earlier else definition.shares
+        # Arms that were taken out since are left out, as their people are.
+        shares = definition.with_shares(earlier[-1] if earlier else {}).shares
         counted.append(({arm: batch.units.get(arm, 0) for arm in definition.shares}, shares))
     return batched_sample_ratio(counted or [(dict.fromkeys(definition.shares, 0), definition.shares)])
 

@@ -117,9 +117,11 @@ def _winning(goals: Sequence[GoalComparison]) -> list[GoalComparison]:
 def _without_winner(goals: Sequence[GoalComparison]) -> Decided:
     variants = {goal.variant for goal in goals}
     worse = [goal for goal in goals if goal.significant and goal.improvement < 0]
-    if worse and variants == {goal.variant for goal in worse}:
+    losers = {goal.variant for goal in worse}
+    if worse and variants == losers:
         return Decided(Verdict.KEEP_CONTROL, worse[0].variant, worse[0])
-    known = [goal for goal in goals if goal.comparison.p_value is not None]
+    # A loser may win on another goal: that is no chance, and not what keeps the control.
+    known = [goal for goal in goals if goal.comparison.p_value is not None and goal.variant not in losers]
     first = [goal for goal in known if goal.metric == known[0].metric]
     nearest = max(first, key=lambda goal: goal.improvement, default=None)
     return Decided(Verdict.INCONCLUSIVE, nearest.variant if nearest else None, nearest)

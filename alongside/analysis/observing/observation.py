@@ -65,6 +65,7 @@ class Observed:
     strata: Mapping[str, Mapping[str, Sums]] = field(default_factory=dict)  # by goal, then value of the column
     batches: Sequence[SeenBatch] = ()  # of a bandit, in the order of time
     reached: Sequence[FirstEvents] = ()  # when people first had the first goal's event, where it is one
+    armless: int = 0  # people in arms that the definition no longer has
 
 
 def observe(
@@ -96,7 +97,7 @@ def aggregate(
     ends = definition.enrolment_ends(launched_at)
     calendar = Calendar.of(definition, launched_at)
     with warehouse.connect() as connection:
-        _register(connection, definition, assigned, events, ends, as_of)
+        armless = _register(connection, definition, assigned, events, ends, as_of)
         facts = _facts(connection, tables, as_of)
         clustered = definition.unit.is_cluster
         arrivals = _arrivals(connection, launched_at, clustered=clustered)
@@ -124,7 +125,19 @@ def aggregate(
     channels = {name: _together(days.values()) for name, days in arrivals.items()}
     sums = {name: summed(course) for name, course in courses.items()}
     return Observed(
-        people, channels, maturity, sums, courses, arrivals, watched, subgroups, divided, strata, batches, reached
+        people,
+        channels,
+        maturity,
+        sums,
+        courses,
+        arrivals,
+        watched,
+        subgroups,
+        divided,
+        strata,
+        batches,
+        reached,
+        armless,
     )
 
 
@@ -142,15 +155,18 @@ def _register(
     events: pa.Table,
     ends: datetime,
     as_of: datetime,
-) -> None:
+) -> int:
+    """Tables `assigned`, `event` and `unit`; returns how many people are in arms that the definition no longer has."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    known = pc.is_in(assigned.column("variant"), value_set=pa.array(list(definition.shares)))
-    connection.register("assigned", assigned.filter(known))
+    known = assigned.filter(pc.is_in(assigned.column("variant"), value_set=pa.array(list(definition.shares))))
+    connection.register("assigned", known)
     connection.register("event", events)
     units = files("alongside.analysis.observing").joinpath("units.sql").read_text("utf-8")
     connection.execute(units, [naive(ends), naive(as_of)])
+    gone: int = assigned.num_rows - known.num_rows
+    return gone
 
 
 def _maturity(
