@@ -45,6 +45,15 @@ class Arms:
             messages[NO_VARIANT] = messages[experiment.control]
         return cls(experiment, messages, enrolment, launched, shares)
 
+    @classmethod
+    def decided(cls, experiment: ExperimentDefinition, variant: str) -> Arms:
+        """Everybody gets the variant that was decided on, in no experiment any more.
+
+        Where the file has lost that variant, it is the control's message: a decided experiment never starts again.
+        """
+        message = experiment.messages.get(variant, experiment.messages[experiment.control])
+        return cls(None, {NO_VARIANT: message}, None, launched=True)
+
     @property
     def distinct(self) -> list[str]:
         """Messages without repeats, in a fixed order."""

@@ -194,8 +194,8 @@ class Planner:
             registration = registrations.read(connection, experiment.name)
             # Of evaluations before this run only, so that a retry shares out its people in the same way.
             moving = experiment.bandit and registrations.shares_at(connection, experiment.name, self.run.as_of)
-        if registration is not None and registration.winner in experiment.messages:
-            return Arms(None, {NO_VARIANT: experiment.messages[registration.winner]}, None, launched=True)
+        if registration is not None and registration.winner is not None:
+            return Arms.decided(experiment, registration.winner)
         enrolment, launched = self._enrolment(duck, experiment), registration is not None
         return Arms.of(experiment, enrolment, launched=launched, shares=moving or None)
 

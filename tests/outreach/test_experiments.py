@@ -17,6 +17,7 @@ from alongside.content import load as load_content
 from alongside.model.errors import ConfigurationInvalid, Refused
 from alongside.model.ids import keyed_hash
 from alongside.outreach import catalogues
+from alongside.outreach.arms import NO_VARIANT, Arms
 from alongside.outreach.experiments import (
     Enrolment,
     ExperimentDefinition,
@@ -752,3 +753,10 @@ def test_parts_of_the_people_are_those_that_no_message_changes(project: Project,
     path = "experiments/hypertension_review_wording.yaml"
     _edit(project, path, "subgroups: [age_band, gender]", line)
     assert any(words in str(finding) for finding in check(project))
+
+
+@pytest.mark.parametrize(("decided", "message"), [("personal", MESSAGES[1]), ("renamed_since", MESSAGES[0])])
+def test_a_decided_experiment_never_starts_again(definition: ExperimentDefinition, decided: str, message: str):
+    """Also when the file has lost the variant: nobody is assigned, and the control's message is the safe one."""
+    arms = Arms.decided(definition, decided)
+    assert (arms.experiment, arms.messages) == (None, {NO_VARIANT: message})
