@@ -72,7 +72,7 @@ def conclude(
     arms = {name: _arm(definition, observed.units, sums, name) for name in definition.shares}
     shown = sizes.mismatched or sizes.overall
     alpha, control = definition.design.alpha, definition.control
-    facts = Facts(control, arms, alpha, shown, bool(guardrails), bool(exploratory), observed.maturity)
+    facts = Facts(control, arms, alpha, shown, bool(guardrails), bool(exploratory), observed.maturity, definition.unit)
     return ExperimentResult(
         name=definition.name,
         control=control,

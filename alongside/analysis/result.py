@@ -284,6 +284,7 @@ def _numbers(variant: str, metric: MetricInfo, comparison: Comparison) -> dict[s
     return {
         "variant": variant,
         "metric": metric.name,
+        "kind": metric.kind.value,
         "difference": comparison.difference,
         "standard_error": comparison.standard_error,
         "ci_low": comparison.interval.low,

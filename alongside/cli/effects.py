@@ -57,7 +57,7 @@ def _metrics(house: Services, campaign: str, named: list[str]) -> list[Metric]:
 
 
 def _show(result: CampaignEffect) -> None:
-    from alongside.analysis.showing.wording import level, p_text
+    from alongside.analysis.showing.wording import level, p_is
 
     out = console()
     counts = {name: arm.n for name, arm in result.arms.items()}
@@ -72,15 +72,15 @@ def _show(result: CampaignEffect) -> None:
     show_table("", ("metric", "with it", "without it", "difference", "95 % interval", "p"), rows)
     if result.sample_ratio.mismatch:
         out.print(
-            f"[red]The groups are not {result.holdout:.0%} to {1 - result.holdout:.0%} (p = "
-            f"{p_text(result.sample_ratio.p_value)}): the share was changed, or something else tells them apart. "
+            f"[red]The groups are not {result.holdout:.0%} to {1 - result.holdout:.0%} ("
+            f"{p_is(result.sample_ratio.p_value)}): the share was changed, or something else tells them apart. "
             "Do not believe the difference.[/red]"
         )
     out.print("People count once their whole window is known. Decide on a day that you have named beforehand.")
 
 
 def _change(item: GoalComparison) -> tuple[str, str, str]:
-    from alongside.analysis.showing.wording import amount, p_text
+    from alongside.analysis.showing.wording import amount, bounds, p_text
     from alongside.stats import Unavailable
 
     comparison = item.comparison
@@ -88,5 +88,5 @@ def _change(item: GoalComparison) -> tuple[str, str, str]:
         if comparison.reason is Unavailable.EMPTY_ARM:
             return "–", "no outcome is known yet", "–"
         return "–", comparison.reason.value.replace("_", " ") if comparison.reason else "cannot be given", "–"
-    low, high = (amount(bound, item.metric, Locale.EN) for bound in (item.adjusted.low, item.adjusted.high))
-    return amount(comparison.difference, item.metric, Locale.EN), f"{low} to {high}", p_text(item.adjusted_p)
+    interval = bounds(item.adjusted, item.metric, Locale.EN, " to ")
+    return amount(comparison.difference, item.metric, Locale.EN), interval, p_text(item.adjusted_p)

@@ -112,9 +112,10 @@ def _rows(found: Prospects) -> list[tuple[str, str | int]]:
 def _base(found: Prospects) -> str:
     guess, base = found.definition.design.base_rate, found.base
     if base is None:
-        return f"{guess:g} expected; the snapshot does not hold it"
+        return f"{_level(found, guess)} expected; the snapshot does not hold it"
     whom = "the segment's people of that day" if base.then else "the segment's people of today"
-    return f"{guess:g} expected; {base.value:.3g} of {base.people:,} since {base.since:%Y-%m-%d} ({whom})"
+    measured = f"{_level(found, base.value)} of {base.people:,} people since {base.since:%Y-%m-%d} ({whom})"
+    return f"{_level(found, guess)} expected; {measured}"
 
 
 def _show_curve(found: Prospects) -> None:
@@ -131,5 +132,13 @@ def _effect(found: Prospects, effect: float) -> str:
     from alongside.outreach.experiments import MetricKind
 
     goal = found.definition.goals[0]
-    value = goal.direction.sign * effect if effect else 0.0
-    return f"{value * 100:+.1f} points" if goal.kind is MetricKind.BINARY else f"{value:+.3g}"
+    value, sign = goal.direction.sign * effect if effect else 0.0, "+" if effect else ""
+    return f"{value * 100:{sign}.1f} points" if goal.kind is MetricKind.BINARY else f"{value:{sign}.3g}"
+
+
+def _level(found: Prospects, value: float) -> str:
+    """A value of the goal as reports write it: a rate in percent."""
+    from alongside.analysis.result import MetricInfo
+    from alongside.analysis.showing.wording import level
+
+    return level(value, MetricInfo.of(found.definition.goals[0]))

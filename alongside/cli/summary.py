@@ -53,38 +53,54 @@ def show_funnel(funnel: Mapping[str, int], title: str = "Funnel") -> None:
     show_table(title, ("stage", "people", ""), rows, ("people",))
 
 
+#: Columns of a terminal from which relative differences have room beside the rest.
+_WIDE = 100
+
+
 def show_experiment(name: str, result: Mapping[str, Any]) -> None:
-    """Verdict in one sentence, then arms and comparisons."""
+    """Verdict in one sentence, then arms and comparisons: the numbers that the verdict rests on."""
     out = console()
-    out.print(f"\n[bold]Experiment {name}[/bold]: {result['verdict_text']['en']}", markup=True)
-    rows = []
-    for item in result["comparisons"]:
-        rows.append((item["variant"], item["metric"], *_difference(item), _p(item["p_value"])))
-    show_table("", ("variant", "metric", "difference", "95 % interval", "relative", "p"), rows)
-    rails = [f"{item['metric']} {item['status']}" for item in result["guardrails"]]
-    if rails:
-        out.print(f"guardrails: {', '.join(rails)}")
+    out.print(f"\n[bold]Experiment {name}[/bold]: {escape(result['verdict_text']['en'])}")
+    last = slice(None) if out.width >= _WIDE else slice(5)
+    heads = ("variant", "metric", "difference", f"{(1 - result['alpha']) * 100:g} % interval", "p", "relative")
+    rows = [
+        (item["variant"], item["metric"], *_difference(item), _p(item["adjusted"]["p_value"]), _relative(item))[last]
+        for item in result["comparisons"]
+    ]
+    show_table("", heads[last], rows)
+    for variant in dict.fromkeys(item["variant"] for item in result["guardrails"]):
+        mine = [f"{item['metric']} {item['status']}" for item in result["guardrails"] if item["variant"] == variant]
+        out.print(f"guardrails of {variant}: {', '.join(mine)}")
     for item in result["harm"]:
         if item["stop"]:
             out.print(f"[red]harm: {item['variant']} on {item['metric']}, evidence {item['evidence']:,.0f} : 1[/red]")
     if looks := result["looks"]:
         ahead = f", next {looks['next_at'][:10]}" if looks["next_at"] else ""
-        out.print(f"look {looks['taken']} of {looks['planned']}{ahead}")
-    ratio = result["sample_ratio"]["p_value"]
+        out.print(f"look {looks['taken']} of at most {looks['planned']}{ahead}")
     arms = ", ".join(f"{arm} {facts['n']:,}" for arm, facts in result["arms"].items())
-    out.print(f"people: {arms}; sample ratio p = {_p(ratio)}")
+    out.print(f"people: {arms}; p of the arms' sizes {_p(result['sample_ratio']['p_value'])}")
 
 
-def _difference(item: Mapping[str, Any]) -> tuple[str, str, str]:
+def _difference(item: Mapping[str, Any]) -> tuple[str, str]:
+    """The difference and its interval; percentage points for a rate."""
     if item["difference"] is None:
-        return "", str(item.get("reason") or "cannot be given"), ""
-    low, high = item["ci_low"], item["ci_high"]
-    interval = "" if low is None or high is None else f"{low:+.3f} to {high:+.3f}"
-    relative = (item.get("relative_difference") or {}).get("estimate")
-    return f"{item['difference']:+.3f}", interval, "" if relative is None else f"{relative:+.1%}"
+        return "–", str(item.get("reason") or "cannot be given").replace("_", " ")
+    low, high = item["adjusted"]["ci_low"], item["adjusted"]["ci_high"]
+    rate = item.get("kind") == "binary"  # results that an earlier release has stored do not say
+    difference = f"{_number(item['difference'], rate)}{' points' if rate else ''}"
+    return difference, "" if low is None or high is None else f"{_number(low, rate)} … {_number(high, rate)}"
+
+
+def _number(value: float, rate: bool) -> str:
+    return f"{round(value * 100, 1) + 0.0:+.1f}" if rate else f"{value:+.3g}"
+
+
+def _relative(item: Mapping[str, Any]) -> str:
+    relative = item["relative_difference"]["estimate"]
+    return "–" if relative is None else f"{relative:+.1%}"
 
 
 def _p(value: float | None) -> str:
     if value is None:
-        return "none"
-    return f"{value:.4f}" if value >= 0.0001 else f"{value:.1e}"
+        return "–"
+    return f"{value:.3f}" if value >= 0.001 else "< 0.001"

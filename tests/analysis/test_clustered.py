@@ -89,7 +89,10 @@ def test_the_sample_ratio_counts_households(ledger: Ledger, tmp_path: Path) -> N
     assert result.arms["personal"].n == 200 + 480
     more = {person: f"new{place:03}" for place, person in enumerate(people(120, "more"))}
     homes.world.assign(dict.fromkeys(more, "personal"), clusters=more)
-    assert homes.evaluate().verdict is Verdict.INVALID
+    void = homes.evaluate()
+    assert void.verdict is Verdict.INVALID
+    assert "the arms got 80 : 200 households where 140 : 140 were planned" in void.verdict_text[Locale.EN]
+    assert "各组家庭数（80 : 200）" in void.verdict_text[Locale.ZH_CN]
 
 
 def test_a_household_arrives_with_its_first_person(ledger: Ledger, tmp_path: Path) -> None:

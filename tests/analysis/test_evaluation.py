@@ -113,7 +113,7 @@ def test_only_bookings_of_the_right_kind_within_the_window_count(ledger: Ledger,
 def test_before_the_planned_day_there_is_no_verdict(world: World):
     result = _evaluate(world, seconds=-1)
     assert result.verdict is Verdict.NOT_MATURE
-    assert "the verdict is due on 2026-03-21" in result.verdict_text[Locale.EN]
+    assert "the verdict is due by 2026-03-21" in result.verdict_text[Locale.EN]
 
 
 def test_open_windows_do_not_count_and_are_counted(world: World):

@@ -169,6 +169,24 @@ def test_alphas_time_is_the_share_of_people_known():
     assert early[-1].look.fraction < 1.0
 
 
+def test_a_winner_that_waits_for_its_guardrails_is_said_to_wait(store: Ledger, tmp_path: Path):
+    """And what a reader is told before the first look."""
+    experiment = _daily().model_copy(update={"guardrails": definition(margins={"unsubscribed": 0.001}).guardrails})
+    world = _hospital(store, tmp_path, experiment, better=0.30)
+    result = _on_day(world, 29)
+    assert result.verdict is Verdict.NOT_MATURE
+    for locale, goal, rail in (
+        (Locale.EN, "proved better on “booked a follow-up visit” already", "unharmed: “unsubscribed”."),
+        (Locale.ZH_CN, "在“预约了复诊”上已证实更好", "未受损：“退订”。"),
+    ):
+        words = section(result, locale).next_steps[-1]
+        assert goal in words
+        assert rail in words
+    assert section(_on_day(world, 0.5), Locale.EN).next_steps == (
+        "The first of at most 36 looks is on 2026-03-02, and the verdict comes on 2026-04-06 at the latest.",
+    )
+
+
 def test_json_and_report_show_the_path(store: Ledger, tmp_path: Path):
     world = _hospital(store, tmp_path, _daily(), better=0.17)
     result = _on_day(world, 20)

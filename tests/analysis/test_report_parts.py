@@ -19,7 +19,10 @@ from alongside.analysis.observing.sums import ArmSums
 from alongside.analysis.result import ExperimentResult, GuardrailStatus, Maturity, MetricInfo
 from alongside.analysis.showing.brief import brief
 from alongside.analysis.showing.forest import NARROW, WIDE, Layout
+from alongside.analysis.showing.report import unbroken
+from alongside.analysis.showing.svg import GOOD, drawing
 from alongside.analysis.showing.trends import bars_svg
+from alongside.analysis.showing.wording import amount, p_is
 from alongside.analysis.showing.words import words
 from alongside.model.enums import Gate, Locale, Verdict
 from alongside.outreach.experiments import MetricKind
@@ -34,7 +37,9 @@ def _sums(successes: int, n: int = 500) -> ArmSums:
     return ArmSums(n, successes, successes / n, 0.0)
 
 
-def _result(name: str = "wording", personal: int = 96, left: int = 2) -> ExperimentResult:
+def _result(
+    name: str = "wording", personal: int = 96, left: int = 2, sizes: tuple[int, int] = (500, 500)
+) -> ExperimentResult:
     experiment = definition(name=name)
     sums = {
         "booked_follow_up": {"control": _sums(60), "personal": _sums(personal)},
@@ -43,7 +48,7 @@ def _result(name: str = "wording", personal: int = 96, left: int = 2) -> Experim
         "delivered": {"control": _sums(490), "personal": _sums(491)},
     }
     maturity = Maturity(LAUNCH, LAUNCH + timedelta(days=12), due(experiment), 1000, 0, 0)
-    arms = {"control": 500, "personal": 500}
+    arms = dict(zip(("control", "personal"), sizes, strict=True))
     observed = Observed(arms, {"email": arms}, maturity, sums, arrivals={"email": {0: arms}})
     return conclude(experiment, observed, due(experiment))
 
@@ -99,11 +104,12 @@ def test_the_forest_shows_every_comparison_in_the_readers_words():
 
 
 def test_better_is_always_on_the_right():
-    """More opt-outs are worse: their point stands left of zero."""
+    """More opt-outs are worse: their mark, a square, stands left of zero."""
     root = ET.fromstring(forest_svg(_result(left=20)))
-    circles = [float(item.attrib["cx"]) for item in root.iter() if item.tag.endswith("circle")]
+    better = next(float(item.attrib["cx"]) for item in root.iter() if item.tag.endswith("circle"))
+    worse = next(float(item.attrib["x"]) for item in root.iter() if item.attrib.get("width") == "10")
     middle = 270 + (760 - 270 - 170) / 2
-    assert circles[0] > middle > circles[1]
+    assert better > middle > worse + 5
 
 
 def test_an_empty_experiment_has_a_figure_too():
@@ -173,3 +179,71 @@ def test_the_artifact_has_the_sections_words_as_tables(locale: Locale):
     assert len(widths) >= 2 + len(page.rows)
     for row in page.rows:
         assert f"| {row.metric} | {row.variant} |" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "en", "zh"),
+    [
+        (0.0004, "0.0 points", "0.0 个百分点"),
+        (-0.0004, "0.0 points", "0.0 个百分点"),
+        (-0.012, "-1.2 points", "-1.2 个百分点"),
+        (0.09, "+9.0 points", "+9.0 个百分点"),
+    ],
+)
+def test_what_rounds_to_nothing_has_no_sign(value: float, en: str, zh: str):
+    assert (amount(value, GOAL, Locale.EN), amount(value, GOAL, Locale.ZH_CN)) == (en, zh)
+
+
+@pytest.mark.parametrize(("p", "said"), [(0.0401, "p = 0.040"), (3.7e-22, "p < 0.001"), (None, "p = –")])
+def test_a_p_value_has_no_more_digits_than_anybody_reads(p: float | None, said: str):
+    assert p_is(p) == said
+
+
+@pytest.mark.parametrize("locale", list(Locale))
+def test_nothing_of_a_void_result_looks_like_a_finding(locale: Locale):
+    """Sizes that are no chance: no colour of a winner, no status, no plain words on who is better; and what now."""
+    result = _result(sizes=(300, 500))
+    page = section(result, locale)
+    assert page.verdict is Verdict.INVALID
+    assert {row.status for row in page.rows} == {words(locale)["void"]}
+    assert "alongside pause campaign:" in page.next_steps[0]
+    assert section(result, locale, ["decided long ago"]).next_steps == ("decided long ago",)
+    assert not page.breakdowns
+    assert len(page.remarks) == 2
+    assert GOOD not in page.figure
+    marks = [item.attrib["fill"] for item in ET.fromstring(page.figure).iter() if item.tag.endswith("circle")]
+    assert marks == ["#ffffff"] * 4
+
+
+@pytest.mark.parametrize("locale", list(Locale))
+def test_marks_differ_in_form_and_are_explained(locale: Locale):
+    """Better is filled, open is hollow, worse is a square: colour alone tells nothing."""
+    root = ET.fromstring(forest_svg(_result(left=30), locale))
+    circles = [item.attrib["fill"] for item in root.iter() if item.tag.endswith("circle")]
+    squares = [item for item in root.iter() if item.tag.endswith("rect") and item.attrib["width"] == "10"]
+    assert (circles[0], len(squares)) == (GOOD, 1)
+    assert any(item.text and "○" in item.text for item in root.iter() if item.tag.endswith("text"))
+
+
+@pytest.mark.parametrize(
+    ("words", "lines"),
+    [
+        ("short", ["short"]),
+        ("Evidence on “booked a follow-up visit”: personal", ["Evidence on “booked a follow-up visit”:", "personal"]),
+        (
+            "一二三四五六七八九十一二三四五六七八九十一二三四五",
+            ["一二三四五六七八九十一二三四五六七八九十一", "二三四五"],
+        ),
+    ],
+)
+def test_a_long_title_takes_a_second_line(words: str, lines: list[str]):
+    root = ET.fromstring(drawing(340, 90, words, []))
+    assert [item.text for item in root.iter() if item.tag.endswith("text")] == lines
+
+
+def test_days_and_numbers_with_their_unit_stay_on_one_line():
+    shown = unbroken("by 2026-03-21: +1.2 points & 15.4 % <b>")
+    assert str(shown) == (
+        'by <span class="u">2026-03-21</span>: <span class="u">+1.2 points</span> &amp;'
+        ' <span class="u">15.4 %</span> &lt;b&gt;'
+    )

@@ -12,8 +12,10 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
+from alongside.analysis.showing.decided import decided_words
 from alongside.cli.app import app
 from alongside.ledger import Ledger, experiments
+from alongside.model.enums import Locale
 from tests.conftest import ROOT
 
 NAME = "hypertension_review_wording"
@@ -58,6 +60,29 @@ def test_a_clinician_agrees_and_an_operator_reverses(alongside: Command, ledger:
     assert undone.exit_code == 0, undone.output
     assert "everybody gets control" in undone.output
     assert _standing(ledger).winner == "control"
+
+
+@pytest.mark.parametrize(
+    ("decision", "locale"),
+    [
+        ({"variant": None}, Locale.EN),
+        ({"variant": None}, Locale.ZH_CN),
+        ({"variant": "control", "waits": "personal"}, Locale.EN),
+        ({"variant": "control", "waits": "personal"}, Locale.ZH_CN),
+    ],
+)
+def test_the_command_that_the_decision_names_does_what_it_says(
+    alongside: Command, ledger: Ledger, decision: dict[str, Any], locale: Locale
+):
+    _decided(ledger, **decision)
+    (line,) = decided_words(_standing(ledger))[locale]
+    command = line.partition("alongside experiment ")[2].partition(" (")[0].partition("（")[0]
+    filled = {"VARIANT": "personal", "方案名": "personal", "WHY": "read", "理由": "read"}
+    role = {"REVIEWER": "cardiologist", "审阅角色": "cardiologist"}
+    words = [filled.get(word, role.get(word, word)) for word in command.split()]
+    done = alongside(*words, *(() if "--role" in words else ("--role", "cardiologist")))
+    assert done.exit_code == 0, done.output
+    assert _standing(ledger).winner == "personal"
 
 
 @pytest.mark.parametrize(

@@ -240,7 +240,14 @@ def test_a_design_is_told(command: Callable[..., Result], tmp_path: Path) -> Non
     assert told["measured_base_rate"]["people"] > 0
     assert "的把握" in figure.read_text("utf-8")
     shown = command(*words).stdout
-    for text in ("people needed", "verdict on average after", "0.15 expected; ", "+85.0 points", "███"):
+    for text in (
+        "people needed",
+        "verdict on average after",
+        "15.0 % expected; ",
+        " 0.0 points",
+        "+85.0 points",
+        "███",
+    ):
         assert text in shown
     small = command(*words, "--audience", "4", "--json", code=1)
     assert json.loads(small.stdout)["powered"] is False

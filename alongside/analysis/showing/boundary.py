@@ -16,7 +16,6 @@ from alongside.analysis.showing.svg import (
     NEUTRAL,
     drawing,
     line,
-    shortened,
     text,
 )
 from alongside.analysis.showing.words import words
@@ -31,10 +30,7 @@ _REACH = 4.5
 def boundary_svg(path: PathOfGoal, locale: Locale, width: int) -> str:
     """z of every look against the boundaries of a claim; "better" is up, looks to come are dashed."""
     say = words(locale)
-    title = shortened(
-        say["path_of"].format(metric=path.metric.words(locale), variant=path.variant),
-        90 if width > NARROW_WIDTH else 40,
-    )
+    title = say["path_of"].format(metric=path.metric.words(locale), variant=path.variant)
     points = path.points
     if not points:
         return drawing(width, 90, title, [text(_LEFT, 62, say["nothing_to_compare"], colour=FAINT)])
@@ -52,7 +48,7 @@ def boundary_svg(path: PathOfGoal, locale: Locale, width: int) -> str:
         f"<title>{_day(point.at, locale)}: {point.z or 0.0:+.2f} / ±{point.bound:.2f}</title></circle>"
         for point in seen
     ]
-    return drawing(width, _BOTTOM + 44, title, body)
+    return drawing(width, _BOTTOM + 76, title, body)
 
 
 class _Scale:
@@ -81,11 +77,6 @@ def _frame(scale: _Scale, points: Sequence[Point], say: Mapping[str, str], width
         text(_LEFT - 8, scale.y(z) + 4, f"{z:+d}" if z else "0", size=11, colour=FAINT, anchor="end")
         for z in (-4, -2, 0, 2, 4)
     ]
-    # On the right, where the boundaries have come in and leave room.
-    parts += [
-        text(scale.right, _TOP + 16, say["zone_better"], size=11, colour=GOOD, anchor="end"),
-        text(scale.right, _BOTTOM - 9, say["zone_worse"], size=11, colour=BAD, anchor="end"),
-    ]
     # The planned day, today, the first look: as many of their dates as find room.
     places = [points[-1], *[point for point in reversed(points) if point.people is not None][:1], points[0]]
     room = 64 if width > NARROW_WIDTH else 48
@@ -95,7 +86,18 @@ def _frame(scale: _Scale, points: Sequence[Point], say: Mapping[str, str], width
         if all(abs(x - other) > room for other in drawn):
             parts.append(text(x, _BOTTOM + 18, _day(point.at, locale), size=11, colour=FAINT, anchor="middle"))
             drawn.append(x)
-    parts.append(text(_LEFT, _BOTTOM + 36, say["standard_errors"], size=11, colour=FAINT))
+    return [*parts, *_legend(scale, points, say)]
+
+
+def _legend(scale: _Scale, points: Sequence[Point], say: Mapping[str, str]) -> list[str]:
+    left, half = 12, (12 + scale.right) / 2
+    parts = [
+        text(left, _BOTTOM + 40, say["standard_errors"], size=11, colour=INK),
+        text(left, _BOTTOM + 56, say["zone_better"], size=11, colour=GOOD),
+        text(half, _BOTTOM + 56, say["zone_worse"], size=11, colour=BAD),
+    ]
+    if any(point.people is None for point in points):
+        parts.append(text(left, _BOTTOM + 72, say["looks_to_come"], size=11, colour=FAINT))
     return parts
 
 

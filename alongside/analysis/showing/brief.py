@@ -12,19 +12,30 @@ from alongside.model.enums import Locale
 def brief(section: Section, locale: Locale) -> str:
     """Verdict, comparisons, parts, watch for harm, messages and remarks."""
     say = words(locale)
-    heads = ["metric", "variant", "role", "variant_value", "control_value", "difference", "interval", "relative"]
+    # Prefect's page is narrow and cuts a table off on the right, so that what decides stands on the left.
+    heads = [
+        "metric",
+        "variant",
+        "role",
+        "status",
+        "difference",
+        "interval",
+        "variant_value",
+        "control_value",
+        "relative",
+    ]
     rows = [
-        (row.metric, row.variant, row.role, row.treatment, row.control, row.difference, row.interval, row.relative,
-         row.p_value, row.status)
+        (row.metric, row.variant, row.role, row.status, row.difference, row.interval, row.treatment, row.control,
+         row.relative, row.p_value)
         for row in section.rows
     ]  # fmt: skip
     parts = [
         f"**{section.headline}**",
         *section.next_steps,
-        _table([*(say[head] for head in heads), "p", say["status"]], rows),
+        _table([*(say[head] for head in heads), "p"], rows),
     ]
     for part in section.breakdowns:
-        columns = [say[head] for head in ("subgroup", "head_count", "difference", "interval")]
+        columns = [part.head, *(say[head] for head in ("head_count", "difference", "interval"))]
         parts += [f"### {part.title}", _table(columns, part.rows), part.note]
     if section.harm:
         columns = [

@@ -17,7 +17,6 @@ def curve_svg(metric: MetricInfo, shares: Mapping[str, Sequence[float]], locale:
     """Shares by day, as `timing.since_message` gives them; the first arm is drawn in grey."""
     say = words(locale)
     title = say["since_message"].format(metric=metric.words(locale))
-    title = shortened(title, 90 if width > NARROW_WIDTH else 40)
     days = max((len(values) for values in shares.values()), default=0)
     most = max((values[-1] for values in shares.values()), default=0.0)
     if not days or most <= 0:
@@ -32,10 +31,10 @@ def curve_svg(metric: MetricInfo, shares: Mapping[str, Sequence[float]], locale:
 
     body = []
     for step in range(3):
-        share = most * step / 2
+        share, digits = most * step / 2, 1 if most >= 0.005 else 2
         body += [
             line(_LEFT, y(share), right, y(share), GRID),
-            text(_LEFT - 6, y(share) + 4, f"{share * 100:.3g} %", size=11, colour=FAINT, anchor="end"),
+            text(_LEFT - 6, y(share) + 4, f"{share * 100:.{digits}f} %", size=11, colour=FAINT, anchor="end"),
         ]
     for place, (arm, values) in enumerate(shares.items()):
         colour = _COLOURS[place % len(_COLOURS)]

@@ -10,7 +10,7 @@ from alongside.ledger.experiments import Registration
 from alongside.model.enums import Locale
 
 _DECISIONS: Mapping[str, tuple[str, str]] = {
-    "applied": ("自 {day} 起的运行，所有人收到“{variant}”。", "Runs since {day} send “{variant}” to everybody."),
+    "applied": ("{day} 之后的运行向所有人发送“{variant}”。", "Runs after {day} send “{variant}” to everybody."),
     "waits": (
         "“{waits}”胜出，但属医疗内容：在临床医生批准之前，所有人收到“{variant}”。"
         "批准：alongside experiment rollout {name} --role 审阅角色 --reason 理由",
@@ -18,8 +18,10 @@ _DECISIONS: Mapping[str, tuple[str, str]] = {
         " alongside experiment rollout {name} --role REVIEWER --reason WHY",
     ),
     "people": (
-        "由人决定：alongside experiment rollout {name} --variant 方案名",
-        "People decide: alongside experiment rollout {name} --variant VARIANT",
+        "由人决定，在此之前活动照常按原分组发送：alongside experiment rollout {name} --variant 方案名 --reason 理由"
+        "（医疗内容另加 --role 审阅角色）",
+        "People decide, and until then the campaign goes on with its arms: alongside experiment rollout {name}"
+        " --variant VARIANT --reason WHY (and --role REVIEWER for medical content)",
     ),
     "changed": ("{by} 于 {day} 从“{old}”改为“{new}”：{reason}", "{by} changed “{old}” to “{new}” on {day}: {reason}"),
 }

@@ -18,10 +18,9 @@ from alongside.analysis.showing.svg import (
     shortened,
     text,
 )
-from alongside.analysis.showing.wording import amount, level
+from alongside.analysis.showing.wording import amount, bounds, level
 from alongside.analysis.showing.words import words
-from alongside.model.enums import Locale
-from alongside.outreach.experiments.metrics import MetricKind
+from alongside.model.enums import Locale, Verdict
 from alongside.stats import Interval
 
 
@@ -68,8 +67,8 @@ class _Row:
 def forest_svg(result: ExperimentResult, locale: Locale = Locale.EN, layout: Layout = WIDE) -> str:
     """Every variant against control on every metric: estimate, interval, zero, and the guardrails' margins.
 
-    Each row is scaled by itself (metrics differ in unit) with "better" on the right; green excludes no difference or
-    is unharmed, red is worse, grey proves nothing.
+    Each row is scaled by itself (metrics differ in unit) with "better" on the right; green and filled excludes no
+    difference or is unharmed, a red square is worse, grey and hollow proves nothing, as does everything that is void.
     """
     say = words(locale)
     rows = _rows(result, locale)
@@ -87,14 +86,16 @@ def forest_svg(result: ExperimentResult, locale: Locale = Locale.EN, layout: Lay
         body.append(text(middle - 36, 46, say["limit"], size=11, colour=FAINT))
     for index, row in enumerate(rows):
         body += _forest_row(row, 62 + index * layout.row, locale, layout)
-    return drawing(layout.width, 72 + len(rows) * layout.row, title, body)
+    bottom = 72 + len(rows) * layout.row
+    body.append(text(20 if layout is WIDE else layout.start, bottom + 4, say["marks"], size=11, colour=FAINT))
+    return drawing(layout.width, bottom + 16, title, body)
 
 
 def _rows(result: ExperimentResult, locale: Locale) -> list[_Row]:
-    rows = []
+    rows, void = [], result.verdict is Verdict.INVALID
     for goal in result.goals:
         if goal.comparison.difference is not None and goal.comparison.p_value is not None:
-            colour = NEUTRAL if not goal.significant else GOOD if goal.improvement > 0 else BAD
+            colour = NEUTRAL if void or not goal.significant else GOOD if goal.improvement > 0 else BAD
             means = _means(result, goal.variant, goal.metric)
             detail = f"{goal.variant} · {words(locale)['goal']} · {means}"
             rows.append(
@@ -107,7 +108,7 @@ def _rows(result: ExperimentResult, locale: Locale) -> list[_Row]:
             rows.append(
                 _Row(
                     item.metric.words(locale), detail, item.metric, item.comparison.difference,
-                    item.comparison.interval, colours[item.status], item.margin,
+                    item.comparison.interval, NEUTRAL if void else colours[item.status], item.margin,
                 )
             )  # fmt: skip
     return rows
@@ -132,23 +133,26 @@ def _forest_row(row: _Row, top: float, locale: Locale, layout: Layout) -> list[s
     def mark(value: float, half: float, colour: str, width: float = 1, dash: str = "") -> str:
         return line(at(value), middle - half, at(value), middle + half, colour, width, dash)
 
-    value, bounds = amount(row.estimate, row.metric, locale), _bounds(row, locale)
+    value = amount(row.estimate, row.metric, locale)
+    ends = bounds(row.interval, row.metric, locale, " to " if locale is Locale.EN else " 至 ")
     parts = [
         text(words_at, top + 14, shortened(row.title, layout.title_most)),
         text(words_at, top + 30, shortened(row.detail, layout.detail_most), size=11, colour=FAINT),
         line(layout.start, middle, layout.end, middle, GRID),
         mark(0, layout.tick, FAINT),
         line(at(low), middle, at(high), middle, row.colour, 3),
-        f'<circle cx="{at(sign * row.estimate):.1f}" cy="{middle:.1f}" r="5" fill="{row.colour}"/>',
+        _dot(at(sign * row.estimate), middle, row.colour),
         text(layout.value, top + 14, value, colour=row.colour, weight=600, anchor=layout.anchor),
-        text(layout.value, top + 30, bounds, size=11, colour=FAINT, anchor=layout.anchor),
+        text(layout.value, top + 30, ends, size=11, colour=FAINT, anchor=layout.anchor),
     ]
     if row.margin is not None:
         parts.append(mark(-row.margin, layout.tick * 0.75, BAD, 1.5, dash="3 3"))
     return parts
 
 
-def _bounds(row: _Row, locale: Locale) -> str:
-    factor = 100 if row.metric.kind is MetricKind.BINARY else 1
-    texts = ["∞" if bound is None else f"{bound * factor:+.3g}" for bound in (row.interval.low, row.interval.high)]
-    return f"{texts[0]} to {texts[1]}" if locale is Locale.EN else f"{texts[0]} 至 {texts[1]}"
+def _dot(x: float, y: float, colour: str) -> str:
+    """The estimate, told apart by its form as well: not everybody sees the colours, and a printer may have none."""
+    if colour == BAD:
+        return f'<rect x="{x - 5:.1f}" y="{y - 5:.1f}" width="10" height="10" fill="{colour}"/>'
+    inside = "#ffffff" if colour == NEUTRAL else colour
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{inside}" stroke="{colour}" stroke-width="2"/>'

@@ -11,12 +11,10 @@ from alongside.analysis.showing.svg import (
     GOOD,
     GRID,
     INK,
-    NARROW_WIDTH,
     NEUTRAL,
     WIDE_WIDTH,
     drawing,
     line,
-    shortened,
     text,
 )
 from alongside.analysis.showing.wording import amount
@@ -37,10 +35,7 @@ def power_svg(
 ) -> str:
     """Power by effect with the people expected; dashed are the planned power and the planned smallest effect."""
     say = words(locale)
-    title = shortened(
-        say["power_of"].format(metric=metric.words(locale), people=f"{report.people_expected:,}"),
-        90 if width > NARROW_WIDTH else 46,
-    )
+    title = say["power_of"].format(metric=metric.words(locale), people=f"{report.people_expected:,}")
     right, most = width - 14, curve[-1].effect
 
     def x(effect: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy as sa
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup, escape
 
 from alongside.analysis.evaluation import evaluate
 from alongside.analysis.showing.decided import decided_words
@@ -164,6 +166,7 @@ def _render(report: Report, settings: HospitalSettings, locale: Locale, paths: M
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    pages.filters["unbroken"] = unbroken
     zone = ZoneInfo(settings.hospital.time_zone)
     other = Locale.EN if locale is Locale.ZH_CN else Locale.ZH_CN
     bars = _bars(report.days, zone)
@@ -183,6 +186,15 @@ def _render(report: Report, settings: HospitalSettings, locale: Locale, paths: M
         quality=report.snapshot.manifest.get("quality", {}),
         segments=report.snapshot.manifest.get("segments", {}).get("segments", {}),
     )
+
+
+#: Days, odds and numbers with their unit: a line that ends within one is hard to read.
+_WHOLE = re.compile(r"\d{4}-\d\d-\d\d|[\d,]+ : [\d,]+|[+-]?[\d.,]+ (?:%|points|个百分点)")
+
+
+def unbroken(words: str) -> Markup:
+    """The words with what belongs on one line kept there."""
+    return Markup(_WHOLE.sub(r'<span class="u">\g<0></span>', str(escape(words))))  # noqa: S704  # escaped just here
 
 
 def _bars(days: Sequence[Day], zone: ZoneInfo) -> list[tuple[str, int, int]]:

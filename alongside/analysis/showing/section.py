@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from alongside.analysis.judging.harm import HarmEvidence
-from alongside.analysis.result import Division, ExperimentResult, MetricInfo
+from alongside.analysis.judging.subgroups import PERIOD
+from alongside.analysis.result import Division, ExperimentResult, GuardrailStatus, MetricInfo
 from alongside.analysis.showing.boundary import boundary_svg
 from alongside.analysis.showing.curve import curve_svg
 from alongside.analysis.showing.forest import NARROW, WIDE, forest_svg
-from alongside.analysis.showing.wording import amount, chance_text, level, loss_text, p_text
+from alongside.analysis.showing.wording import amount, bounds, chance_text, level, loss_text, p_is, p_text, percent
 from alongside.analysis.showing.words import words
 from alongside.model.enums import Locale, Verdict
 from alongside.stats import Comparison, Interval
@@ -51,6 +52,7 @@ class Breakdown:
     title: str
     rows: tuple[tuple[str, str, str, str], ...]
     note: str
+    head: str  # of the first column
 
 
 @dataclass(frozen=True)
@@ -74,14 +76,15 @@ class Section:
 
 def section(result: ExperimentResult, locale: Locale, decided: Sequence[str] = ()) -> Section:
     """The report's section in one language; `decided` is what follows from a decision."""
+    void = "void" if result.verdict is Verdict.INVALID else None
     goals = [
         _row(result, item.variant, item.metric, item.comparison, item.adjusted, item.adjusted_p, "goal", locale,
-             words(locale)["open" if not item.significant else "better" if item.improvement > 0 else "worse"])
+             void or ("open" if not item.significant else "better" if item.improvement > 0 else "worse"))
         for item in result.goals
     ]  # fmt: skip
     guardrails = [
         _row(result, item.variant, item.metric, item.comparison, item.comparison.interval, item.comparison.p_value,
-             "guardrail", locale, words(locale)[item.status.value])
+             "guardrail", locale, void or item.status.value)
         for item in result.guardrails
     ]  # fmt: skip
     return Section(
@@ -90,7 +93,7 @@ def section(result: ExperimentResult, locale: Locale, decided: Sequence[str] = (
         result.verdict_text[locale],
         tuple((name, arm.n) for name, arm in result.arms.items()),
         (*goals, *guardrails),
-        (*decided, *_ahead(result, locale)),
+        (*decided, *([] if void and decided else _ahead(result, locale))),
         _remarks(result, locale),
         tuple((name, tuple(counts.items())) for name, counts in result.delivery.items()),
         forest_svg(result, locale, WIDE),
@@ -98,7 +101,7 @@ def section(result: ExperimentResult, locale: Locale, decided: Sequence[str] = (
         _paths(result, locale),
         tuple(_harm_row(result, item, locale) for item in result.harm),
         _harm_note(result, locale),
-        tuple(_breakdown(division, locale) for division in result.divisions),
+        () if void else tuple(_breakdown(division, locale) for division in result.divisions),
         _curve(result, locale),
     )
 
@@ -115,13 +118,13 @@ def _breakdown(division: Division, locale: Locale) -> Breakdown:
     say, metric = words(locale), division.metric
     rows = []
     for part in division.parts:
-        interval = part.comparison.interval
-        bounds = " … ".join(amount(bound, metric, locale).split(" ")[0] for bound in (interval.low, interval.high))
+        interval = bounds(part.comparison.interval, metric, locale, " … ")
         value = say.get(f"value:{part.value}", part.value).replace("/", " – ")
-        rows.append((value, f"{part.people:,}", amount(part.comparison.difference, metric, locale), bounds))
+        rows.append((value, f"{part.people:,}", amount(part.comparison.difference, metric, locale), interval))
     title = say["by_subgroup"].format(metric=metric.words(locale), column=say[f"column:{division.column}"])
     key = "unknown_effect" if division.p_value is None else "other_effect" if division.p_value < 0.05 else "same_effect"
-    return Breakdown(f"{title} ({division.variant})", tuple(rows), say[key].format(p=p_text(division.p_value)))
+    note, head = say[key].format(p=p_is(division.p_value)), "enrolled" if division.column == PERIOD else "subgroup"
+    return Breakdown(f"{title} ({division.variant})", tuple(rows), note, say[head])
 
 
 def _meanings(result: ExperimentResult, locale: Locale) -> list[str]:
@@ -132,7 +135,7 @@ def _meanings(result: ExperimentResult, locale: Locale) -> list[str]:
             continue
         if meaning.chance_better is not None and meaning.expected_loss is not None:
             loss = loss_text(meaning.expected_loss, goal.metric, locale)
-            found.append(say["meaning"].format(chance=chance_text(meaning.chance_better), loss=loss, **names))
+            found.append(say["meaning"].format(chance=chance_text(meaning.chance_better, locale), loss=loss, **names))
         if meaning.corrected is not None:
             found.append(say["corrected"].format(amount=amount(meaning.corrected, goal.metric, locale), **names))
     return found
@@ -179,7 +182,6 @@ def _row(
     status: str,
 ) -> Row:
     relative = comparison.relative.estimate
-    bounds = (amount(bound, metric, locale).split(" ")[0] for bound in (interval.low, interval.high))
     return Row(
         variant,
         metric.words(locale),
@@ -187,36 +189,57 @@ def _row(
         level(result.arms[variant].metrics[metric.name].mean, metric),
         level(result.arms[result.control].metrics[metric.name].mean, metric),
         amount(comparison.difference, metric, locale),
-        " … ".join(bounds),
-        "–" if relative is None else f"{relative * 100:+.1f} %",
+        bounds(interval, metric, locale, " … "),
+        "–" if relative is None else percent(relative, signed=True),
         p_text(p_value),
-        status,
+        words(locale)[status],
     )
 
 
 def _ahead(result: ExperimentResult, locale: Locale) -> list[str]:
-    """Which look this was, and when the next one or the verdict comes."""
+    """Which look this was, what a winner waits for, and when the next look or the verdict comes."""
     say, maturity, looking = words(locale), result.maturity, result.looking
-    if maturity is None or result.verdict is Verdict.INVALID:
+    if maturity is None:
         return []
+    if result.verdict is Verdict.INVALID:
+        return [say["invalid_next"]]
     due = maturity.verdict_due.date().isoformat()
     if looking is None:
         return [say["verdict_on"].format(due=due)] if result.verdict is Verdict.NOT_MATURE else []
     if looking.next_at is None:
         return [say["looked"].format(taken=looking.taken, planned=looking.planned)]
-    day = looking.next_at.date().isoformat()
-    return [say["looks"].format(taken=looking.taken, planned=looking.planned, due=due, day=day)]
+    key, day = "looks" if looking.taken else "first_look", looking.next_at.date().isoformat()
+    return [say[key].format(taken=looking.taken, planned=looking.planned, due=due, day=day), *_waiting(result, locale)]
+
+
+def _waiting(result: ExperimentResult, locale: Locale) -> list[str]:
+    """Variants that win already, and the guardrails that are not shown to be unharmed yet."""
+    found = []
+    for goal in result.goals:
+        if not goal.significant or goal.improvement <= 0 or result.exploratory:
+            continue
+        rails = [
+            f"“{item.metric.words(locale)}”"
+            for item in result.guardrails
+            if item.variant == goal.variant and item.status is not GuardrailStatus.UNHARMED
+        ]
+        names = {"variant": goal.variant, "metric": goal.metric.words(locale)}
+        between = "、" if locale is Locale.ZH_CN else ", "
+        found += [words(locale)["waiting"].format(guardrails=between.join(rails), **names)] if rails else []
+    return found
 
 
 def _remarks(result: ExperimentResult, locale: Locale) -> tuple[str, ...]:
     say = words(locale)
-    remarks = _meanings(result, locale)
+    remarks = [] if result.verdict is Verdict.INVALID else _meanings(result, locale)
     remarks += [say["exploratory"].format(text=text[locale]) for text in result.exploratory]
-    remarks.append(say["sample_ratio"].format(p=p_text(result.sample_ratio.p_value)))
+    sizes = "sizes_wrong" if result.verdict is Verdict.INVALID else "sizes_right"
+    if result.sample_ratio.p_value is not None:
+        remarks.append(say[sizes].format(p=p_is(result.sample_ratio.p_value)))
     if result.next_shares and result.verdict is Verdict.NOT_MATURE:
         shares = ", ".join(f"{name} {share * 100:.0f} %" for name, share in result.next_shares.items())
         remarks.append(say["next_shares"].format(shares=shares))
     if maturity := result.maturity:
-        counts = {"mature": f"{maturity.mature:,}", "open": f"{maturity.open:,}", "late": f"{maturity.late:,}"}
-        remarks.append(say["maturity"].format(due=maturity.verdict_due.date().isoformat(), **counts))
+        remarks.append(say["maturity"].format(mature=f"{maturity.mature:,}", open=f"{maturity.open:,}"))
+        remarks += [say["late"].format(late=f"{maturity.late:,}")] if maturity.late else []
     return (*remarks, *(note[locale] for note in result.notes))

@@ -15,24 +15,45 @@ GOOD, BAD, NEUTRAL = "#0b7a4b", "#b42318", "#52606d"
 #: A figure in its own units (CSS pixels at full width), on a desk and on a phone.
 WIDE_WIDTH, NARROW_WIDTH = 760, 340
 
+_LEADING = 18
+#: Beyond stand Chinese characters, which take two Latin widths and may be broken anywhere.
+_LAST_LATIN = 0x2E7F
+
 
 def drawing(width: int, height: float, title: str, body: Sequence[str]) -> str:
+    """A figure below its title, which takes a second line where it is long."""
     inner = "\n".join(body)
-    left, size = (20, 15) if width >= WIDE_WIDTH else (12, 13)
+    left, size, most = (20, 15, 86) if width >= WIDE_WIDTH else (12, 13, 43)
+    lines = _lines(title, most)
+    if len(lines) > 1:
+        height += _LEADING
+        inner = f'<g transform="translate(0 {_LEADING})">\n{inner}\n</g>'
+    heads = "\n".join(text(left, 26 + _LEADING * row, part, size=size, weight=600) for row, part in enumerate(lines))
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {math.ceil(height)}" role="img" '
         f'aria-label={quoteattr(title)} style="max-width:{width}px;width:100%;height:auto" font-family="{_FONT}">\n'
         f"<title>{escape(title)}</title>\n"
         f'<rect width="{width}" height="{math.ceil(height)}" fill="#ffffff"/>\n'
-        f"{text(left, 26, title, size=size, weight=600)}\n{inner}\n</svg>"
+        f"{heads}\n{inner}\n</svg>"
     )
+
+
+def _lines(words: str, most: int) -> list[str]:
+    """The words on one or two lines of about so many Latin widths."""
+    first = shortened(words, most)
+    if first == words:
+        return [words]
+    kept = first.removesuffix("…")
+    if " " in kept and words[len(kept)] != " " and ord(kept[-1]) <= _LAST_LATIN:
+        kept = kept[: kept.rindex(" ")]
+    return [kept.rstrip(), shortened(words[len(kept) :].lstrip(), most)]
 
 
 def shortened(words: str, most: int) -> str:
     """Shortened to about `most` Latin widths; a Chinese character takes two."""
     width = 0
     for index, letter in enumerate(words):
-        width += 2 if ord(letter) > 0x2E7F else 1
+        width += 2 if ord(letter) > _LAST_LATIN else 1
         if width > most:
             return words[:index] + "…"
     return words

@@ -10,6 +10,7 @@ from alongside.analysis.judging.decision import Decided
 from alongside.analysis.judging.harm import HarmEvidence
 from alongside.analysis.result import Arm, Maturity, MetricInfo
 from alongside.model.enums import Locale, Verdict
+from alongside.outreach.experiments import Unit
 from alongside.outreach.experiments.metrics import MetricKind
 from alongside.stats import Interval
 from alongside.stats.sample_ratio import SampleRatio
@@ -56,21 +57,29 @@ _SENTENCES: Mapping[str, Mapping[Locale, str]] = {
         _EN: "Stop “{variant}”: “{guardrail}” is worse, {mean} against {base} ({change}); keep “{control}”.",
     },
     "weighed": {
-        _ZH: "停用“{variant}”：“{guardrail}”在 {people} 人中有 {affected} 人，对照 {people_0} 人中有 {affected_0} 人；"
-        "若无伤害，出现如此证据（{evidence} : 1）的机会极小；保留“{control}”。",
-        _EN: "Stop “{variant}”: “{guardrail}” holds of {affected} of {people} people with it and of {affected_0} of"
-        " {people_0} with “{control}”; evidence as strong as this ({evidence} : 1) hardly ever comes by chance, so"
-        " keep “{control}”.",
+        _ZH: "停用“{variant}”：“{guardrail}”在 {people} {units}中有 {affected} {unit}，对照 {people_0} {units}中有"
+        " {affected_0} {unit}；若无伤害，出现如此证据（{evidence} : 1）的机会极小；保留“{control}”。",
+        _EN: "Stop “{variant}”: {affected} of its {people} {units} count as “{guardrail}”, and {affected_0} of"
+        " {people_0} with “{control}”; evidence as strong as this ({evidence} : 1) hardly ever comes by chance, so keep"
+        " “{control}”.",
     },
     "early": {
-        _ZH: "为时尚早：已入组 {enrolled} 人，其中 {known} 人的结果已知，预定于 {due} 得出结论。",
-        _EN: "Too early to tell: the outcomes of {known} of {enrolled} people are known, the verdict is due on {due}.",
+        _ZH: "为时尚早：目前已入组 {enrolled} 人，其中 {known} 人的结果已知，最迟 {due} 得出结论。",
+        _EN: "Too early to tell: so far the outcomes of {known} of {enrolled} people are known, and the verdict is due"
+        " by {due}.",
     },
     "void": {
-        _ZH: "结果作废：各组人数（{observed}）与计划（{expected}）不符（p = {p}），请先查明原因，再看任何差异。",
-        _EN: "Void: the arms got {observed} people where {expected} were planned (p = {p}); find the cause before"
+        _ZH: "结果作废：各组{units}数（{observed}）与计划（{expected}）不符（{p}），请先查明原因，再看任何差异。",
+        _EN: "Void: the arms got {observed} {units} where {expected} were planned ({p}); find the cause before"
         " believing any difference.",
     },
+}
+
+#: What was assigned, and is counted: in Chinese the word with its measure, and the measure alone.
+_UNITS: Mapping[Unit, Mapping[Locale, tuple[str, str]]] = {
+    Unit.PERSON: {_ZH: ("人", "人"), _EN: ("people", "people")},
+    Unit.HOUSEHOLD: {_ZH: ("户家庭", "户"), _EN: ("households", "households")},
+    Unit.CLINIC: {_ZH: ("个科室", "个"), _EN: ("clinics", "clinics")},
 }
 
 
@@ -85,6 +94,7 @@ class Facts:
     has_guardrails: bool
     exploratory: bool
     maturity: Maturity | None = None
+    unit: Unit = Unit.PERSON
 
 
 def sentence(decided: Decided, facts: Facts) -> dict[Locale, str]:
@@ -114,9 +124,10 @@ def _key(decided: Decided, facts: Facts) -> str:
 
 
 def _values(decided: Decided, facts: Facts, locale: Locale) -> dict[str, str]:
-    values = {"variant": decided.variant or "", "control": facts.control}
+    units, unit = _UNITS[facts.unit][locale]
+    values = {"variant": decided.variant or "", "control": facts.control, "units": units, "unit": unit}
     if decided.verdict is Verdict.INVALID:
-        return values | _ratio_values(facts.sample_ratio)
+        return values | _ratio_values(facts.sample_ratio) | {"units": units.removeprefix("户").removeprefix("个")}
     if facts.maturity is not None:
         enrolled = facts.maturity.mature + facts.maturity.open
         values |= {"known": f"{facts.maturity.mature:,}", "enrolled": f"{enrolled:,}"}
@@ -155,7 +166,7 @@ def _harm_values(harm: HarmEvidence) -> dict[str, str]:
 def _ratio_values(ratio: SampleRatio) -> dict[str, str]:
     observed = " : ".join(f"{count:,}" for count in ratio.observed.values())
     expected = " : ".join(f"{count:,.0f}" for count in ratio.expected.values())
-    return {"observed": observed, "expected": expected, "p": p_text(ratio.p_value)}
+    return {"observed": observed, "expected": expected, "p": p_is(ratio.p_value)}
 
 
 def _day(moment: datetime) -> str:
@@ -166,48 +177,73 @@ def level(value: float | None, metric: MetricInfo) -> str:
     """A mean as people write it: a rate in percent, anything else with three significant digits."""
     if value is None:
         return "–"
-    return f"{value * 100:.1f} %" if metric.kind is MetricKind.BINARY else _digits(value)
+    return percent(value) if metric.kind is MetricKind.BINARY else _digits(value)
+
+
+def percent(value: float, *, signed: bool = False) -> str:
+    """A share in percent; what rounds to nothing has no sign."""
+    return f"{_points(value, signed=signed)} %"
+
+
+def _points(value: float, *, signed: bool) -> str:
+    rounded = round(value * 100, 1)
+    return f"{rounded:{'+' if signed and rounded else ''},.1f}" if rounded else "0.0"
 
 
 def amount(value: float | None, metric: MetricInfo, locale: Locale, *, signed: bool = True) -> str:
     """A difference: percentage points for a rate."""
     if value is None:
         return "–"
-    sign = "+" if signed else ""
     if metric.kind is not MetricKind.BINARY:
         return ("+" if signed and value > 0 else "") + _digits(value)
     unit = " 个百分点" if locale is Locale.ZH_CN else " points"
-    return f"{value * 100:{sign}.1f}{unit}"
+    return _points(value, signed=signed) + unit
+
+
+def bounds(interval: Interval, metric: MetricInfo, locale: Locale, between: str) -> str:
+    """Both ends of an interval without their unit; a dash where there is none at all."""
+    if interval.low is None and interval.high is None:
+        return "–"
+    ends = (("-∞", interval.low), ("+∞", interval.high))
+    return between.join(
+        unbounded if bound is None else amount(bound, metric, locale).split(" ")[0] for unbounded, bound in ends
+    )
 
 
 def change(difference: float | None, interval: Interval, metric: MetricInfo, alpha: float, locale: Locale) -> str:
     """A difference with its interval."""
-    low, high = (amount(bound, metric, locale).split(" ")[0] for bound in (interval.low, interval.high))
     confidence = f"{(1 - alpha) * 100:g} %"
     text = amount(difference, metric, locale)
     if locale is Locale.ZH_CN:
-        return f"差异 {text}，{confidence} 区间 {low} 至 {high}"
-    return f"difference {text}, {confidence} interval {low} to {high}"
+        return f"差异 {text}，{confidence} 区间 {bounds(interval, metric, locale, ' 至 ')}"
+    return f"difference {text}, {confidence} interval {bounds(interval, metric, locale, ' to ')}"
 
 
-def chance_text(chance: float) -> str:
+def chance_text(chance: float, locale: Locale) -> str:
     """A chance in percent that never claims to be certain."""
+    above, below = ("超过 ", "不到 ") if locale is Locale.ZH_CN else ("above ", "below ")
     if chance > 0.999:
-        return "> 99.9 %"
-    return "< 0.1 %" if chance < 0.001 else f"{chance * 100:.1f} %"
+        return f"{above}99.9 %"
+    return f"{below}0.1 %" if chance < 0.001 else f"{chance * 100:.1f} %"
 
 
 def loss_text(loss: float, metric: MetricInfo, locale: Locale) -> str:
     """An expected loss; what rounds to nothing is said to be less than the smallest amount."""
     if metric.kind is MetricKind.BINARY and loss < 0.0005:
-        return "< " + amount(0.001, metric, locale, signed=False)
+        below = "不到 " if locale is Locale.ZH_CN else "below "
+        return below + amount(0.001, metric, locale, signed=False)
     return amount(loss, metric, locale, signed=False)
 
 
 def p_text(p: float | None) -> str:
     if p is None:
         return "–"
-    return f"{p:.3f}" if p >= 0.001 else f"{p:.1e}"
+    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
+
+
+def p_is(p: float | None) -> str:
+    """The same within a sentence."""
+    return f"p {text}" if (text := p_text(p)).startswith("<") else f"p = {text}"
 
 
 def _digits(value: float) -> str:

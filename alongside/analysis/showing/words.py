@@ -90,7 +90,7 @@ _TABLE: Mapping[str, tuple[str, str]] = {
     "variant": ("方案", "variant"),
     "metric": ("指标", "metric"),
     "role": ("作用", "role"),
-    "variant_value": ("方案值", "variant"),
+    "variant_value": ("方案值", "value"),
     "control_value": ("对照值", "control"),
     "difference": ("差异", "difference"),
     "interval": ("区间", "interval"),
@@ -110,21 +110,42 @@ _TABLE: Mapping[str, tuple[str, str]] = {
     "harmed": ("受损", "harmed"),
     "unclear": ("不确定", "unclear"),
     "exploratory": ("仅供探索：{text}", "Exploratory: {text}"),
-    "sample_ratio": ("各组人数检验 p = {p}", "Sample-ratio check p = {p}"),
+    "sizes_right": ("各组人数与计划相符（{p}）", "The arms have the sizes that were planned ({p})"),
+    "sizes_wrong": ("各组人数与计划不符（{p}）", "The arms do not have the sizes that were planned ({p})"),
+    "void": ("作废", "void"),
     "path_of": ("“{metric}”的证据：{variant}", "Evidence on “{metric}”: {variant}"),
-    "zone_better": ("越过此线即证实更好", "above this line: proved better"),
-    "zone_worse": ("越过此线即证实更差", "below this line: proved worse"),
-    "standard_errors": ("差异 ÷ 标准误；虚线为尚未到来的检视", "difference in standard errors; dashed: looks to come"),
+    "zone_better": ("— 高于此线：证实更好", "— above it: proved better"),
+    "zone_worse": ("— 低于此线：证实更差", "— below it: proved worse"),
+    "standard_errors": ("● 每次检视的证据：差异 ÷ 标准误", "● evidence at each look: difference in standard errors"),
+    "looks_to_come": ("虚线：尚未到来的检视", "dashed: looks to come"),
+    "marks": ("● 更好或未受损　○ 未证实　■ 更差或受损", "● better or unharmed   ○ not proven   ■ worse or harmed"),
     "power_of": (
         "发现“{metric}”差异的把握（预计 {people} 人）",
         "Chance to find a difference on “{metric}” with {people} people",
     ),
     "power_at_minimum": ("效果为{amount}时，把握为 {power}", "{power} at {amount}"),
     "looks": (
-        "第 {taken} 次检视，共 {planned} 次；下次检视 {day}，最迟 {due} 得出结论。",
-        "Look {taken} of {planned}; the next one is on {day}, and the verdict comes on {due} at the latest.",
+        "已检视 {taken} 次，最多 {planned} 次；下次检视 {day}，最迟 {due} 得出结论。",
+        "Look {taken} of at most {planned}; the next one is on {day}, and the verdict comes on {due} at the latest.",
     ),
-    "looked": ("结论得自第 {taken} 次检视，共计划 {planned} 次。", "The verdict came with look {taken} of {planned}."),
+    "first_look": (
+        "最多检视 {planned} 次，首次检视 {day}，最迟 {due} 得出结论。",
+        "The first of at most {planned} looks is on {day}, and the verdict comes on {due} at the latest.",
+    ),
+    "waiting": (
+        "“{variant}”在“{metric}”上已证实更好；要采用它，还须证明未受损：{guardrails}。",
+        "“{variant}” is proved better on “{metric}” already; before it may be used, these have to be shown unharmed:"
+        " {guardrails}.",
+    ),
+    "invalid_next": (
+        "尚未作出任何决定，活动照常按原分组发送。暂停活动：alongside pause campaign:活动名 --reason 理由",
+        "Nothing is decided, and the campaign goes on with its arms. To stop it meanwhile: alongside pause"
+        " campaign:NAME --reason WHY",
+    ),
+    "looked": (
+        "结论得自第 {taken} 次检视，原计划最多 {planned} 次。",
+        "The verdict came with look {taken} of at most {planned}.",
+    ),
     "verdict_on": ("结论日：{due}。", "The verdict comes on {due}."),
     "harm_watch": ("伤害监测", "Watch for harm"),
     "harm_watch_note": (
@@ -138,13 +159,14 @@ _TABLE: Mapping[str, tuple[str, str]] = {
     "by_subgroup": ("“{metric}”：按{column}", "“{metric}” by {column}"),
     "head_count": ("人数", "people"),
     "subgroup": ("人群", "people who are"),
+    "enrolled": ("入组于", "enrolled"),
     "same_effect": (
-        "没有迹象表明各人群的效果不同（p = {p}）。",
-        "Nothing says that the effect differs between them (p = {p}).",
+        "没有迹象表明各人群的效果不同（{p}）。",
+        "Nothing says that the effect differs between them ({p}).",
     ),
     "other_effect": (
-        "各人群的效果似有不同（p = {p}）：这是线索，不是结论，请用新的实验证实。",
-        "The effect seems to differ between them (p = {p}): a lead, not a verdict; prove it with a fresh experiment.",
+        "各人群的效果似有不同（{p}）：这是线索，不是结论，请用新的实验证实。",
+        "The effect seems to differ between them ({p}): a lead, not a verdict; prove it with a fresh experiment.",
     ),
     "unknown_effect": ("各人群的效果尚无法比较。", "The effects cannot be compared yet."),
     "next_shares": ("下次运行的分配：{shares}", "Shares of the next run: {shares}"),
@@ -166,7 +188,7 @@ _TABLE: Mapping[str, tuple[str, str]] = {
     "value:zh_CN": ("中文", "reading Chinese"),
     "value:en": ("英文", "reading English"),
     "meaning": (
-        "通俗地说：“{variant}”在“{metric}”上更好的可能性为 {chance}；若全部采用而其实更差，预期损失 {loss}。",
+        "通俗地说：“{variant}”在“{metric}”上更好的可能性：{chance}；若全部采用而其实更差，预期损失：{loss}。",
         "In plain words: the chance that “{variant}” is better on “{metric}” is {chance}; if everybody gets it and it"
         " is worse after all, the expected loss is {loss}.",
     ),
@@ -179,10 +201,10 @@ _TABLE: Mapping[str, tuple[str, str]] = {
     "unsubscribed": ("已退订", "unsubscribed"),
     "complained": ("已投诉", "complained"),
     "maturity": (
-        "结果已知 {mature} 人，窗口未满 {open} 人，入组结束后 {late} 人（不计入）；结论日 {due}",
-        "Outcomes known of {mature} people, windows open of {open}, {late} came after enrolment and do not count;"
-        " verdict due {due}",
+        "结果已知：{mature} 人；仍在观察期内：{open} 人",
+        "Outcomes known: {mature} people; still awaited: {open}",
     ),
+    "late": ("入组结束后才来、不计入：{late} 人", "Came after enrolment had ended, and do not count: {late}"),
 }
 _COLUMN = {Locale.ZH_CN: 0, Locale.EN: 1}
 
