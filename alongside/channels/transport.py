@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import email.utils
+import gc
 import sys
 from collections.abc import Coroutine, Mapping
 from datetime import UTC
@@ -25,6 +26,16 @@ def run_loop(main: Coroutine[Any, Any, Result]) -> Result:
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(main)
+
+
+def spare_collector() -> None:
+    """For a process that makes and drops thousands of small objects without cycles: look for garbage seldom.
+
+    What was loaded stays and is never looked at again; looking costs a tenth of such a process's time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 class KeptSession:

@@ -7,7 +7,6 @@ DuckDB nor Arrow, so that many of them fit on one machine.
 
 from __future__ import annotations
 
-import gc
 import os
 import resource
 import sys
@@ -17,7 +16,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from alongside import telemetry
-from alongside.channels.transport import run_loop
+from alongside.channels.transport import run_loop, spare_collector
 from alongside.content import load as load_content
 from alongside.delivery.job import Job, Word
 from alongside.delivery.lanes import Bench, Worker
@@ -66,7 +65,9 @@ def main() -> int:
         environment = Environment.read()
         telemetry.start("alongside-worker", wanted=environment.traces, traceparent=environment.traceparent)
         bench = open_bench(job, environment)
-        _tune_interpreter()
+        spare_collector()
+        # Answers that have arrived wait this long for a thread that is rendering; by default five times longer.
+        sys.setswitchinterval(0.001)
         stopped = run_loop(work(job, bench, _say, leave))
     except AlongsideError as error:
         stopped = str(error)
@@ -78,15 +79,6 @@ def main() -> int:
     _say(Word("stopped" if stopped else "done", reason=stopped, peak_rss_mb=_peak_rss_mb()))
     telemetry.stop()
     return 0
-
-
-def _tune_interpreter() -> None:
-    """A worker makes and drops thousands of small objects without cycles, and waits for the network meanwhile."""
-    gc.collect()
-    gc.freeze()  # what was loaded stays: collecting it again and again would cost a tenth of the time
-    gc.set_threshold(50_000, 20, 50)
-    # Answers that have arrived wait this long for a thread that is rendering; by default five times longer.
-    sys.setswitchinterval(0.001)
 
 
 def _say(word: Word) -> None:

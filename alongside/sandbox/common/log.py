@@ -50,7 +50,7 @@ class AppendLog:
         self._waiting.append((b"\n".join(lines) + b"\n", done))
         if self._committing is None:
             self._committing = asyncio.create_task(self._commit_all())
-        offset = await asyncio.shield(done)
+        offset = await done
         offsets = []
         for line in lines:
             offsets.append(offset)
@@ -72,10 +72,12 @@ class AppendLog:
                 except OSError as error:
                     os.ftruncate(self._fd, self._end)
                     for _, done in group:
-                        done.set_exception(error)
+                        if not done.done():
+                            done.set_exception(error)
                     continue
                 for part, done in group:
-                    done.set_result(self._end)
+                    if not done.done():  # who gave up waiting has its lines written all the same
+                        done.set_result(self._end)
                     self._end += len(part)
                 if len(group) > 1 and self.durable:  # many callers at once: let the next group grow
                     await asyncio.sleep(_GATHER_SECONDS)

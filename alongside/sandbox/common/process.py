@@ -22,7 +22,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from alongside.channels.transport import run_loop
+from alongside.channels.transport import run_loop, spare_collector
 from alongside.model.errors import AlongsideError, Refused, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def main(arguments: argparse.Namespace, serve: Callable[[], AbstractAsyncContext
     arguments : as `parser` reads them
     serve : reads the rest of them, and opens the stand-in
     """
+    spare_collector()
     try:
         run_loop(_until_told(serve, with_parent=arguments.until_stdin_closes))
     except AlongsideError as error:

@@ -10,12 +10,9 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from functools import lru_cache
-from http import HTTPStatus
 from typing import NamedTuple, cast
 
-from aiohttp import web
-
-from alongside.sandbox.sendgrid.http import Incoming
+from alongside.sandbox.sendgrid.http import Answer, Incoming
 from alongside.sandbox.sendgrid.validation import MAX_BODY_BYTES
 
 _PLAIN = b"POST /v3/mail/send HTTP/1.1\r\n"
@@ -27,7 +24,7 @@ _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)[ \t]*\r\n", re.IGNORECASE
 _HEADER = re.compile(rb"\r\n(authorization|content-type):[ \t]*([^\r\n]*)", re.IGNORECASE)
 _LONGEST_HEAD = 16 * 1024
 
-Handler = Callable[[Incoming], Awaitable[web.StreamResponse]]
+Handler = Callable[[Incoming], Awaitable[Answer]]
 
 
 class _Head(NamedTuple):
@@ -117,7 +114,7 @@ class Front(asyncio.Protocol):
             raise
         self._parts = []
         if not transport.is_closing():
-            transport.write(_written(answer))
+            transport.write(answer.written())
             self._busy = False
             self._begin()
 
@@ -127,13 +124,3 @@ class Front(asyncio.Protocol):
         self._transport.set_protocol(protocol)
         protocol.connection_made(self._transport)
         protocol.data_received(data)
-
-
-def _written(answer: web.StreamResponse) -> bytes:
-    body = answer.body if isinstance(answer, web.Response) and isinstance(answer.body, bytes) else b""
-    lines = [f"HTTP/1.1 {answer.status} {_REASONS.get(answer.status, '')}"]
-    lines += [f"{name}: {value}" for name, value in answer.headers.items() if name.lower() != "content-length"]
-    return "\r\n".join([*lines, f"Content-Length: {len(body)}\r\n\r\n"]).encode() + body
-
-
-_REASONS = {status.value: status.phrase for status in HTTPStatus}

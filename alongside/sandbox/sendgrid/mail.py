@@ -21,14 +21,14 @@ from alongside.sandbox.common.connections import hang_up, never
 from alongside.sandbox.common.faults import Fault, FaultKind, Faults
 from alongside.sandbox.common.http import JSON
 from alongside.sandbox.common.log import Files
-from alongside.sandbox.sendgrid.http import Incoming, VendorRefusal
+from alongside.sandbox.sendgrid.http import Answer, Incoming, VendorRefusal
 from alongside.sandbox.sendgrid.intake import accepted_lines, body_line
 from alongside.sandbox.sendgrid.options import Options
 from alongside.sandbox.sendgrid.postman import Postman
 from alongside.sandbox.sendgrid.responses import Responses
 from alongside.sandbox.sendgrid.validation import sandbox_mode, validate
 
-_PROXY_PAGE = "<!doctype html><html><body><h1>Please wait</h1><p>You are being redirected.</p></body></html>"
+_PROXY_PAGE = b"<!doctype html><html><body><h1>Please wait</h1><p>You are being redirected.</p></body></html>"
 _AUTHORIZATION = re.compile(r"Bearer (\S+)", re.IGNORECASE)
 WRONG_KEY = "The provided authorization grant is invalid, expired, or revoked"
 
@@ -104,29 +104,33 @@ class MailSend:
             return VendorRefusal(413, "content too large").response()
         authorization = request.headers.get("Authorization", "")
         transport = request.transport
-        return await self.handle(Incoming(authorization, request.content_type, body, transport))
+        answer = await self.handle(Incoming(authorization, request.content_type, body, transport))
+        return answer.response()
 
-    async def handle(self, request: Incoming) -> web.StreamResponse:
+    async def handle(self, request: Incoming) -> Answer:
         fault = self.faults.next()
         try:
             answer = await (self._send(request) if fault is None else self._misbehave(request, fault))
         except VendorRefusal as refusal:
-            answer = refusal.response()
+            answer = refusal.answer()
         self.answers[answer.status] += 1
         return answer
 
-    async def _misbehave(self, request: Incoming, fault: Fault) -> web.StreamResponse:
+    async def _misbehave(self, request: Incoming, fault: Fault) -> Answer:
         self.shown[fault.kind.value] += 1
         if fault.kind in (FaultKind.THROTTLE, FaultKind.FAIL, FaultKind.WRONG_KEY):
             raise self._refusal(fault)
         if fault.kind is FaultKind.HTML:
-            return web.Response(text=_PROXY_PAGE, content_type="text/html")
+            return Answer(200, {"Content-Type": "text/html; charset=utf-8"}, _PROXY_PAGE)
         takes = {FaultKind.SLOW: True, FaultKind.DROP_AFTER: True, FaultKind.HANG: fault.accept}
-        answer = await self._send(request) if takes.get(fault.kind, False) else web.Response(status=499)
+        answer = await self._send(request) if takes.get(fault.kind, False) else Answer(499)
         if fault.kind is FaultKind.SLOW:
             await asyncio.sleep(fault.seconds)
             return answer
-        return await never(request) if fault.kind is FaultKind.HANG else hang_up(request)
+        if fault.kind is FaultKind.HANG:
+            await never(request)
+        hang_up(request)
+        return Answer(499)
 
     def _refusal(self, fault: Fault) -> VendorRefusal:
         if fault.kind is FaultKind.THROTTLE:
@@ -137,7 +141,7 @@ class MailSend:
             return VendorRefusal(fault.status, message)
         return VendorRefusal(401, WRONG_KEY)
 
-    async def _send(self, request: Incoming) -> web.Response:
+    async def _send(self, request: Incoming) -> Answer:
         authorize(request.authorization, self.options.api_key)
         if not self.rate.take(time.time()):
             headers = {**self.rate.headers(), "Retry-After": f"{60 - time.time() % 60:.0f}"}
@@ -148,10 +152,10 @@ class MailSend:
             raise VendorRefusal(400, *errors, headers=self.rate.headers())
         self._check_sender(body)
         if sandbox_mode(body):
-            return web.Response(status=200, headers=self.rate.headers())
+            return Answer(200, self.rate.headers())
         return await self._accept(body, now)
 
-    async def _accept(self, body: dict[str, Any], now: float) -> web.Response:
+    async def _accept(self, body: dict[str, Any], now: float) -> Answer:
         request_id = f"{self._begun}{next(self._numbers):08x}"
         lines = accepted_lines(body, request_id, now, self._rule_of, self.postman.queue.dropped)
         try:
@@ -163,7 +167,7 @@ class MailSend:
         self.accepted += len(lines)
         if self.options.patients:
             self.postman.accepted(now, offsets)
-        return web.Response(status=202, headers={"X-Message-Id": request_id, **self.rate.headers()})
+        return Answer(202, {"X-Message-Id": request_id, **self.rate.headers()})
 
     def _check_sender(self, body: dict[str, Any]) -> None:
         if not self.options.senders:
