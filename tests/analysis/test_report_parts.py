@@ -38,7 +38,12 @@ def _sums(successes: int, n: int = 500) -> ArmSums:
 
 
 def _result(
-    name: str = "wording", personal: int = 96, left: int = 2, sizes: tuple[int, int] = (500, 500)
+    name: str = "wording",
+    personal: int = 96,
+    left: int = 2,
+    sizes: tuple[int, int] = (500, 500),
+    *,
+    early: bool = False,
 ) -> ExperimentResult:
     experiment = definition(name=name)
     sums = {
@@ -50,7 +55,7 @@ def _result(
     maturity = Maturity(LAUNCH, LAUNCH + timedelta(days=12), due(experiment), 1000, 0, 0)
     arms = dict(zip(("control", "personal"), sizes, strict=True))
     observed = Observed(arms, {"email": arms}, maturity, sums, arrivals={"email": {0: arms}})
-    return conclude(experiment, observed, due(experiment))
+    return conclude(experiment, observed, due(experiment) - timedelta(hours=early))
 
 
 @given(st.integers(0, 300), st.integers(0, 300), st.integers(0, 60), st.integers(0, 60), st.booleans(), st.booleans())
@@ -213,6 +218,18 @@ def test_nothing_of_a_void_result_looks_like_a_finding(locale: Locale):
     assert GOOD not in page.figure
     marks = [item.attrib["fill"] for item in ET.fromstring(page.figure).iter() if item.tag.endswith("circle")]
     assert marks == ["#ffffff"] * 4
+
+
+@pytest.mark.parametrize("locale", list(Locale))
+def test_before_the_only_look_nothing_is_claimed(locale: Locale):
+    """However small a p-value is now: with one look planned, it is one of many that might have been taken."""
+    result = _result(early=True)
+    page = section(result, locale)
+    assert page.verdict is Verdict.NOT_MATURE
+    assert result.goals[0].significant
+    assert {row.status for row in page.rows} == {words(locale)["too_early"]}
+    assert GOOD not in page.figure
+    assert not [remark for remark in page.remarks if words(locale)["corrected"][:6] in remark]
 
 
 @pytest.mark.parametrize("locale", list(Locale))

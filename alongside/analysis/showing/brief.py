@@ -49,8 +49,8 @@ def brief(section: Section, locale: Locale) -> str:
         stages = [stage for stage, _ in section.delivery[0][1]]
         counts = [(arm, *(f"{count:,}" for _, count in numbers)) for arm, numbers in section.delivery]
         parts += [f"### {say['by_arm']}", _table([say["variant"], *(say.get(name, name) for name in stages)], counts)]
-    people = ", ".join(f"{name} {count:,}" for name, count in section.arms)
-    parts.append("\n".join(f"- {remark}" for remark in (*section.remarks, f"{say['people']}: {people}")))
+    people = say["comma"].join(f"{name} {count:,}" for name, count in section.arms)
+    parts.append("\n".join(f"- {remark}" for remark in (*section.remarks, f"{say['people']}{say['colon']}{people}")))
     return "\n\n".join(parts) + "\n"
 
 

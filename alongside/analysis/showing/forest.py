@@ -68,7 +68,8 @@ def forest_svg(result: ExperimentResult, locale: Locale = Locale.EN, layout: Lay
     """Every variant against control on every metric: estimate, interval, zero, and the guardrails' margins.
 
     Each row is scaled by itself (metrics differ in unit) with "better" on the right; green and filled excludes no
-    difference or is unharmed, a red square is worse, grey and hollow proves nothing, as does everything that is void.
+    difference or is unharmed, a red square is worse, grey and hollow proves nothing, as does everything of which
+    nothing is claimed yet.
     """
     say = words(locale)
     rows = _rows(result, locale)
@@ -91,11 +92,20 @@ def forest_svg(result: ExperimentResult, locale: Locale = Locale.EN, layout: Lay
     return drawing(layout.width, bottom + 16, title, body)
 
 
+def unclaimed(result: ExperimentResult) -> str | None:
+    """Why nothing is claimed of any comparison yet, as a key of `words`: the arms are void, or one look is planned and
+    its day has not come, so that a difference that looks significant now is one of many that may.
+    """
+    if result.verdict is Verdict.INVALID:
+        return "void"
+    return "too_early" if result.verdict is Verdict.NOT_MATURE and result.looking is None else None
+
+
 def _rows(result: ExperimentResult, locale: Locale) -> list[_Row]:
-    rows, void = [], result.verdict is Verdict.INVALID
+    rows, open_ = [], unclaimed(result) is not None
     for goal in result.goals:
         if goal.comparison.difference is not None and goal.comparison.p_value is not None:
-            colour = NEUTRAL if void or not goal.significant else GOOD if goal.improvement > 0 else BAD
+            colour = NEUTRAL if open_ or not goal.significant else GOOD if goal.improvement > 0 else BAD
             means = _means(result, goal.variant, goal.metric)
             detail = f"{goal.variant} · {words(locale)['goal']} · {means}"
             rows.append(
@@ -108,7 +118,7 @@ def _rows(result: ExperimentResult, locale: Locale) -> list[_Row]:
             rows.append(
                 _Row(
                     item.metric.words(locale), detail, item.metric, item.comparison.difference,
-                    item.comparison.interval, NEUTRAL if void else colours[item.status], item.margin,
+                    item.comparison.interval, NEUTRAL if open_ else colours[item.status], item.margin,
                 )
             )  # fmt: skip
     return rows

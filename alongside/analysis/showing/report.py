@@ -188,8 +188,8 @@ def _render(report: Report, settings: HospitalSettings, locale: Locale, paths: M
     )
 
 
-#: Days, odds and numbers with their unit: a line that ends within one is hard to read.
-_WHOLE = re.compile(r"\d{4}-\d\d-\d\d|[\d,]+ : [\d,]+|[+-]?[\d.,]+ (?:%|points|个百分点)")
+#: Days, odds, options and numbers with their unit: a line that ends within one is hard to read.
+_WHOLE = re.compile(r"\d{4}-\d\d-\d\d|[\d,]+ : [\d,]+|[+-]?[\d.,]+ (?:%|points|个百分点)|--\w+|p [=<] [\d.]+")
 
 
 def unbroken(words: str) -> Markup:

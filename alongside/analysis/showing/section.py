@@ -10,7 +10,7 @@ from alongside.analysis.judging.subgroups import PERIOD
 from alongside.analysis.result import Division, ExperimentResult, GuardrailStatus, MetricInfo
 from alongside.analysis.showing.boundary import boundary_svg
 from alongside.analysis.showing.curve import curve_svg
-from alongside.analysis.showing.forest import NARROW, WIDE, forest_svg
+from alongside.analysis.showing.forest import NARROW, WIDE, forest_svg, unclaimed
 from alongside.analysis.showing.wording import amount, bounds, chance_text, level, loss_text, p_is, p_text, percent
 from alongside.analysis.showing.words import words
 from alongside.model.enums import Locale, Verdict
@@ -76,15 +76,15 @@ class Section:
 
 def section(result: ExperimentResult, locale: Locale, decided: Sequence[str] = ()) -> Section:
     """The report's section in one language; `decided` is what follows from a decision."""
-    void = "void" if result.verdict is Verdict.INVALID else None
+    unsaid = unclaimed(result)
     goals = [
         _row(result, item.variant, item.metric, item.comparison, item.adjusted, item.adjusted_p, "goal", locale,
-             void or ("open" if not item.significant else "better" if item.improvement > 0 else "worse"))
+             unsaid or ("open" if not item.significant else "better" if item.improvement > 0 else "worse"))
         for item in result.goals
     ]  # fmt: skip
     guardrails = [
         _row(result, item.variant, item.metric, item.comparison, item.comparison.interval, item.comparison.p_value,
-             "guardrail", locale, void or item.status.value)
+             "guardrail", locale, unsaid or item.status.value)
         for item in result.guardrails
     ]  # fmt: skip
     return Section(
@@ -93,7 +93,7 @@ def section(result: ExperimentResult, locale: Locale, decided: Sequence[str] = (
         result.verdict_text[locale],
         tuple((name, arm.n) for name, arm in result.arms.items()),
         (*goals, *guardrails),
-        (*decided, *([] if void and decided else _ahead(result, locale))),
+        (*decided, *([] if unsaid and decided else _ahead(result, locale))),
         _remarks(result, locale),
         tuple((name, tuple(counts.items())) for name, counts in result.delivery.items()),
         forest_svg(result, locale, WIDE),
@@ -101,7 +101,7 @@ def section(result: ExperimentResult, locale: Locale, decided: Sequence[str] = (
         _paths(result, locale),
         tuple(_harm_row(result, item, locale) for item in result.harm),
         _harm_note(result, locale),
-        () if void else tuple(_breakdown(division, locale) for division in result.divisions),
+        () if unsaid == "void" else tuple(_breakdown(division, locale) for division in result.divisions),
         _curve(result, locale),
     )
 
@@ -136,7 +136,7 @@ def _meanings(result: ExperimentResult, locale: Locale) -> list[str]:
         if meaning.chance_better is not None and meaning.expected_loss is not None:
             loss = loss_text(meaning.expected_loss, goal.metric, locale)
             found.append(say["meaning"].format(chance=chance_text(meaning.chance_better, locale), loss=loss, **names))
-        if meaning.corrected is not None:
+        if meaning.corrected is not None and unclaimed(result) is None:
             found.append(say["corrected"].format(amount=amount(meaning.corrected, goal.metric, locale), **names))
     return found
 
@@ -215,6 +215,7 @@ def _ahead(result: ExperimentResult, locale: Locale) -> list[str]:
 def _waiting(result: ExperimentResult, locale: Locale) -> list[str]:
     """Variants that win already, and the guardrails that are not shown to be unharmed yet."""
     found = []
+    say = words(locale)
     for goal in result.goals:
         if not goal.significant or goal.improvement <= 0 or result.exploratory:
             continue
@@ -224,8 +225,7 @@ def _waiting(result: ExperimentResult, locale: Locale) -> list[str]:
             if item.variant == goal.variant and item.status is not GuardrailStatus.UNHARMED
         ]
         names = {"variant": goal.variant, "metric": goal.metric.words(locale)}
-        between = "、" if locale is Locale.ZH_CN else ", "
-        found += [words(locale)["waiting"].format(guardrails=between.join(rails), **names)] if rails else []
+        found += [say["waiting"].format(guardrails=say["comma"].join(rails), **names)] if rails else []
     return found
 
 
@@ -237,7 +237,7 @@ def _remarks(result: ExperimentResult, locale: Locale) -> tuple[str, ...]:
     if result.sample_ratio.p_value is not None:
         remarks.append(say[sizes].format(p=p_is(result.sample_ratio.p_value)))
     if result.next_shares and result.verdict is Verdict.NOT_MATURE:
-        shares = ", ".join(f"{name} {share * 100:.0f} %" for name, share in result.next_shares.items())
+        shares = say["comma"].join(f"{name} {share * 100:.0f} %" for name, share in result.next_shares.items())
         remarks.append(say["next_shares"].format(shares=shares))
     if maturity := result.maturity:
         remarks.append(say["maturity"].format(mature=f"{maturity.mature:,}", open=f"{maturity.open:,}"))

@@ -11,6 +11,8 @@ from alongside.model.enums import Locale
 #: key -> (Chinese, English); `{...}` is filled in
 _TABLE: Mapping[str, tuple[str, str]] = {
     # the page
+    "colon": ("：", ": "),
+    "comma": ("、", ", "),
     "run_of": ("运行日", "Run of"),
     "configuration": ("配置", "configuration"),
     "other_language": ("English", "中文"),
@@ -113,6 +115,7 @@ _TABLE: Mapping[str, tuple[str, str]] = {
     "sizes_right": ("各组人数与计划相符（{p}）", "The arms have the sizes that were planned ({p})"),
     "sizes_wrong": ("各组人数与计划不符（{p}）", "The arms do not have the sizes that were planned ({p})"),
     "void": ("作废", "void"),
+    "too_early": ("为时尚早", "too early"),
     "path_of": ("“{metric}”的证据：{variant}", "Evidence on “{metric}”: {variant}"),
     "zone_better": ("— 高于此线：证实更好", "— above it: proved better"),
     "zone_worse": ("— 低于此线：证实更差", "— below it: proved worse"),
