@@ -37,13 +37,14 @@ def evaluate_experiments(run_id: str, root: str | None = None) -> dict[str, Any]
                 house.warehouse,
                 run_id,
                 house.catalogues.clinical_variants(definition),
+                house.zone,
             )
         except Refused:
             continue  # its campaign has not launched it yet
         results[name] = result.to_json()
         with house.ledger.begin() as connection:
-            decided = decided_words(registrations.read(connection, name))
-        pages = [brief(section(result, locale, decided[locale]), locale) for locale in Locale]
+            decided = decided_words(registrations.read(connection, name), house.zone)
+        pages = [brief(section(result, locale, decided[locale], house.zone), locale) for locale in Locale]
         artifacts.markdown(f"experiment-{name}", "\n---\n\n".join(pages), f"Experiment {name}")
     return keep(run_id, "experiments", results, root)
 

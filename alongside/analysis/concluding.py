@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 
 from alongside.analysis.judging.adaptive import Schedule, in_batches, next_shares, ratio_over_batches
 from alongside.analysis.judging.comparing import Viewed, compare_goals, compare_guardrails, comparer, once
@@ -44,12 +44,14 @@ def conclude(
     exploratory: tuple[Words, ...] = (),
     delivery: Mapping[str, Mapping[str, int]] | None = None,
     schedule: Schedule = (),
+    zone: tzinfo = UTC,
 ) -> ExperimentResult:
     """Statistics, verdict and words on what was observed. Pure.
 
     Parameters
     ----------
     schedule : of a bandit: since when which shares were in force
+    zone : of the hospital, for the days that are named
     """
     calendar = Calendar.of(definition, observed.maturity.launched_at)
     view = _view(definition, calendar, observed, as_of)
@@ -72,7 +74,9 @@ def conclude(
     arms = {name: _arm(definition, observed.units, sums, name) for name in definition.shares}
     shown = sizes.mismatched or sizes.overall
     alpha, control = definition.design.alpha, definition.control
-    facts = Facts(control, arms, alpha, shown, bool(guardrails), bool(exploratory), observed.maturity, definition.unit)
+    facts = Facts(
+        control, arms, alpha, shown, bool(guardrails), bool(exploratory), observed.maturity, definition.unit, zone
+    )
     return ExperimentResult(
         name=definition.name,
         control=control,

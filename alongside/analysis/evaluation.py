@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +33,7 @@ def evaluate(
     warehouse: Warehouse,
     run_id: str | None = None,
     clinical: Collection[str] = (),
+    zone: tzinfo = UTC,
 ) -> ExperimentResult:
     """The experiment's result as of a moment.
 
@@ -42,6 +43,7 @@ def evaluate(
     as_of : the snapshot's moment; nothing later is looked at
     run_id : when given, the result is stored in the ledger, and a verdict that ends the experiment is written down
     clinical : variants that nobody gets for good before a clinician agrees, though they win
+    zone : of the hospital, for the days that are named
 
     Raises
     ------
@@ -64,9 +66,9 @@ def evaluate(
     exploratory = _exploratory(definition, registration, edited)
     delivery = store.delivery_by_variant(ledger, definition.name)
     schedule = [(item.as_of, item.result["next_shares"]) for item in earlier if item.result.get("next_shares")]
-    found = conclude(definition, observed, seen_until, exploratory, delivery, schedule)
+    found = conclude(definition, observed, seen_until, exploratory, delivery, schedule, zone)
     result = replace(found, as_of=as_of, notes=(*found.notes, *_of_another_version(registration)))
-    result = _as_decided(result, ledger, registration)
+    result = _as_decided(result, ledger, registration, zone)
     if run_id is not None:
         record(ledger, definition, result, as_of, run_id, clinical)
     return result
@@ -104,7 +106,9 @@ def _harms(result: ExperimentResult) -> bool:
     return bool(stopping(result.harm, result.guardrails, looked=False))
 
 
-def _as_decided(result: ExperimentResult, ledger: Ledger, registration: store.Registration) -> ExperimentResult:
+def _as_decided(
+    result: ExperimentResult, ledger: Ledger, registration: store.Registration, zone: tzinfo
+) -> ExperimentResult:
     """The verdict that was decided, whatever came or was changed since: bookings are cancelled, webhooks come late.
 
     The numbers are those of now, and a note says when they would not give that verdict.
@@ -116,7 +120,7 @@ def _as_decided(result: ExperimentResult, ledger: Ledger, registration: store.Re
         stored = store.result_at(connection, registration.experiment, decided_at)
     if stored is None or stored.verdict == result.verdict.value:
         return result
-    day = decided_at.date().isoformat()
+    day = decided_at.astimezone(zone).date().isoformat()
     zh = f"结论作于 {day}，保持不变；此后到达或改动的内容已不支持它"
     en = f"the verdict is the one of {day} and stands; what came or was changed since would not give it"
     return replace(

@@ -73,7 +73,7 @@ def status(name: Name, as_json: AsJson = False) -> None:
         emit({**found[-1].result, "decision": registration.decision if registration else None})
         return
     _show(found[-1].result)
-    for line in decided_words(registration)[Locale.EN]:
+    for line in decided_words(registration, house.zone)[Locale.EN]:
         console().print(line, markup=False)
 
 
@@ -88,7 +88,9 @@ def evaluate_command(name: Name, as_json: AsJson = False) -> None:
     snapshot = house.warehouse.current()
     if snapshot is None:
         raise fail("There is no snapshot yet. Start a run first: 'alongside run'.")
-    result = evaluate(definition, house.ledger, snapshot.path / "tables", snapshot.as_of, house.warehouse)
+    result = evaluate(
+        definition, house.ledger, snapshot.path / "tables", snapshot.as_of, house.warehouse, zone=house.zone
+    )
     emit(result.to_json()) if as_json else _show(result.to_json())
 
 

@@ -75,7 +75,7 @@ def show_experiment(name: str, result: Mapping[str, Any]) -> None:
         if item["stop"]:
             out.print(f"[red]harm: {item['variant']} on {item['metric']}, evidence {item['evidence']:,.0f} : 1[/red]")
     if looks := result["looks"]:
-        ahead = f", next {looks['next_at'][:10]}" if looks["next_at"] else ""
+        ahead = f", next {looks['next_at'][:16].replace('T', ' ')} UTC" if looks["next_at"] else ""
         out.print(f"look {looks['taken']} of at most {looks['planned']}{ahead}")
     arms = ", ".join(f"{arm} {facts['n']:,}" for arm, facts in result["arms"].items())
     out.print(f"people: {arms}; p of the arms' sizes {_p(result['sample_ratio']['p_value'])}")

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
@@ -18,12 +20,14 @@ from alongside.analysis.observing.observation import Observed
 from alongside.analysis.observing.sums import ArmSums
 from alongside.analysis.result import ExperimentResult, GuardrailStatus, Maturity, MetricInfo
 from alongside.analysis.showing.brief import brief
+from alongside.analysis.showing.decided import decided_words
 from alongside.analysis.showing.forest import NARROW, WIDE, Layout
 from alongside.analysis.showing.report import unbroken
 from alongside.analysis.showing.svg import GOOD, drawing
 from alongside.analysis.showing.trends import bars_svg
 from alongside.analysis.showing.wording import amount, p_is
 from alongside.analysis.showing.words import words
+from alongside.ledger.experiments import Registration
 from alongside.model.enums import Gate, Locale, Verdict
 from alongside.outreach.experiments import MetricKind
 from alongside.outreach.experiments.metrics import Direction
@@ -184,6 +188,21 @@ def test_the_artifact_has_the_sections_words_as_tables(locale: Locale):
     assert len(widths) >= 2 + len(page.rows)
     for row in page.rows:
         assert f"| {row.metric} | {row.variant} |" in text
+
+
+def test_days_are_those_of_the_hospital():
+    """A run at seven in Shanghai is of the day before in UTC."""
+    zone, seven = ZoneInfo("Asia/Shanghai"), due(definition()) - timedelta(hours=1)
+    early = _result(early=True)
+    assert early.maturity is not None
+    launched = replace(early, maturity=replace(early.maturity, verdict_due=seven))
+    assert section(launched, Locale.EN).next_steps == ("The verdict comes on 2026-03-20.",)
+    assert section(launched, Locale.EN, zone=zone).next_steps == ("The verdict comes on 2026-03-21.",)
+    registered = Registration("wording", "h", {}, "c", "2", LAUNCH, None, seven, {"variant": "control"})
+    assert decided_words(registered, zone)[Locale.EN] == ["Runs after 2026-03-21 send “control” to everybody."]
+    change = {"at": seven.isoformat(), "by": "ops", "from": "personal", "to": "control", "reason": "full"}
+    changed = replace(registered, decision={"variant": "control", "changes": [change]})
+    assert "on 2026-03-21: full" in decided_words(changed, zone)[Locale.EN][1]
 
 
 @pytest.mark.parametrize(

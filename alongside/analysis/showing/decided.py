@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from alongside.ledger.experiments import Registration
@@ -27,10 +27,13 @@ _DECISIONS: Mapping[str, tuple[str, str]] = {
 }
 
 
-def decision_words(name: str, decision: Mapping[str, Any], decided_at: datetime, locale: Locale) -> list[str]:
-    """What follows from the experiment's decision, and who changed it since."""
+def decision_words(
+    name: str, decision: Mapping[str, Any], decided_at: datetime, locale: Locale, zone: tzinfo = UTC
+) -> list[str]:
+    """What follows from the experiment's decision, and who changed it since; days are those of the zone."""
     changes = decision.get("changes", [])
-    day = changes[-1]["at"][:10] if changes else decided_at.date().isoformat()
+    days = [datetime.fromisoformat(change["at"]).astimezone(zone).date().isoformat() for change in changes]
+    day = days[-1] if days else decided_at.astimezone(zone).date().isoformat()
     place = 0 if locale is Locale.ZH_CN else 1
     key = "waits" if decision.get("waits") else "applied" if decision.get("variant") else "people"
     values = {
@@ -40,15 +43,15 @@ def decision_words(name: str, decision: Mapping[str, Any], decided_at: datetime,
         "day": day,
     }
     found = [_DECISIONS[key][place].format(**values)]
-    for change in changes:
-        facts = {"by": change["by"], "day": change["at"][:10], "old": change["from"] or "–", "new": change["to"]}
+    for change, changed in zip(changes, days, strict=True):
+        facts = {"by": change["by"], "day": changed, "old": change["from"] or "–", "new": change["to"]}
         found.append(_DECISIONS["changed"][place].format(reason=change["reason"], **facts))
     return found
 
 
-def decided_words(found: Registration | None) -> dict[Locale, list[str]]:
+def decided_words(found: Registration | None, zone: tzinfo = UTC) -> dict[Locale, list[str]]:
     """The same in every language; nothing before there is a decision."""
     if found is None or found.decision is None or found.decided_at is None:
         return {locale: [] for locale in Locale}
     facts = (found.experiment, found.decision, found.decided_at)
-    return {locale: decision_words(*facts, locale) for locale in Locale}
+    return {locale: decision_words(*facts, locale, zone) for locale in Locale}

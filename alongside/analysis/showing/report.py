@@ -85,15 +85,15 @@ def collect(
         {"name": name, "about": about.get(name, {}), **counts, **states.get(name, {})}
         for name, counts in stages.items()
     )
-    experiments = []
+    experiments, zone = [], ZoneInfo(catalogues.content.settings.hospital.time_zone)
     for _, definition in sorted(catalogues.experiments.items()):
         try:
-            result = evaluate(definition, ledger, snapshot.path / "tables", snapshot.as_of, warehouse)
+            result = evaluate(definition, ledger, snapshot.path / "tables", snapshot.as_of, warehouse, zone=zone)
         except Refused:
             continue  # not launched yet
         with ledger.begin() as connection:
-            decided = decided_words(registrations.read(connection, definition.name))
-        experiments.append((definition, {locale: section(result, locale, decided[locale]) for locale in Locale}))
+            decided = decided_words(registrations.read(connection, definition.name), zone)
+        experiments.append((definition, {locale: section(result, locale, decided[locale], zone) for locale in Locale}))
     return Report(
         pins["as_of"],
         run_id,

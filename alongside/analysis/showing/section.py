@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 
 from alongside.analysis.judging.harm import HarmEvidence
 from alongside.analysis.judging.subgroups import PERIOD
@@ -74,8 +75,14 @@ class Section:
     curve: tuple[str, str] | None = None  # by days since the message: for a desk and for a phone
 
 
-def section(result: ExperimentResult, locale: Locale, decided: Sequence[str] = ()) -> Section:
-    """The report's section in one language; `decided` is what follows from a decision."""
+def section(result: ExperimentResult, locale: Locale, decided: Sequence[str] = (), zone: tzinfo = UTC) -> Section:
+    """The report's section in one language.
+
+    Parameters
+    ----------
+    decided : what follows from a decision
+    zone : of the hospital, for the days that are named
+    """
     unsaid = unclaimed(result)
     goals = [
         _row(result, item.variant, item.metric, item.comparison, item.adjusted, item.adjusted_p, "goal", locale,
@@ -93,7 +100,7 @@ def section(result: ExperimentResult, locale: Locale, decided: Sequence[str] = (
         result.verdict_text[locale],
         tuple((name, arm.n) for name, arm in result.arms.items()),
         (*goals, *guardrails),
-        (*decided, *([] if unsaid and decided else _ahead(result, locale))),
+        (*decided, *([] if unsaid and decided else _ahead(result, locale, zone))),
         _remarks(result, locale),
         tuple((name, tuple(counts.items())) for name, counts in result.delivery.items()),
         forest_svg(result, locale, WIDE),
@@ -196,19 +203,19 @@ def _row(
     )
 
 
-def _ahead(result: ExperimentResult, locale: Locale) -> list[str]:
+def _ahead(result: ExperimentResult, locale: Locale, zone: tzinfo) -> list[str]:
     """Which look this was, what a winner waits for, and when the next look or the verdict comes."""
     say, maturity, looking = words(locale), result.maturity, result.looking
     if maturity is None:
         return []
     if result.verdict is Verdict.INVALID:
         return [say["invalid_next"]]
-    due = maturity.verdict_due.date().isoformat()
+    due = maturity.verdict_due.astimezone(zone).date().isoformat()
     if looking is None:
         return [say["verdict_on"].format(due=due)] if result.verdict is Verdict.NOT_MATURE else []
     if looking.next_at is None:
         return [say["looked"].format(taken=looking.taken, planned=looking.planned)]
-    key, day = "looks" if looking.taken else "first_look", looking.next_at.date().isoformat()
+    key, day = "looks" if looking.taken else "first_look", looking.next_at.astimezone(zone).date().isoformat()
     return [say[key].format(taken=looking.taken, planned=looking.planned, due=due, day=day), *_waiting(result, locale)]
 
 

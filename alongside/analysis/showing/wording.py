@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 
 from alongside.analysis.judging.decision import Decided
 from alongside.analysis.judging.harm import HarmEvidence
@@ -95,6 +95,7 @@ class Facts:
     exploratory: bool
     maturity: Maturity | None = None
     unit: Unit = Unit.PERSON
+    zone: tzinfo = UTC  # of the readers: what is due at their breakfast is yesterday's in another
 
 
 def sentence(decided: Decided, facts: Facts) -> dict[Locale, str]:
@@ -131,7 +132,7 @@ def _values(decided: Decided, facts: Facts, locale: Locale) -> dict[str, str]:
     if facts.maturity is not None:
         enrolled = facts.maturity.mature + facts.maturity.open
         values |= {"known": f"{facts.maturity.mature:,}", "enrolled": f"{enrolled:,}"}
-        values["due"] = _day(facts.maturity.verdict_due)
+        values["due"] = _day(facts.maturity.verdict_due, facts.zone)
     if guardrail := decided.guardrail:
         values["guardrail"] = guardrail.metric.words(locale)
         values["margin"] = amount(guardrail.margin, guardrail.metric, locale, signed=False)
@@ -169,8 +170,8 @@ def _ratio_values(ratio: SampleRatio) -> dict[str, str]:
     return {"observed": observed, "expected": expected, "p": p_is(ratio.p_value)}
 
 
-def _day(moment: datetime) -> str:
-    return moment.date().isoformat()
+def _day(moment: datetime, zone: tzinfo) -> str:
+    return moment.astimezone(zone).date().isoformat()
 
 
 def level(value: float | None, metric: MetricInfo) -> str:
