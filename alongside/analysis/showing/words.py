@@ -121,7 +121,7 @@ _TABLE: Mapping[str, tuple[str, str]] = {
     "zone_worse": ("— 低于此线：证实更差", "— below it: proved worse"),
     "standard_errors": ("● 每次检视的证据：差异 ÷ 标准误", "● evidence at each look: difference in standard errors"),
     "looks_to_come": ("虚线：尚未到来的检视", "dashed: looks to come"),
-    "marks": ("● 更好或未受损　○ 未证实　■ 更差或受损", "● better or unharmed   ○ not proven   ■ worse or harmed"),
+    "marks": ("● 更好或未受损 · ○ 未证实 · ■ 更差或受损", "● better or unharmed · ○ not proven · ■ worse or harmed"),
     "power_of": (
         "发现“{metric}”差异的把握（预计 {people} 人）",
         "Chance to find a difference on “{metric}” with {people} people",
