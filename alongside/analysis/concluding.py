@@ -30,7 +30,7 @@ from alongside.analysis.result import (
     Words,
 )
 from alongside.analysis.showing.cluster_words import on_clusters
-from alongside.analysis.showing.wording import Facts, sentence
+from alongside.analysis.showing.wording import CHANNEL, Facts, Place, sentence
 from alongside.model.enums import Locale, Verdict
 from alongside.outreach.experiments import Calendar, ExperimentDefinition, Looks
 from alongside.stats.multiplicity import holm_levels
@@ -59,11 +59,12 @@ def conclude(
     goals, levels, guardrails = _compared(definition, observed, sums, view)
     harm = weigh(definition, observed.watched)
     sizes = _sizes(definition, observed, schedule)
+    mismatched = sizes.mismatched
     complete = observed.maturity.complete(as_of)
     evidence = Evidence(
         goals,
         guardrails,
-        sizes.mismatched,
+        mismatched[0] if mismatched else None,
         complete,
         bool(exploratory),
         stopping(harm, guardrails, looked=complete or view is not None),
@@ -72,10 +73,19 @@ def conclude(
     )
     decided = decide(evidence)
     arms = {name: _arm(definition, observed.units, sums, name) for name in definition.shares}
-    shown = sizes.mismatched or sizes.overall
+    shown, place = mismatched or (sizes.overall, None)
     alpha, control = definition.design.alpha, definition.control
     facts = Facts(
-        control, arms, alpha, shown, bool(guardrails), bool(exploratory), observed.maturity, definition.unit, zone
+        control,
+        arms,
+        alpha,
+        shown,
+        bool(guardrails),
+        bool(exploratory),
+        observed.maturity,
+        definition.unit,
+        zone,
+        place,
     )
     return ExperimentResult(
         name=definition.name,
@@ -91,7 +101,7 @@ def conclude(
         as_of=as_of,
         maturity=observed.maturity,
         exploratory=exploratory,
-        notes=(*_notes(definition, observed), *(_harm_all_the_same(evidence) if sizes.mismatched else ())),
+        notes=(*_notes(definition, observed), *(_harm_all_the_same(evidence) if mismatched else ())),
         sample_ratio_by_channel=sizes.by_channel,
         delivery=delivery or {},
         looking=_looking(view, zip(goals, levels, strict=True), as_of, decided.verdict) if view else None,
@@ -127,14 +137,16 @@ class _Sizes:
     by_subgroup: Mapping[str, Mapping[str, SampleRatio]]
 
     @property
-    def mismatched(self) -> SampleRatio | None:
-        """Arms that did not get their planned sizes: everybody, else one part at a level shared by all parts."""
+    def mismatched(self) -> tuple[SampleRatio, Place | None] | None:
+        """Arms that did not get their planned sizes, and where: everybody, else one part at a level that all share."""
         if self.overall.mismatch:
-            return self.overall
-        divisions = [self.by_channel, *self.by_subgroup.values()]
-        parts = [ratio for division in divisions for ratio in division.values()]
+            return self.overall, None
+        divisions = {CHANNEL: self.by_channel, **self.by_subgroup}
+        parts = [((name, value), ratio) for name, division in divisions.items() for value, ratio in division.items()]
         level = MISMATCH / max(1, len(parts))
-        return next((ratio for ratio in parts if ratio.p_value is not None and ratio.p_value < level), None)
+        return next(
+            ((ratio, place) for place, ratio in parts if ratio.p_value is not None and ratio.p_value < level), None
+        )
 
 
 def _sizes(definition: ExperimentDefinition, observed: Observed, schedule: Schedule) -> _Sizes:

@@ -175,6 +175,9 @@ def test_a_winner_that_waits_for_its_guardrails_is_said_to_wait(store: Ledger, t
     world = _hospital(store, tmp_path, experiment, better=0.30)
     result = _on_day(world, 29)
     assert result.verdict is Verdict.NOT_MATURE
+    meaning = result.goals[0].meaning
+    assert result.goals[0].significant
+    assert (meaning.corrected, meaning.chance_better > 0.9) == (None, True)  # it did not end where it crossed
     for locale, goal, rail in (
         (Locale.EN, "proved better on “booked a follow-up visit” already", "unharmed: “unsubscribed”."),
         (Locale.ZH_CN, "在“预约了复诊”上已证实更好", "未受损：“退订”。"),

@@ -198,7 +198,10 @@ def test_a_mismatch_within_one_clinic_voids_everything(store: Ledger, tmp_path: 
     by_clinic = sound.sample_ratio_by_subgroup["clinic"]
     assert {name: sum(ratio.observed.values()) for name, ratio in by_clinic.items()} == {"cardiology": 300, "eyes": 300}
     _treated(hospital, ["cardiology" if arm == "control" else "eyes" for arm in hospital.frame.arm])
-    assert hospital.evaluate().verdict is Verdict.INVALID
+    broken = hospital.evaluate()
+    assert broken.verdict is Verdict.INVALID
+    assert "in one part of the people (clinic: cardiology) the arms got" in broken.verdict_text[Locale.EN]
+    assert "在“科室：cardiology”这部分人中" in broken.verdict_text[Locale.ZH_CN]
 
 
 def test_the_clinic_divides_like_any_other_part(store: Ledger, tmp_path: Path):

@@ -111,6 +111,12 @@ class View:
         looks = [item.look for item in self._taken[variant, metric]]
         return sequential.level(looks, alpha) if looks else alpha
 
+    def crossed_before(self, variant: str, metric: str, alpha: float) -> bool:
+        """Whether a look before the last one claimed a difference at this level."""
+        taken = self._taken[variant, metric]
+        bounds = sequential.two_sided_boundaries([item.look for item in taken], alpha) if taken else []
+        return any(abs(self._z(metric, item)) >= bound for item, bound in zip(taken[:-1], bounds, strict=False))
+
     def _z(self, metric: str, item: Taken) -> float:
         found = z_of(comparer(self._infos[metric], item.treatment, item.control)(0.05), 1)
         return 0.0 if found is None else found

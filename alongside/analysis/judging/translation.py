@@ -36,7 +36,9 @@ def _meaning(definition: ExperimentDefinition, goal: GoalComparison, level: floa
     if goal.metric.name == definition.goals[0].name:
         # Effects of about the planned size are usual, much larger ones are not.
         believed = posterior(goal.improvement, error, definition.design.minimum_effect)
-    factor = _factor(goal, level, view) if goal.significant else None
+    waited = view is not None and view.crossed_before(goal.variant, goal.metric.name, level)
+    # A look that crossed its line and did not end the experiment (a guardrail was open) leaves no ending to judge by.
+    factor = _factor(goal, level, view) if goal.significant and not waited else None
     return Meaning(
         None if believed is None else believed.chance_better,
         None if believed is None else believed.loss_if_shipped,

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, tzinfo
 from alongside.analysis.judging.decision import Decided
 from alongside.analysis.judging.harm import HarmEvidence
 from alongside.analysis.result import Arm, Maturity, MetricInfo
+from alongside.analysis.showing.words import words
 from alongside.model.enums import Locale, Verdict
 from alongside.outreach.experiments import Unit
 from alongside.outreach.experiments.metrics import MetricKind
@@ -69,8 +70,9 @@ _SENTENCES: Mapping[str, Mapping[Locale, str]] = {
         " by {due}.",
     },
     "void": {
-        _ZH: "结果作废：各组{units}数（{observed}）与计划（{expected}）不符（{p}），请先查明原因，再看任何差异。",
-        _EN: "Void: the arms got {observed} {units} where {expected} were planned ({p}); find the cause before"
+        _ZH: "结果作废：{place}各组{units}数（{observed}）与计划（{expected}）不符（{p}），请先查明原因，"
+        "再看任何差异。",
+        _EN: "Void: {place}the arms got {observed} {units} where {expected} were planned ({p}); find the cause before"
         " believing any difference.",
     },
 }
@@ -81,6 +83,11 @@ _UNITS: Mapping[Unit, Mapping[Locale, tuple[str, str]]] = {
     Unit.HOUSEHOLD: {_ZH: ("户家庭", "户"), _EN: ("households", "households")},
     Unit.CLINIC: {_ZH: ("个科室", "个"), _EN: ("clinics", "clinics")},
 }
+
+
+#: One part of the people: by what they are divided (a column, or the planned channel), and its value there.
+Place = tuple[str, str]
+CHANNEL = "channel"
 
 
 @dataclass(frozen=True)
@@ -96,6 +103,7 @@ class Facts:
     maturity: Maturity | None = None
     unit: Unit = Unit.PERSON
     zone: tzinfo = UTC  # of the readers: what is due at their breakfast is yesterday's in another
+    place: Place | None = None  # where the arms' sizes are wrong, unless among everybody
 
 
 def sentence(decided: Decided, facts: Facts) -> dict[Locale, str]:
@@ -128,6 +136,7 @@ def _values(decided: Decided, facts: Facts, locale: Locale) -> dict[str, str]:
     units, unit = _UNITS[facts.unit][locale]
     values = {"variant": decided.variant or "", "control": facts.control, "units": units, "unit": unit}
     if decided.verdict is Verdict.INVALID:
+        values["place"] = _place(facts.place, locale)
         return values | _ratio_values(facts.sample_ratio) | {"units": units.removeprefix("户").removeprefix("个")}
     if facts.maturity is not None:
         enrolled = facts.maturity.mature + facts.maturity.open
@@ -162,6 +171,14 @@ def _harm_values(harm: HarmEvidence) -> dict[str, str]:
         "people_0": f"{harm.affected_control.people:,}",
         "evidence": f"{min(harm.evidence, 1e6):,.0f}",
     }
+
+
+def _place(place: Place | None, locale: Locale) -> str:
+    if place is None:
+        return ""
+    say, (division, value) = words(locale), place
+    column, part = say.get(f"column:{division}", division), say.get(f"value:{value}", value)
+    return f"在“{column}：{part}”这部分人中，" if locale is _ZH else f"in one part of the people ({column}: {part}) "
 
 
 def _ratio_values(ratio: SampleRatio) -> dict[str, str]:

@@ -175,6 +175,7 @@ _TABLE: Mapping[str, tuple[str, str]] = {
     "next_shares": ("下次运行的分配：{shares}", "Shares of the next run: {shares}"),
     "since_message": ("“{metric}”：消息发出后的天数", "“{metric}” by days since the message"),
     "column:period": ("入组时间", "time of enrolment"),
+    "column:channel": ("渠道", "channel"),
     "column:gender": ("性别", "gender"),
     "column:age_band": ("年龄段", "age"),
     "column:language": ("语言", "language"),

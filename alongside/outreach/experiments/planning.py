@@ -61,8 +61,9 @@ class DesignReport:
     def warnings(self) -> tuple[str, ...]:
         """Guardrails that this many people could hardly show to be unharmed: the experiment could not ship."""
         return tuple(
-            f"guardrail '{item.metric}' with margin {item.margin:g} would be shown unharmed with a chance of only "
-            f"{item.power:.0%}: widen the margin or enrol more people"
+            f"guardrail '{item.metric}' with margin {item.margin:g} would be shown unharmed "
+            + (f"with a chance of only {item.power:.0%}" if item.power >= 0.005 else "hardly ever")
+            + ": widen the margin or enrol more people"
             for item in self.guardrails
             if item.power is not None and item.power < self.planned_power
         )
