@@ -152,3 +152,17 @@ def test_an_arm_that_is_taken_out_leaves_its_people_out_and_says_so(store: Ledge
     assert {name: arm.n for name, arm in result.arms.items()} == {"control": 200, "good": 200}
     assert any("200 people are in arms that the experiment no longer has" in note for note in result.to_json()["notes"])
     assert result.exploratory
+
+
+def test_evidence_of_harm_never_falls(store: Ledger, tmp_path: Path):
+    """Two runs a day at odd hours: what becomes known later is a later part of the bet, whoever was assigned first."""
+    world = World(store, tmp_path, definition(margins={"unsubscribed": 0.05}))
+    late, early = LAUNCH + timedelta(days=0.9), LAUNCH + timedelta(days=1.1)
+    world.enrol(_in_turns("late", 100), at=late)
+    world.enrol(_in_turns("early", 100), at=early)
+    world.write_bookings()
+    world.hear("unsubscribe", people(100, "early")[1:21:2], early + timedelta(hours=1))
+    world.hear("unsubscribe", people(100, "late")[0:20:2], late + timedelta(days=1.1))
+    seen, later = (_on_day(world, day).harm[0].evidence for day in (2.4, 3.4))
+    assert seen > 20
+    assert later == pytest.approx(seen)

@@ -52,6 +52,9 @@ def watch(
 ) -> dict[str, Watched]:
     """By variant: tables of people at risk and events, each from days that are over and whose data have arrived.
 
+    In the order in which they become known, so that what one look saw is where the next one goes on: the evidence is
+    then that of one bet, and its largest value never falls.
+
     Where an event is harm, every day of every cohort's window is a table of those who had not had it before; where its
     absence is, a cohort is one table when its window closes.
     """
@@ -71,13 +74,13 @@ def _watched(
     definition: ExperimentDefinition,
     as_of: datetime,
 ) -> Watched:
-    tables: list[tuple[int, Stratum]] = []
+    tables: list[tuple[datetime, Stratum]] = []
     people = [0, 0]
     for cohort, arms in cohorts.items():
         one, other = arms.get(variant, {}), arms.get(definition.control, {})
         settled = as_of - latest[cohort] - metric.settles
         days = [day for day in _days(metric, arms) if timedelta(days=day + 1) <= settled]
-        tables += [(cohort + day, _table(one, other, day, metric)) for day in days]
+        tables += [(latest[cohort] + timedelta(days=day), _table(one, other, day, metric)) for day in days]
         if days:
             people = [people[0] + sum(one.values()), people[1] + sum(other.values())]
     strata = tuple(table for _, table in sorted(tables, key=itemgetter(0)))
