@@ -48,6 +48,14 @@ def test_nobody_decides_nothing_before_the_planned_day():
     assert days.with_effect == days.without == days.latest == 20
 
 
+def test_hardly_anybody_decides_hardly_anything():
+    """The chance that three people show it in small arms is so small that 1 less it is 1."""
+    plan = {"base_rate": 0.95, "minimum_effect": 0.05, "planned_days": 12, "looks": "daily"}
+    shares = {"control": 0.9, "one": 0.05, "other": 0.05}
+    days = days_to_verdict(shipped(margins={}, variants=shares, design=plan), 3)
+    assert 19 < days.with_effect <= days.latest
+
+
 @pytest.mark.parametrize(("now", "per_day"), [(0, 70.0), (400, 40.0), (860, 0.0)])
 def test_days_to_a_verdict_are_those_of_looks_that_are_played_out(now: int, per_day: float):
     experiment = _experiment()

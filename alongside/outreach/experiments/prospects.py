@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _POINTS = 25
 #: The curve reaches so many times the planned smallest effect.
 _REACH = 3
-#: A chance nearer to 1 has no z that would change an expected day.
+#: A chance nearer to 0 or 1 has no z that would change an expected day.
 _SURE = 1 - 1e-9
 
 
@@ -75,11 +75,11 @@ def days_to_verdict(
     if not course:
         return DaysToVerdict(latest, latest, latest)
     people = int(audience_now + audience_per_day * definition.design.planned_days)
-    found = min(_SURE, power_at(definition, weakest_arm(definition), people, definition.design.minimum_effect))
+    found = power_at(definition, weakest_arm(definition), people, definition.design.minimum_effect)
     alpha = comparison_level(definition)
     # `power_at` is of a single look at fewer people, by what the looks cost: the same drift, on all of them.
-    single = normal.isf(alpha / 2) + normal.isf(1 - found) if found > 0 else 0.0
-    effect = single * looks_cost(definition) ** 0.5
+    single = normal.isf(alpha / 2) + normal.isf(min(_SURE, max(1 - _SURE, 1 - found)))
+    effect = max(0.0, single) * looks_cost(definition) ** 0.5
     return DaysToVerdict(_expected(course, effect, alpha, 1, latest), _expected(course, 0.0, alpha, 2, latest), latest)
 
 
