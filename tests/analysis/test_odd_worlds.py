@@ -103,6 +103,9 @@ def test_harm_to_somebody_who_joined_a_household_later_is_weighed(store: Ledger,
     complained = next(item for item in _on_day(world, 11).harm if item.metric == "complained")
     assert complained.affected == Affected(40, 40)
     assert complained.stop
+    # Nobody of the first ones got the message; what reached the others too late for them is no news about them.
+    reached = [next(item for item in _on_day(world, day).harm if item.metric == "delivered") for day in (8, 17)]
+    assert [item.affected for item in reached] == [Affected(40, 40)] * 2
 
 
 def test_harm_ends_an_experiment_whose_result_is_void(store: Ledger, tmp_path: Path):

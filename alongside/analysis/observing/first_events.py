@@ -101,6 +101,8 @@ def _days(metric: Metric, arms: Mapping[str, Mapping[int | None, int]]) -> range
 
 def _table(one: Mapping[int | None, int], other: Mapping[int | None, int], day: int, metric: Metric) -> Stratum:
     if metric.direction.sign > 0:
-        return Stratum(sum(one.values()), sum(other.values()), one.get(None, 0), other.get(None, 0))
+        # A household's later member may still have it after the first one's window: too late for this table.
+        lacking = [sum(n for when, n in arm.items() if when is None or when > day) for arm in (one, other)]
+        return Stratum(sum(one.values()), sum(other.values()), lacking[0], lacking[1])
     at_risk = [sum(n for when, n in arm.items() if when is None or when >= day) for arm in (one, other)]
     return Stratum(at_risk[0], at_risk[1], one.get(day, 0), other.get(day, 0))
