@@ -156,7 +156,7 @@ def talks(stage: Stage, root: Path) -> Iterator[Talks]:
     _edit(project, "config/alongside.yaml", "frequency_cap: {messages: 3", "frequency_cap: {messages: 9")
     (project.config / "metrics" / f"{METRIC}.yaml").write_text(_METRIC, "utf-8")
     (project.config / "experiments" / f"{EXPERIMENT}.yaml").write_text(_EXPERIMENT, "utf-8")
-    for guardrail in ("unsubscribed", "complained", "delivered"):  # as soon known as the goal
+    for guardrail in ("unsubscribed", "complained", "no_show", "delivered"):  # as soon known as the goal
         _edit(project, f"config/metrics/{guardrail}.yaml", "within_days: 7", "within_days: 1")
     shutil.copytree(project.templates / CONTROL, project.templates / SHORT)
     generate(project.var / "hospital", patients=PATIENTS, seed=3, start=FIRST_DUMP)

@@ -86,12 +86,12 @@ def test_the_shipped_experiments_have_no_faults(project: Project):
     assert check(project) == []
 
 
-def test_opt_out_complaint_and_delivery_guard_every_experiment(project: Project):
+def test_opt_out_complaint_no_show_and_delivery_guard_every_experiment(project: Project):
     path = "experiments/hypertension_review_wording.yaml"
     for margin in ("{metric: unsubscribed, margin: 0.03}", "{metric: complained, margin: 0.02}"):
         _edit(project, path, f"    - {margin}\n", "")
     guardrails = {item.metric.name: item.margin for item in load(project)["hypertension_review_wording"].guardrails}
-    assert guardrails == {"delivered": 0.05, "unsubscribed": 0.02, "complained": 0.01}
+    assert guardrails == {"delivered": 0.05, "unsubscribed": 0.02, "complained": 0.01, "no_show": 0.03}
 
 
 @pytest.mark.parametrize(

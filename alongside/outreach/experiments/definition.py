@@ -20,7 +20,7 @@ CLINIC = "clinic"
 #: What people may be divided by: columns of a person that no message changes, and the clinic.
 SUBGROUPS = ("gender", "age_band", "language", "country", "city", "district", CLINIC)
 #: Guardrails of every experiment with patients, with the largest acceptable worsening where none is given.
-DEFAULT_GUARDRAILS: Mapping[str, float] = {"unsubscribed": 0.02, "complained": 0.01, "delivered": 0.03}
+DEFAULT_GUARDRAILS: Mapping[str, float] = {"unsubscribed": 0.02, "complained": 0.01, "no_show": 0.03, "delivered": 0.03}
 #: Version of the analysis that an experiment is registered with at launch. 2: looks that pay, evidence of harm.
 ANALYSIS_VERSION = "2"
 NAME = r"^[a-z][a-z0-9_]{1,59}$"
