@@ -155,7 +155,10 @@ def _sizes(definition: ExperimentDefinition, observed: Observed, schedule: Sched
     return _Sizes(
         _ratio(definition, observed.arrivals.values()),
         {name: _ratio(definition, [days]) for name, days in observed.arrivals.items()},
-        {column: _ratios(definition, parts) for column, parts in observed.divided.items()},
+        {
+            column: {value: _ratio(definition, [days]) for value, days in parts.items()}
+            for column, parts in observed.divided.items()
+        },
     )
 
 
@@ -208,11 +211,6 @@ def _divisions(
         for column, parts in columns.items()
         for variant in definition.treatments
     )  # fmt: skip
-
-
-def _ratios(definition: ExperimentDefinition, parts: Mapping[str, Mapping[str, int]]) -> dict[str, SampleRatio]:
-    """The arms' sizes in each part, as of now: the e-process holds at whatever look it is read."""
-    return {value: _ratio(definition, [{0: arms}]) for value, arms in parts.items()}
 
 
 def _ratio(definition: ExperimentDefinition, arrivals: Iterable[Mapping[int, Mapping[str, int]]]) -> SampleRatio:

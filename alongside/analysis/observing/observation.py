@@ -61,7 +61,7 @@ class Observed:
     arrivals: Mapping[str, Mapping[int, Mapping[str, int]]] = field(default_factory=dict)  # by channel, day, arm
     watched: Mapping[str, Mapping[str, Watched]] = field(default_factory=dict)  # by guardrail, then variant
     subgroups: Mapping[str, Mapping[str, Sums]] = field(default_factory=dict)  # first goal, by column and its value
-    divided: Mapping[str, Mapping[str, Mapping[str, int]]] = field(default_factory=dict)  # people, the same by arm
+    divided: Mapping[str, Mapping[str, Mapping[int, Mapping[str, int]]]] = field(default_factory=dict)  # by day, arm
     strata: Mapping[str, Mapping[str, Sums]] = field(default_factory=dict)  # by goal, then value of the column
     batches: Sequence[SeenBatch] = ()  # of a bandit, in the order of time
     reached: Sequence[FirstEvents] = ()  # when people first had the first goal's event, where it is one
@@ -117,7 +117,7 @@ def aggregate(
         early = definition.design.looks is Looks.DAILY and as_of < calendar.due
         seen = replace(facts, until=calendar.moment(calendar.taken(as_of)) if early else as_of)
         subgroups = _subgroups(connection, definition, seen, calendar)
-        divided = {column: _divided(connection, column, tables) for column in _checked(definition, tables)}
+        divided = {column: _divided(connection, column, tables, launched_at) for column in _checked(definition, tables)}
         strata = _strata(connection, definition, seen, calendar)
         batches = _batches(connection, definition, facts, calendar) if definition.bandit else []
         maturity = _maturity(connection, definition, launched_at, as_of)
@@ -291,15 +291,20 @@ def _checked(definition: ExperimentDefinition, tables: Path) -> list[str]:
     return list(dict.fromkeys([*definition.subgroups, *([CLINIC] if by_clinic else [])]))
 
 
-def _divided(connection: duckdb.DuckDBPyConnection, column: str, tables: Path) -> dict[str, dict[str, int]]:
-    """Everybody enrolled, by the column's value and arm."""
+def _divided(
+    connection: duckdb.DuckDBPyConnection, column: str, tables: Path, launched_at: datetime
+) -> dict[str, dict[int, dict[str, int]]]:
+    """Everybody enrolled, by the column's value, day after launch and arm."""
     part, join = part_sql(column, tables)
     rows = connection.execute(
-        f"SELECT coalesce({part}, '') AS part, unit.variant, count(*) FROM unit {join} GROUP BY ALL ORDER BY ALL"
+        f"SELECT coalesce({part}, '') AS part,"
+        " CAST(floor(date_diff('microsecond', $1::TIMESTAMP, unit.assigned_at) / 86400e6) AS INTEGER) AS day,"
+        f" unit.variant, count(*) FROM unit {join} GROUP BY ALL ORDER BY ALL",
+        [naive(launched_at)],
     ).fetchall()
-    found: dict[str, dict[str, int]] = {}
-    for value, variant, count in rows:
-        found.setdefault(value, {})[variant] = count
+    found: dict[str, dict[int, dict[str, int]]] = {}
+    for value, day, variant, count in rows:
+        found.setdefault(value, {}).setdefault(day, {})[variant] = count
     return found
 
 
