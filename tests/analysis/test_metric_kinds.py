@@ -452,8 +452,18 @@ def test_a_quantile_that_too_few_reach_is_not_given(store: Ledger, tmp_path: Pat
     waiting = Waiting(store, tmp_path, experiment)
     result = evaluate(experiment, store, waiting.world.tables, due(experiment), waiting.world.warehouse)
     assert (result.goals[0].comparison.reason, result.arms["control"].metrics["bookings"].mean) == ("not_finite", None)
+    assert "too few people have reached it" in result.verdict_text[Locale.EN]
+    assert "没有有限的数值" in result.verdict_text[Locale.ZH_CN]
     for locale in Locale:
         assert section(result, locale)
+
+
+def test_a_value_that_everybody_shares_is_said_to_be_shared(store: Ledger, tmp_path: Path):
+    hospital = Hospital(store, tmp_path, _with_goal(_metric(kind="count", where="service = 'screening'")))
+    hospital.world.book(PEOPLE, LAUNCH + timedelta(days=1), service="screening")
+    words = hospital.evaluate().verdict_text
+    assert "everybody in both arms has the same value of “bookings”" in words[Locale.EN]
+    assert "数值都相同" in words[Locale.ZH_CN]
 
 
 def test_a_quantile_of_a_value_leaves_out_who_has_none(store: Ledger, tmp_path: Path):

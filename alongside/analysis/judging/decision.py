@@ -47,6 +47,7 @@ class Decided:
     goal: GoalComparison | None = None
     guardrail: GuardrailComparison | None = None
     harm: HarmEvidence | None = None  # where events were weighed one by one
+    untold: GoalComparison | None = None  # the first goal, where nothing can be compared
 
 
 def stopping(
@@ -124,7 +125,8 @@ def _without_winner(goals: Sequence[GoalComparison]) -> Decided:
     known = [goal for goal in goals if goal.comparison.p_value is not None and goal.variant not in losers]
     first = [goal for goal in known if goal.metric == known[0].metric]
     nearest = max(first, key=lambda goal: goal.improvement, default=None)
-    return Decided(Verdict.INCONCLUSIVE, nearest.variant if nearest else None, nearest)
+    untold = next(iter(goals), None) if nearest is None else None
+    return Decided(Verdict.INCONCLUSIVE, nearest.variant if nearest else None, nearest, untold=untold)
 
 
 def _harmed(guardrails: Sequence[GuardrailComparison]) -> GuardrailComparison | None:

@@ -13,7 +13,7 @@ from alongside.analysis.showing.words import words
 from alongside.model.enums import Locale, Verdict
 from alongside.outreach.experiments import Unit
 from alongside.outreach.experiments.metrics import MetricKind
-from alongside.stats import Interval
+from alongside.stats import Interval, Unavailable
 from alongside.stats.sample_ratio import SampleRatio
 
 _ZH, _EN = Locale.ZH_CN, Locale.EN
@@ -40,6 +40,15 @@ _SENTENCES: Mapping[str, Mapping[Locale, str]] = {
     "nothing": {
         _ZH: "数据不足，无法比较，保留“{control}”。",
         _EN: "There are too few data to compare anything, so keep “{control}”.",
+    },
+    "alike": {
+        _ZH: "无法比较，保留“{control}”：各组所有人的“{metric}”数值都相同。",
+        _EN: "Keep “{control}”: everybody in both arms has the same value of “{metric}”, so there is nothing to"
+        " compare.",
+    },
+    "endless": {
+        _ZH: "无法比较，保留“{control}”：“{metric}”没有有限的数值（例如达到该分位的人太少）。",
+        _EN: "Keep “{control}”: “{metric}” has no finite value to compare, as when too few people have reached it.",
     },
     "unproven_guardrail": {
         _ZH: "暂时保留“{control}”：“{variant}”改善了“{metric}”（{change}），但不能证明“{guardrail}”未受损"
@@ -76,6 +85,8 @@ _SENTENCES: Mapping[str, Mapping[Locale, str]] = {
         " believing any difference.",
     },
 }
+
+_UNTOLD = {Unavailable.NO_VARIATION: "alike", Unavailable.NOT_FINITE: "endless"}
 
 #: What was assigned, and is counted: in Chinese the word with its measure, and the measure alone.
 _UNITS: Mapping[Unit, Mapping[Locale, tuple[str, str]]] = {
@@ -125,7 +136,8 @@ def _key(decided: Decided, facts: Facts) -> str:
     if decided.verdict in simple:
         return simple[decided.verdict]
     if decided.goal is None:
-        return "nothing"
+        reason = decided.untold.comparison.reason if decided.untold else None
+        return _UNTOLD.get(reason, "nothing") if reason else "nothing"
     if decided.guardrail is not None:
         return "unproven_guardrail"
     won = decided.goal.significant and decided.goal.improvement > 0
@@ -152,6 +164,8 @@ def _values(decided: Decided, facts: Facts, locale: Locale) -> dict[str, str]:
         if decided.guardrail is not None:
             values["guardrail"] = decided.guardrail.metric.harm_words(locale)
         return values | _harm_values(harm)
+    if decided.untold is not None:
+        values["metric"] = decided.untold.metric.words(locale)
     source = decided.goal or decided.guardrail
     if source is not None:
         metric = source.metric
