@@ -192,7 +192,7 @@ def _by_hand(tables: Path, dated: bool) -> dict[str, str]:
         "articles_read": (f"least({often}, 5)", table("interaction"), "f.occurred_at", "f.kind = 'article_read'", 14),
         "home_systolic": ("avg(f.value)", table("observation"), "f.effective_at", systolic, 14),
         "visits": (often, table("encounter"), "f.started_at", "TRUE", 30),
-        "no_show": (happened, table("appointment"), "f.start_at", "f.status = 'noshow'", 30),
+        "no_show": (happened, table("appointment"), "f.start_at", "f.status = 'noshow'", 7),
         "clicked": (often, "event", "f.occurred_at", "f.kind = 'click'", 7),
     }
     guardrails = {

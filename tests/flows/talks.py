@@ -63,6 +63,7 @@ metrics:
     - {{metric: unsubscribed, margin: 0.5}}
     - {{metric: complained, margin: 0.5}}
     - {{metric: delivered, margin: 0.5}}
+    - {{metric: no_show, margin: 0.5}}
 design: {{base_rate: 0.1, minimum_effect: 0.6, planned_days: 3, looks: daily}}
 decide: ship_winner
 """

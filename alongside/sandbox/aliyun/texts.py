@@ -67,6 +67,7 @@ class Texts:
             case "SendSms":
                 return await self._send(given)
             case "QuerySendDetails":
+                await self.files.accepted.settled()
                 return json_response(self._details(given))
             case "GetSmsTemplate":
                 return json_response(self._template(given))

@@ -7,6 +7,7 @@ Requests that arrive while an fsync runs share the next one (group commit).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -83,6 +84,19 @@ class AppendLog:
                     await asyncio.sleep(_GATHER_SECONDS)
         finally:
             self._committing = None
+
+    async def settled(self) -> None:
+        """Returns once everything that was handed in before is on disk, or could not be written.
+
+        Whoever is asked for a message must not say "not here" while it is being taken: it would be sent again.
+        """
+        if self._committing is None:
+            return
+        # Nothing to write, in the line behind everything that is to be written.
+        turn: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._waiting.append((b"", turn))
+        with contextlib.suppress(OSError):
+            await turn
 
     def _write(self, data: bytes) -> None:
         view = memoryview(data)

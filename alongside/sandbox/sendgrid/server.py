@@ -43,12 +43,14 @@ class Server:
             clauses = activity.parse_query(text) if text else ()
         except activity.QueryError as error:
             raise VendorRefusal(400, str(error), field="query") from error
+        await self.mail.files.accepted.settled()
         found = activity.search(self.mail.files.accepted, clauses, int(limit), self._acts)
         return json_response({"messages": found})
 
     async def show_message(self, request: web.Request) -> web.Response:
         authorize(request.headers.get("Authorization", ""), self.mail.options.api_key)
         clause = activity.Clause("msg_id", False, (request.match_info["msg_id"],))
+        await self.mail.files.accepted.settled()
         for _, record in self.mail.files.accepted.containing(clause.needle):
             if clause.matches(record):
                 return json_response(activity.details(record, self._acts(record)))

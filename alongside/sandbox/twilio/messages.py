@@ -121,11 +121,13 @@ class Messages:
     # --------------------------------------------------------------------------------------------------------- read
     async def list(self, request: web.Request) -> web.Response:
         self.authorize(request)
+        await self.files.accepted.settled()
         return json_response(resources.page(self._matching(request.query.get("To", "")), request.query, self.path))
 
     async def show(self, request: web.Request) -> web.Response:
         self.authorize(request)
         sid = request.match_info["sid"]
+        await self.files.accepted.settled()
         for resource in self._matching(sid):
             if resource["sid"] == sid:
                 return json_response(resource)
