@@ -114,5 +114,5 @@ def _work(root: str) -> dict[str, Callable[[], Any]]:
         "reconcile": lambda: delivery.reconcile_unknown.fn(RUN_ID, root),
         "evaluate": lambda: len(analysis.evaluate_experiments.fn(RUN_ID, root)),
         "report": lambda: analysis.write_report.fn(RUN_ID, root),
-        "finish": lambda: runs.finish.fn(RUN_ID, "completed", None, root)["total"],
+        "finish": lambda: runs.finish.fn(RUN_ID, False, root)["total"],
     }

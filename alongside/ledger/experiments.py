@@ -165,10 +165,15 @@ def shares_at(connection: Connection, name: str, at: datetime) -> dict[str, floa
     return dict(earlier[-1].result["next_shares"]) if earlier else None
 
 
-# Who was merged is followed to the last survivor; UNION (not ALL) ends even if merges ever formed a circle.
-_SURVIVORS = """
+# Who was merged is followed to the last survivor; UNION (not ALL) ends even if merges ever formed a circle. Only people
+# whom the question is about are followed: a hospital knows most people several times, and merged them long ago.
+def _survivors_of(people: str) -> str:
+    """Relation `survivor(origin, current)` of those who were merged; `people`: a query for their `person_id`."""
+    return f"""
 WITH RECURSIVE chain(origin, current) AS (
-    SELECT person_id, survivor_id FROM person WHERE survivor_id IS NOT NULL
+    SELECT person.person_id, person.survivor_id
+    FROM ({people}) AS asked JOIN person ON person.person_id = asked.person_id
+    WHERE person.survivor_id IS NOT NULL
     UNION
     SELECT chain.origin, person.survivor_id
     FROM chain JOIN person ON person.person_id = chain.current
@@ -184,13 +189,13 @@ survivor AS (
 
 def survivors(ledger: Ledger) -> pa.Table:
     """`origin, current` of everybody who was merged with somebody: under which id they live on."""
-    return ledger.read_arrow(_SURVIVORS + "SELECT origin, current FROM survivor", {})
+    return ledger.read_arrow(_survivors_of("SELECT person_id FROM person") + "SELECT origin, current FROM survivor", {})
 
 
 # Nearly everybody was never merged with anybody, and is read as they stand: to sort all by who they are now costs as
 # much as reading them.
 _ASSIGNMENTS = (
-    _SURVIVORS
+    _survivors_of("SELECT person_id FROM assignment WHERE experiment = :experiment")
     + """,
 touched AS (SELECT origin AS person_id FROM survivor UNION SELECT current FROM survivor)
 SELECT person_id, variant, assigned_at, channel, cluster_id
@@ -244,7 +249,7 @@ def insert_assignments(ledger: Ledger, name: str, rows: pa.Table, run_id: str) -
 
 
 _EVENTS = (
-    _SURVIVORS
+    _survivors_of("SELECT DISTINCT person_id FROM message WHERE experiment = :experiment")
     + """
 SELECT
     COALESCE(survivor.current, message.person_id) AS person_id,
