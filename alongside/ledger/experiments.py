@@ -249,7 +249,7 @@ def insert_assignments(ledger: Ledger, name: str, rows: pa.Table, run_id: str) -
 
 
 _EVENTS = (
-    _survivors_of("SELECT DISTINCT person_id FROM message WHERE experiment = :experiment")
+    _survivors_of("SELECT person_id FROM message WHERE experiment = :experiment")
     + """
 SELECT
     COALESCE(survivor.current, message.person_id) AS person_id,
