@@ -6,7 +6,6 @@ keyed hash alone (intention to treat).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -162,7 +161,7 @@ def _as_experiment(
     campaign: Campaign, metrics: Sequence[Metric], since: datetime, as_of: datetime
 ) -> ExperimentDefinition:
     """The same question in the form that the sums are made for: two arms, everybody enrolled until now."""
-    days = max(1, math.ceil((as_of - since) / timedelta(days=1)))
+    days = (as_of - since) // timedelta(days=1) + 1  # past this moment, so that the newest count as well
     share = campaign.holdout
     return ExperimentDefinition.model_validate(
         {

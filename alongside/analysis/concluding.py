@@ -59,12 +59,12 @@ def conclude(
     goals, levels, guardrails = _compared(definition, observed, sums, view)
     harm = weigh(definition, observed.watched)
     sizes = _sizes(definition, observed, schedule)
-    mismatched = sizes.mismatched
+    mismatched, place = sizes.mismatched or (None, None)
     complete = observed.maturity.complete(as_of)
     evidence = Evidence(
         goals,
         guardrails,
-        mismatched[0] if mismatched else None,
+        mismatched,
         complete,
         bool(exploratory),
         stopping(harm, guardrails, looked=complete or view is not None),
@@ -72,26 +72,23 @@ def conclude(
         view is not None,
     )
     decided = decide(evidence)
-    arms = {name: _arm(definition, observed.units, sums, name) for name in definition.shares}
-    shown, place = mismatched or (sizes.overall, None)
-    alpha, control = definition.design.alpha, definition.control
     facts = Facts(
-        control,
-        arms,
-        alpha,
-        shown,
-        bool(guardrails),
-        bool(exploratory),
-        observed.maturity,
-        definition.unit,
-        zone,
-        place,
+        control=definition.control,
+        arms={name: _arm(definition, observed.units, sums, name) for name in definition.shares},
+        alpha=definition.design.alpha,
+        sample_ratio=mismatched or sizes.overall,
+        has_guardrails=bool(guardrails),
+        exploratory=bool(exploratory),
+        maturity=observed.maturity,
+        unit=definition.unit,
+        zone=zone,
+        place=place,
     )
     return ExperimentResult(
         name=definition.name,
-        control=control,
-        alpha=alpha,
-        arms=arms,
+        control=facts.control,
+        alpha=facts.alpha,
+        arms=facts.arms,
         goals=goals,
         guardrails=guardrails,
         sample_ratio=sizes.overall,

@@ -103,16 +103,17 @@ def analyse_csv(
             _create_view(connection, file, variant, numbers)
             arms = _arms(connection, file, variant, control)
             columns = {name: _column(connection, file, name) for name in numbers}
-            infos = [_info(name, columns[name], kinds or {}, lower_is_better, file) for name in metrics]
-            infos = [_asked(info, quantiles or {}) for info in infos]
-            sums = {
-                info.name: _sums(connection, info.name) if info.quantile is None else _values(connection, info.name)
-                for info in infos
-            }
-            adjusted = [info.name for info in infos if info.quantile is None]
-            unknown = _unknown(connection, file, covariate, arms) if covariate else 0
-            means = _adjust(connection, sums, adjusted, covariate) if covariate else {}
-    notes = _adjustment_notes(covariate, unknown) if covariate else ()
+            infos = [
+                _asked(_info(name, columns[name], kinds or {}, lower_is_better, file), quantiles or {})
+                for name in metrics
+            ]
+            sums = {info.name: _sums(connection, info) for info in infos}
+            means: dict[str, float] = {}
+            notes: tuple[Words, ...] = ()
+            if covariate:
+                notes = _adjustment_notes(covariate, _unknown(connection, file, covariate, arms))
+                adjusted = [info.name for info in infos if info.quantile is None]
+                means = _adjust(connection, sums, adjusted, covariate)
     return _conclude(path, control, arms, infos, sums, means, alpha, shares, notes)
 
 
@@ -244,8 +245,10 @@ def _is_binary(cell: str) -> bool:
 
 
 # ------------------------------------------------------------------------------------------------------- summing up
-def _sums(connection: duckdb.DuckDBPyConnection, name: str) -> Sums:
-    cell = identifier(name)
+def _sums(connection: duckdb.DuckDBPyConnection, info: MetricInfo) -> Sums:
+    if info.quantile is not None:
+        return _values(connection, info.name)
+    cell = identifier(info.name)
     rows = connection.execute(
         f"SELECT \"arm of unit\", count({cell}), coalesce(sum({cell}), 0.0), coalesce(avg({cell}), 'nan'::DOUBLE), "
         f"coalesce(var_samp({cell}), 'nan'::DOUBLE), count(*) - count({cell}) FROM unit GROUP BY ALL"

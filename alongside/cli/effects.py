@@ -10,6 +10,8 @@ from alongside.cli.output import AsJson, console, emit, fail, show_table
 from alongside.model.enums import Locale
 
 if TYPE_CHECKING:
+    from datetime import tzinfo
+
     from alongside.analysis.campaign_effect import CampaignEffect
     from alongside.analysis.result import GoalComparison
     from alongside.bootstrap import Services
@@ -36,7 +38,7 @@ def effect(
         raise fail("There is no snapshot yet. Start a run first: 'alongside run'.")
     metrics = _metrics(house, campaign, metric or [])
     result = campaign_effect(found, metrics, house.ledger, house.project.var / "runs", snapshot, house.warehouse)
-    emit(result.to_json()) if as_json else _show(result)
+    emit(result.to_json()) if as_json else _show(result, house.zone)
 
 
 def _metrics(house: Services, campaign: str, named: list[str]) -> list[Metric]:
@@ -56,13 +58,14 @@ def _metrics(house: Services, campaign: str, named: list[str]) -> list[Metric]:
     return list(goals)
 
 
-def _show(result: CampaignEffect) -> None:
+def _show(result: CampaignEffect, zone: tzinfo) -> None:
     from alongside.analysis.showing.wording import level, p_is
 
     out = console()
     counts = {name: arm.n for name, arm in result.arms.items()}
+    since, as_of = (moment.astimezone(zone).date() for moment in (result.since, result.as_of))
     out.print(
-        f"[bold]{result.campaign}[/bold] since {result.since:%Y-%m-%d}, as of {result.as_of:%Y-%m-%d}: "
+        f"[bold]{result.campaign}[/bold] since {since}, as of {as_of}: "
         f"{counts['campaign']:,} people with it, {counts['without']:,} kept without it"
     )
     rows = []

@@ -27,7 +27,7 @@ class Simultaneous(StrEnum):
     """How the subgroups' level is divided."""
 
     BONFERRONI = "bonferroni"  # intervals that hold together
-    HOLM = "holm"  # finds more; intervals agree with its decisions
+    HOLM = "holm"  # finds more; intervals agree with its decisions, each by itself (see `multiplicity.holm_interval`)
 
 
 @dataclass(frozen=True)

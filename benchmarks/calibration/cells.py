@@ -47,7 +47,7 @@ EFFECT: tuple[Rates | Spend, ...] = (
 
 QUANTILES = (
     Quantiles("median of skewed values, 40 a day and arm", EVEN(40, 40), 0.5),
-    Quantiles("ninth decile of skewed values, 60 a day and arm", EVEN(60, 60), 0.9),
+    Quantiles("ninth decile of skewed values, 60 a day", EVEN(60, 60), 0.9),
     Quantiles("wait of a third, 45 % end, 40 a day and arm", EVEN(40, 40), 0.33, unseen=0.88),
     Quantiles("median, 10 : 90 arms", EVEN(180, 20), 0.5),
     Quantiles("median, 25 % more", EVEN(40, 40), 0.5, factor=1.25),

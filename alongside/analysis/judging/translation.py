@@ -36,9 +36,7 @@ def _meaning(definition: ExperimentDefinition, goal: GoalComparison, level: floa
     if goal.metric.name == definition.goals[0].name:
         # Effects of about the planned size are usual, much larger ones are not.
         believed = posterior(goal.improvement, error, definition.design.minimum_effect)
-    waited = view is not None and view.crossed_before(goal.variant, goal.metric.name, level)
-    # A look that crossed its line and did not end the experiment (a guardrail was open) leaves no ending to judge by.
-    factor = _factor(goal, level, view) if goal.significant and not waited else None
+    factor = _factor(goal, level, view) if goal.significant else None
     return Meaning(
         None if believed is None else believed.chance_better,
         None if believed is None else believed.loss_if_shipped,
@@ -46,12 +44,17 @@ def _meaning(definition: ExperimentDefinition, goal: GoalComparison, level: floa
     )
 
 
-def _factor(goal: GoalComparison, level: float, view: View | None) -> float:
-    """What is left of a significant effect without the luck that made it significant, between 0 and 1."""
+def _factor(goal: GoalComparison, level: float, view: View | None) -> float | None:
+    """What is left of a significant effect without the luck that made it significant, between 0 and 1.
+
+    None where an earlier look had crossed its line and a guardrail kept the experiment open: it ended by none.
+    """
     comparison = goal.comparison
     if view is None:
         difference, error = comparison.difference or 0.0, comparison.standard_error or 1.0
         return shrink_winner(difference, error, normal.isf(level / 2)).factor
+    if view.crossed_before(goal.variant, goal.metric.name, level):
+        return None
     looks = [item.look for item in view.taken(goal.variant, goal.metric.name)]
     z = z_of(view.plain(goal.variant, goal.metric.name), 1) if looks else None
     if not z:

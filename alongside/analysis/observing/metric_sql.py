@@ -146,9 +146,15 @@ def arrivals_sql(*, clustered: bool) -> str:
     """What was assigned, by channel, day and arm; parameters as `arrivals.sql` says."""
     first = (
         "(SELECT variant, min(assigned_at) AS assigned_at, arg_min(channel, (assigned_at, person_id)) AS channel"
-        " FROM unit GROUP BY variant, cluster)"
+        " FROM unit GROUP BY variant, cluster) AS unit"
     )
-    return _sql("arrivals").format(arrived=first if clustered else "unit")
+    return _sql("arrivals").format(part="unit.channel", arrived=first if clustered else "unit")
+
+
+def divided_sql(column: str, tables: Path) -> str:
+    """People by the column's value, day and arm; parameters as `arrivals.sql` says."""
+    part, join = part_sql(column, tables)
+    return _sql("arrivals").format(part=part, arrived=f"unit {join}")
 
 
 def strata_sql(*, clustered: bool) -> str:

@@ -18,10 +18,10 @@ from alongside.analysis.observing.metric_sql import (
     batch_sql,
     clusters_sql,
     counted_sql,
+    divided_sql,
     knows_clinics,
     naive,
     outcome_sql,
-    part_sql,
     strata_sql,
     subgroup_sql,
 )
@@ -100,7 +100,7 @@ def aggregate(
         armless = _register(connection, definition, assigned, events, ends, as_of)
         facts = _facts(connection, tables, as_of)
         clustered = definition.unit.is_cluster
-        arrivals = _arrivals(connection, launched_at, clustered=clustered)
+        arrivals = _arrivals(connection, arrivals_sql(clustered=clustered), launched_at)
         course = _in_clusters if clustered else _course
         rules = {rule.metric.name for rule in definition.guardrails}
         courses: dict[str, Course] = {}
@@ -117,7 +117,10 @@ def aggregate(
         early = definition.design.looks is Looks.DAILY and as_of < calendar.due
         seen = replace(facts, until=calendar.moment(calendar.taken(as_of)) if early else as_of)
         subgroups = _subgroups(connection, definition, seen, calendar)
-        divided = {column: _divided(connection, column, tables, launched_at) for column in _checked(definition, tables)}
+        divided = {
+            column: _arrivals(connection, divided_sql(column, tables), launched_at)
+            for column in _checked(definition, tables)
+        }
         strata = _strata(connection, definition, seen, calendar)
         batches = _batches(connection, definition, facts, calendar) if definition.bandit else []
         maturity = _maturity(connection, definition, launched_at, as_of)
@@ -186,13 +189,12 @@ def _maturity(
 
 
 def _arrivals(
-    connection: duckdb.DuckDBPyConnection, launched_at: datetime, *, clustered: bool
+    connection: duckdb.DuckDBPyConnection, query: str, launched_at: datetime
 ) -> dict[str, dict[int, dict[str, int]]]:
-    """What was assigned by planned channel, day after launch and arm, in the order of days."""
-    rows = connection.execute(arrivals_sql(clustered=clustered), [naive(launched_at)]).fetchall()
+    """What was assigned by part (planned channel, or value of a column), day after launch and arm, in order of days."""
     found: dict[str, dict[int, dict[str, int]]] = {}
-    for channel, day, variant, count in rows:
-        found.setdefault(channel, {}).setdefault(day, {})[variant] = count
+    for part, day, variant, count in connection.execute(query, [naive(launched_at)]).fetchall():
+        found.setdefault(part, {}).setdefault(day, {})[variant] = count
     return found
 
 
@@ -289,23 +291,6 @@ def _checked(definition: ExperimentDefinition, tables: Path) -> list[str]:
     """By what the arms' sizes are checked: the declared subgroups, and always the clinic where people are assigned."""
     by_clinic = not definition.unit.is_cluster and knows_clinics(tables)
     return list(dict.fromkeys([*definition.subgroups, *([CLINIC] if by_clinic else [])]))
-
-
-def _divided(
-    connection: duckdb.DuckDBPyConnection, column: str, tables: Path, launched_at: datetime
-) -> dict[str, dict[int, dict[str, int]]]:
-    """Everybody enrolled, by the column's value, day after launch and arm."""
-    part, join = part_sql(column, tables)
-    rows = connection.execute(
-        f"SELECT coalesce({part}, '') AS part,"
-        " CAST(floor(date_diff('microsecond', $1::TIMESTAMP, unit.assigned_at) / 86400e6) AS INTEGER) AS day,"
-        f" unit.variant, count(*) FROM unit {join} GROUP BY ALL ORDER BY ALL",
-        [naive(launched_at)],
-    ).fetchall()
-    found: dict[str, dict[int, dict[str, int]]] = {}
-    for value, day, variant, count in rows:
-        found.setdefault(value, {}).setdefault(day, {})[variant] = count
-    return found
 
 
 def _first_events(
