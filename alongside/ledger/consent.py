@@ -203,12 +203,18 @@ CREATE OR REPLACE TEMP TABLE logged_person (person_id VARCHAR, survivor_id VARCH
 """
 
 
-def load_current(
-    duck: duckdb.DuckDBPyConnection, ledger: Ledger, channel: str | None = None, as_of: datetime | None = None
-) -> None:
-    """What stands now, as temp table `decided(person_id, purpose, channel, decision, decided_at, seq)`: living people.
+def copy_log(duck: duckdb.DuckDBPyConnection, ledger: Ledger) -> None:
+    """The log as it is now, as temp tables `logged_consent` and `logged_person` (who was merged into whom)."""
+    duck.execute(_COPIES)
+    copy(duck, ledger, "consent_event", "fact", "", _EVENT, "logged_consent")
+    copy(duck, ledger, "person", "person_id", "p", ("person_id", "survivor_id"), "logged_person", _MERGED)
 
-    The rule runs in DuckDB, which decides a million people within its memory limit in seconds; the stores take minutes.
+
+def decide_all(duck: duckdb.DuckDBPyConnection, channel: str | None = None, as_of: datetime | None = None) -> None:
+    """What stands, as temp table `decided(person_id, purpose, channel, decision, decided_at, seq)`: living people.
+
+    Reads `logged_consent` and `logged_person`. The rule runs in DuckDB, which decides a million people within its
+    memory limit in seconds; the stores take minutes.
 
     Parameters
     ----------
@@ -218,9 +224,6 @@ def load_current(
 
     `seq` is the event that decided.
     """
-    duck.execute(_COPIES)
-    copy(duck, ledger, "consent_event", "fact", "", _EVENT, "logged_consent")
-    copy(duck, ledger, "person", "person_id", "p", ("person_id", "survivor_id"), "logged_person", _MERGED)
     only, asked = "", "e.channel"
     values: dict[str, Any] = {"as_of": (as_of or _END_OF_TIME).astimezone(UTC).replace(tzinfo=None)}
     if channel is not None:
@@ -228,7 +231,6 @@ def load_current(
         values |= {"channel": channel}
     state = _STATE.format(only=only, channel=asked, events="logged_consent", people="logged_person")
     duck.execute(f"CREATE OR REPLACE TEMP TABLE decided AS {state.replace(':as_of', '$as_of')}", values)
-    duck.execute("DROP TABLE logged_consent; DROP TABLE logged_person")
 
 
 def decide(

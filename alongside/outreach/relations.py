@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,10 +11,9 @@ from typing import TYPE_CHECKING
 
 from alongside.ledger import Ledger, consent, suppressions
 from alongside.ledger.contacts import contacts
-from alongside.ledger.relations import all_relations
 from alongside.model.enums import Pace, Purpose, Written
 from alongside.model.ids import unit_interval
-from alongside.outreach import wishes
+from alongside.outreach import ledger_copies, wishes
 from alongside.outreach.campaigns import Campaign
 from alongside.settings import HospitalSettings
 from alongside.warehouse.duck import quoted
@@ -25,8 +22,6 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-#: How long one reading of the consent log serves the campaigns of a run.
-CONSENT_SECONDS = 600
 #: Candidates handled at a time: bounds the planner's memory.
 CHUNK = 10_000
 CROSS_BORDER = "cross_border"
@@ -84,8 +79,8 @@ def load_relations(
 
 def _load_relatives(connection: duckdb.DuckDBPyConnection, facts: Facts, purpose: Purpose, written: Written) -> None:
     """Temp tables `relation`; `ward`: for whom another decides; `refusing`: of whom nobody else may hear."""
-    with _registered(connection, "near", all_relations(facts.ledger, facts.as_of)):
-        connection.execute("CREATE OR REPLACE TEMP TABLE relation AS SELECT * FROM near")
+    known = ledger_copies.relations(connection, facts.ledger, facts.folder, facts.as_of)
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE relation AS SELECT * FROM read_parquet({quoted(known)})")
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE ward AS"
         " SELECT DISTINCT subject_id AS person_id FROM relation WHERE decides AND decision <> 'deny'"
@@ -101,19 +96,7 @@ def _load_relatives(connection: duckdb.DuckDBPyConnection, facts: Facts, purpose
 
 
 def _consents(connection: duckdb.DuckDBPyConnection, facts: Facts, channel: str) -> Path:
-    """What everybody has decided about the channel, read from the ledger once for all campaigns that are planned now.
-
-    A withdrawal in between is caught by the recheck within the claim.
-    """
-    path = facts.folder / f"consent-{'all' if channel == consent.ANY_CHANNEL else channel}.parquet"
-    if not path.exists() or time.time() - path.stat().st_mtime > CONSENT_SECONDS:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_suffix(f".{os.getpid()}")
-        consent.load_current(connection, facts.ledger, channel)
-        connection.execute(f"COPY decided TO {quoted(fresh)} (FORMAT parquet)")
-        connection.execute("DROP TABLE decided")
-        fresh.replace(path)
-    return path
+    return ledger_copies.consents(connection, facts.ledger, facts.folder, channel)
 
 
 def _load_suppressed(

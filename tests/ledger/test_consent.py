@@ -49,7 +49,8 @@ def _stands(ledger: Ledger, *people_asked: str, channel: str = "email") -> list[
 
 def _current(ledger: Ledger, channel: str | None = None, as_of: datetime | None = None) -> list[dict[str, Any]]:
     with duckdb.connect() as duck:
-        consent.load_current(duck, ledger, channel, as_of)
+        consent.copy_log(duck, ledger)
+        consent.decide_all(duck, channel, as_of)
         rows: list[dict[str, Any]] = duck.sql("FROM decided").to_arrow_table().to_pylist()
     return rows
 
