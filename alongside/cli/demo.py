@@ -26,7 +26,7 @@ EXPERIMENT = "hypertension_review_wording"
 def demo(
     patients: Annotated[int, typer.Option(min=100, max=200_000, help="Size of the hospital.")] = 5000,
     days: Annotated[int, typer.Option(min=1, max=120, help="Simulated days.")] = 21,
-    every: Annotated[int, typer.Option(min=1, max=7, help="Days from run to run; 1 runs daily.")] = 5,
+    every: Annotated[int, typer.Option(min=1, max=14, help="Days from run to run; 1 runs daily.")] = 10,
     seed: Annotated[int, typer.Option(help="Seed of the hospital and its simulated patients.")] = 20260228,
     as_json: AsJson = False,
 ) -> None:
@@ -97,7 +97,8 @@ class Play:
                 summary = run_flow(parameters)
                 if not again:
                     self._late_morning(stage, parameters, summary)
-                summary = stage.refreshed(summary)
+                is_last = number == len(moments)  # of several reports the last one stays
+                summary = stage.refreshed(summary) if is_last else stage.recounted(summary)
             self._say(self._line(moment, summary))
         return self._result(stage, summary, again)
 

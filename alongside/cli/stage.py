@@ -44,9 +44,14 @@ class Stage:
     def refreshed(self, summary: dict[str, Any]) -> dict[str, Any]:
         """The run's summary, and its report, with what arrived since."""
         from tasks.analysis import write_report
-        from tasks.runs import funnels
 
         write_report.fn(summary["run_id"], self.root)
+        return self.recounted(summary)
+
+    def recounted(self, summary: dict[str, Any]) -> dict[str, Any]:
+        """The run's summary with what arrived since."""
+        from tasks.runs import funnels
+
         found = funnels(summary["run_id"], self.root)
         return {
             **summary,
