@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from alongside.ledger import experiments
 from alongside.ledger.backlog import backlog
 from alongside.ledger.pauses import ITSELF
 from alongside.ledger.schema import batch, message, pause, run, run_campaign
 from alongside.ledger.staff_alerts import Cause
-from alongside.model.enums import BatchState, Channel, MessageState, StaffEvent
+from alongside.model.enums import BatchState, Channel, MessageState, StaffEvent, Verdict
 from alongside.settings import HospitalSettings
 
 #: Beyond the grace period, in which `deliver` asks the vendor every quarter of an hour.
@@ -36,6 +37,7 @@ def find_causes(connection: Connection, settings: HospitalSettings, now: datetim
         *_overdue(connection, now),
         *_unknown(connection, settings, now),
         *_dead(connection, settings, now),
+        *_undecided(connection),
     ]
 
 
@@ -102,3 +104,14 @@ def _given_up(connection: Connection, channel: Channel, since: datetime, max_att
         .where(batch.c.attempts >= max_attempts, message.c.state == MessageState.PLANNED.value)
     )
     return connection.execute(refused).scalar_one() + connection.execute(stuck).scalar_one()
+
+
+def _undecided(connection: Connection) -> Iterator[Cause]:
+    """Experiments whose variants go on being sent although there is a verdict, because a person has to decide."""
+    for found in experiments.judged_last(connection):
+        verdict = found.decision["verdict"] if found.decision else None
+        # A void result is a decision only where harm is proved all the same.
+        if verdict in (Verdict.STOP_FOR_HARM, Verdict.INVALID) and found.winner is None:
+            yield Cause(StaffEvent.EXPERIMENT_HARMS, found.experiment)
+        elif found.waits is not None or (verdict == Verdict.SHIP and found.winner is None):
+            yield Cause(StaffEvent.EXPERIMENT_WAITS, found.experiment)

@@ -91,6 +91,14 @@ def read(connection: Connection, name: str) -> Registration | None:
     return Registration(**row) if row else None
 
 
+def judged_last(connection: Connection) -> list[Registration]:
+    """Experiments that the newest evaluation judged, by name; one whose file was removed is judged no more."""
+    newest = sa.select(sa.func.max(experiment_result.c.as_of)).scalar_subquery()
+    judged = sa.select(experiment_result.c.experiment).where(experiment_result.c.as_of == newest)
+    query = sa.select(experiment).where(experiment.c.experiment.in_(judged)).order_by(experiment.c.experiment)
+    return [Registration(**row) for row in connection.execute(query).mappings()]
+
+
 def decide(connection: Connection, name: str, decision: Mapping[str, Any], at: datetime) -> bool:
     """Write the decision down, once: False when there already is one."""
     undecided = (experiment.c.experiment == name) & experiment.c.decided_at.is_(None)

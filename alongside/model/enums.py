@@ -269,6 +269,8 @@ class StaffEvent(StrEnum):
     CALLS_OVERDUE = "calls_overdue"
     UNKNOWN_OVERDUE = "unknown_overdue"  # longer unknown than the grace period and an hour
     DEAD_LETTERS = "dead_letters"  # many messages given up within a day
+    EXPERIMENT_HARMS = "experiment_harms"  # harm is proved, and people are to decide
+    EXPERIMENT_WAITS = "experiment_waits"  # a variant won, and waits for people
 
 
 class Severity(StrEnum):

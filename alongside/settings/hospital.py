@@ -107,7 +107,8 @@ class StaffReceiver(Strict):
     locale: Locale | None = Field(None, description="by default the hospital's language")
     quiet_hours: QuietNights | None = None
     urgent: list[StaffEvent] = Field(
-        default_factory=lambda: [StaffEvent.CAMPAIGN_PAUSED, StaffEvent.RUN_HELD], description="told at night, too"
+        default_factory=lambda: [StaffEvent.CAMPAIGN_PAUSED, StaffEvent.RUN_HELD, StaffEvent.EXPERIMENT_HARMS],
+        description="told at night, too",
     )
     repeat_hours: float = Field(24, gt=0, description="what still lasts is told again after so long")
 

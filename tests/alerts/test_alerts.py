@@ -17,7 +17,7 @@ import typer
 from alongside.alerts import Told, find_causes, tell, trial
 from alongside.alerts.words import WORDS, line_of
 from alongside.cli.app import app
-from alongside.ledger import Ledger, pauses, staff_alerts
+from alongside.ledger import Ledger, experiments, pauses, staff_alerts
 from alongside.ledger.runs import RunPins, pin_run, record_campaign
 from alongside.ledger.schema import batch, call_task, message, run, staff_alert, thread
 from alongside.ledger.staff_alerts import Alert, Cause
@@ -167,6 +167,49 @@ def test_many_that_are_given_up_within_a_day_are(ledger: Ledger, state: str, att
         connection.execute(batch.update().values(attempts=attempts))
     assert causes(ledger, settings(dead_letters_from=5)) == []
     assert causes(ledger, settings(dead_letters_from=4)) == [Cause(StaffEvent.DEAD_LETTERS, "email", 4)]
+
+
+JUDGED = {"verdict": "stop_for_harm", "variant": None, "waits": None}
+
+
+def judge(ledger: Ledger, name: str, decision: dict[str, Any] | None, at: datetime = NOW) -> None:
+    with ledger.begin() as connection:
+        experiments.register(connection, name, {}, "hash", config_commit="c", analysis_version="1", at=at)
+        experiments.save_result(connection, name, at, "r1", "inconclusive", {})
+        if decision is not None:
+            experiments.decide(connection, name, decision, at)
+
+
+@pytest.mark.parametrize(
+    ("decision", "event"),
+    [
+        (None, None),
+        (JUDGED, StaffEvent.EXPERIMENT_HARMS),
+        (JUDGED | {"verdict": "invalid"}, StaffEvent.EXPERIMENT_HARMS),
+        (JUDGED | {"variant": "control"}, None),
+        (JUDGED | {"verdict": "ship"}, StaffEvent.EXPERIMENT_WAITS),
+        (JUDGED | {"verdict": "ship", "variant": "control", "waits": "short"}, StaffEvent.EXPERIMENT_WAITS),
+        (JUDGED | {"verdict": "ship", "variant": "short"}, None),
+        (JUDGED | {"verdict": "keep_control"}, None),
+        (JUDGED | {"verdict": "inconclusive"}, None),
+    ],
+)
+def test_a_verdict_that_waits_for_people_is_one_until_they_have_decided(
+    ledger: Ledger, decision: dict[str, Any] | None, event: StaffEvent | None
+) -> None:
+    judge(ledger, "wording", decision)
+    assert causes(ledger) == ([Cause(event, "wording")] if event else [])
+    if event:
+        with ledger.begin() as connection:
+            given = {"by": "Li Na", "reason": "read", "role": None, "at": NOW}
+            assert experiments.apply(connection, "wording", "control", **given)
+        assert causes(ledger) == []
+
+
+def test_an_experiment_that_is_judged_no_more_is_none(ledger: Ledger) -> None:
+    judge(ledger, "wording", JUDGED, NOW - HOUR)
+    judge(ledger, "other", None)
+    assert causes(ledger) == []
 
 
 # ------------------------------------------------------------------------------------------------------------- telling
