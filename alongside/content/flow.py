@@ -7,9 +7,11 @@ followed (a macro, a filter block) is taken to reach everything.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
+from types import MappingProxyType
 
 from jinja2 import Environment, nodes
 
@@ -30,7 +32,8 @@ class Place(StrEnum):
     URL = "url"
 
 
-def places_of(source: str, environment: Environment, part: str) -> dict[str, frozenset[Place]]:
+@lru_cache(maxsize=1024)
+def places_of(source: str, environment: Environment, part: str) -> Mapping[str, frozenset[Place]]:
     """Free variable -> where it can be read.
 
     Parameters
@@ -40,7 +43,7 @@ def places_of(source: str, environment: Environment, part: str) -> dict[str, fro
     """
     walk = _Walk(Place.SUBJECT if part == "subject" else Place.BODY)
     walk.all(environment.parse(source).body)
-    return {name: frozenset(places) for name, places in walk.found.items()}
+    return MappingProxyType({name: frozenset(places) for name, places in walk.found.items()})
 
 
 @dataclass
