@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -238,6 +238,12 @@ def assignments(ledger: Ledger, name: str) -> pa.Table:
     both had an arm, the earlier one counts.
     """
     return ledger.read_arrow(_ASSIGNMENTS, {"experiment": name})
+
+
+def count_of(connection: Connection, people: Collection[str]) -> int:
+    """In how many experiments these records of one person have an arm."""
+    query = sa.select(sa.func.count(assignment.c.experiment.distinct())).where(assignment.c.person_id.in_(people))
+    return int(connection.execute(query).scalar_one())
 
 
 def insert_assignments(ledger: Ledger, name: str, rows: pa.Table, run_id: str) -> int:

@@ -9,10 +9,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alongside.ledger import Ledger, consent, suppressions
+from alongside.ledger import Ledger, consent, holdouts, suppressions
 from alongside.ledger.contacts import contacts
 from alongside.model.enums import Pace, Purpose, Written
-from alongside.model.ids import unit_interval
 from alongside.outreach import ledger_copies, wishes
 from alongside.outreach.campaigns import Campaign
 from alongside.settings import HospitalSettings
@@ -71,9 +70,9 @@ def load_relations(
     _load_contacts(connection, facts, campaign)
     secret = facts.ledger.info.secret
     everywhere = facts.settings.gates.global_holdout if purpose is Purpose.MARKETING else 0.0
-    _load_heldout(connection, "heldout", everywhere, (secret, "global-holdout"))
+    _load_heldout(connection, "heldout", everywhere, holdouts.of_marketing(secret))
     here = 0.0 if purpose is Purpose.CARE or campaign.urgent else campaign.holdout  # `check` may not be asked
-    _load_heldout(connection, "kept_without", here, (secret, "campaign-holdout", campaign.name))
+    _load_heldout(connection, "kept_without", here, holdouts.of_campaign(secret, campaign.name))
     _load_relatives(connection, facts, purpose, written)
 
 
@@ -125,15 +124,8 @@ def _load_contacts(connection: duckdb.DuckDBPyConnection, facts: Facts, campaign
         )
 
 
-def _load_heldout(
-    connection: duckdb.DuckDBPyConnection, table: str, share: float, salt: tuple[bytes, *tuple[str, ...]]
-) -> None:
-    """Temp table of a share of the audience by keyed hash: the same people in every run, and more with a larger share.
-
-    Parameters
-    ----------
-    salt : the ledger's secret, and what tells this hold-out from any other
-    """
+def _load_heldout(connection: duckdb.DuckDBPyConnection, table: str, share: float, salt: holdouts.Salt) -> None:
+    """Temp table of those of the audience whom this hold-out keeps without messages."""
     connection.execute(f"CREATE OR REPLACE TEMP TABLE {table} (person_id VARCHAR)")
     if share <= 0:
         return
@@ -141,7 +133,7 @@ def _load_heldout(
 
     for chunk in chunks(connection, "SELECT person_id FROM audience ORDER BY person_id"):
         people: list[str] = chunk.column("person_id").to_pylist()
-        held = [person for person in people if unit_interval(*salt, person) < share]
+        held = [person for person in people if holdouts.is_kept_out(salt, person, share)]
         with _registered(connection, "held", pa.table({"person_id": pa.array(held, pa.string())})):
             connection.execute(f"INSERT INTO {table} SELECT person_id FROM held")
 

@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from alongside.ledger import Ledger, data_requests, inbox
+from alongside.ledger import Ledger, data_requests, experiments, holdouts, inbox
 from alongside.ledger.consent import ANY_CHANNEL, CROSS_BORDER, ConsentEvent, events_of, standing
 from alongside.ledger.data_requests import DataRequest
 from alongside.ledger.groups import members, survivors
@@ -76,7 +76,8 @@ class Held:
     """What a patient's page tells of themselves; `email`, `phone` and `name` are masked, empty where none is known.
 
     `relatives` are those who may be told. Whom the patient has excluded stands nowhere: it may be that very person who
-    reads along in the mailbox.
+    reads along in the mailbox. `comparisons` counts the experiments in which the patient has an arm: their names, like
+    those of campaigns, could tell a diagnosis. `without_marketing`: drawn by lot into the global hold-out.
     """
 
     name: str
@@ -88,6 +89,8 @@ class Held:
     manner: Manner
     requests: dict[ThreadKind, DataRequest]
     relatives: tuple[Relative, ...] = ()
+    comparisons: int = 0
+    without_marketing: bool = False
 
     @property
     def agreements_by_purpose(self) -> dict[str, list[Agreement]]:
@@ -103,7 +106,8 @@ def read_held(ledger: Ledger, sent: Sent, settings: HospitalSettings, known: Kno
     with ledger.reading() as connection:
         living = survivors(connection, [sent.person_id])[sent.person_id]
         contact = _contact(connection, known.vault, living)
-        total, messages = _messages(connection, sorted(members(connection, [living])))
+        records = sorted(members(connection, [living]))
+        total, messages = _messages(connection, records)
         channels = [channel.value for channel in settings.channels.set_up]
         return Held(
             name=masked(contact.name or "", 1, 0),
@@ -115,6 +119,10 @@ def read_held(ledger: Ledger, sent: Sent, settings: HospitalSettings, known: Kno
             manner=manner,
             requests=data_requests.open_requests(connection, living),
             relatives=tuple(_relatives(connection, known.vault, living, now)),
+            comparisons=experiments.count_of(connection, records),
+            without_marketing=holdouts.is_kept_out(
+                holdouts.of_marketing(ledger.info.secret), living, settings.gates.global_holdout
+            ),
         )
 
 
@@ -175,6 +183,8 @@ def as_json(held: Held, hospital: str, now: datetime) -> dict[str, Any]:
         "relatives": [
             {"relationship": one.relationship, "name": one.name, "decides": one.decides} for one in held.relatives
         ],
+        "comparisons": held.comparisons,
+        "without_marketing": held.without_marketing,
         "requests": [
             {"kind": one.kind, "asked_at": one.asked_at.isoformat(), "due_at": one.due_at.isoformat()}
             for one in held.requests.values()

@@ -46,6 +46,11 @@ class HeldWords:
     relatives_hint: str
     kinds_of_relatives: Mapping[Relationship, str]
     decides: str
+    comparing: str
+    comparing_lead: str
+    comparing_count: str
+    comparing_some: str
+    without_marketing: str
     choices: str
     choices_link: str
     more: str
@@ -100,6 +105,14 @@ HELD_WORDS: dict[Locale, HeldWords] = {
             Relationship.OTHER: "somebody close to you",
         },
         decides="decides for you",
+        comparing="Comparing messages",
+        comparing_lead="To learn which messages help people, we sometimes send two versions of one and compare what "
+        "comes of them. Chance decides who gets which. Your treatment does not depend on it.",
+        comparing_count="Comparisons that you are part of: {count}",
+        comparing_some="For the same reason some messages go to most people, but not to all. Messages that your care "
+        "needs are never left out in this way.",
+        without_marketing="Chance has also put you among the few who get no messages about our services and events, so "
+        "that we can see whether such messages are of any use.",
         choices="How we write to you",
         choices_link="See and change your choices",
         more="Everything else",
@@ -174,6 +187,11 @@ HELD_WORDS: dict[Locale, HeldWords] = {
             Relationship.OTHER: "其他家属",
         },
         decides="可代您决定",
+        comparing="消息对比",
+        comparing_lead="为了解怎样的消息更有帮助，我们有时会准备两种写法，随机发给不同的人，再比较效果。您的诊疗不受影响。",
+        comparing_count="您参与的对比：{count} 项",
+        comparing_some="出于同样的原因，个别消息不会发给所有人；您诊疗所需的消息不会因此漏发。",
+        without_marketing="您还被随机分到不接收本院服务和活动消息的一小部分人当中，以便我们了解这类消息是否有用。",
         choices="怎样给您发消息",
         choices_link="查看和更改您的选择",
         more="其他信息",

@@ -8,10 +8,12 @@ import pytest
 import sqlalchemy as sa
 
 from alongside.ledger import inbox, people
+from alongside.ledger.holdouts import is_kept_out, of_marketing
 from alongside.ledger.relations import fact_of
-from alongside.ledger.schema import audit, message, person, relation_event
+from alongside.ledger.schema import assignment, audit, message, person, relation_event
 from alongside.ledger.vault import Identity
 from alongside.model.enums import DeliveryMode, Locale, Purpose, ThreadKind, ThreadStatus
+from alongside.settings import HospitalSettings
 from alongside.web.held import masked, masked_email
 from alongside.web.held_words import HELD_WORDS
 from tests.web.choosing import PERSON, consented, everything
@@ -22,6 +24,13 @@ EN = HELD_WORDS[Locale.EN]
 VIEW = "?view=data"
 ERASURE = {"form": "request", "kind": "erasure"}
 ACCESS = {"form": "request", "kind": "access"}
+
+
+@pytest.fixture
+def settings(settings: HospitalSettings, request: pytest.FixtureRequest) -> HospitalSettings:
+    """Where a test asks for it with a global hold-out of that share."""
+    gates = settings.gates.model_copy(update={"global_holdout": getattr(request, "param", 0.0)})
+    return settings.model_copy(update={"gates": gates})
 
 
 def link_of(house: House, **wanted: object) -> str:
@@ -75,6 +84,35 @@ def test_the_page_and_the_file_tell_the_same_and_hide_the_same(house: House) -> 
         assert answer.headers["Cache-Control"] == "no-store"
         for secret in (PERSON, "Novak", "novak", "13912345678", "campaign", "stage/topic", *house.keys):
             assert secret not in answer.text
+
+
+def test_comparisons_are_counted_and_not_named(house: House) -> None:
+    house.admit(PERSON)
+    link = link_of(house)
+    assert house.client.get(link + "&as=json").json()["comparisons"] == 0
+    arms = [{"experiment": name, "person_id": PERSON} for name in ("stroke_wording", "stroke_hour")]
+    shared = {"variant": "stroke_short", "assigned_at": NOW, "run_id": "r1", "channel": "email"}
+    with house.ledger.begin() as connection:
+        connection.execute(assignment.insert(), [arm | shared for arm in arms])
+    page, file = house.client.get(link), house.client.get(link + "&as=json")
+    assert file.json()["comparisons"] == 2
+    assert EN.comparing_count.format(count=2) in page.text
+    for answer in (page, file):
+        assert "stroke" not in answer.text
+
+
+@pytest.mark.parametrize("settings", [0.0, 0.2], indirect=True)
+def test_whoever_the_lot_keeps_without_marketing_is_told_so(house: House) -> None:
+    share = house.settings.gates.global_holdout
+    secret = house.ledger.info.secret
+    people = [f"p{number:016x}" for number in range(1, 60)]
+    drawn = next(one for one in people if is_kept_out(of_marketing(secret), one, 0.2))
+    house.admit(drawn)
+    link = link_of(house, person_id=drawn)
+    assert house.client.get(link + "&as=json").json()["without_marketing"] is (share > 0)
+    told = EN.without_marketing in house.client.get(link).text
+    assert told is (share > 0)
+    assert (EN.comparing_some in house.client.get(link).text) is not told
 
 
 def test_a_wish_to_delete_reaches_a_person_once_with_a_deadline(house: House) -> None:
