@@ -105,6 +105,9 @@ def _rows(found: Prospects) -> list[tuple[str, str | int]]:
         planned = _effect(found, report.minimum_effect)
         text = f"{days.with_effect:.1f} days at {planned}, {days.without:.1f} without a difference"
         rows.append(("verdict on average after", text))
+    slowest = max(found.definition.metrics, key=lambda metric: metric.window + metric.settles)
+    if slowest != found.definition.goals[0] and days.no_win_before < days.latest:
+        rows.append(("no win ships before", f"{days.no_win_before:g} days: {slowest.name} is not known earlier"))
     rows.append(("base rate", _base(found)))
     return rows
 

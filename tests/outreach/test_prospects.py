@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from alongside.outreach.experiments import ExperimentDefinition, Looks, days_to_verdict, design, power_curve
+from alongside.outreach.experiments.definition import Guardrail
 from alongside.outreach.experiments.metrics import Direction
 from alongside.outreach.experiments.planning import comparison_level, looks_cost
 from alongside.stats import normal
@@ -46,6 +47,17 @@ def test_one_look_is_on_the_planned_day_whatever_the_effect():
 def test_nobody_decides_nothing_before_the_planned_day():
     days = days_to_verdict(_experiment(), 0)
     assert days.with_effect == days.without == days.latest == 20
+
+
+def test_a_goal_of_a_day_waits_for_the_guardrails_week():
+    experiment = _experiment()
+    goal = experiment.goals[0].model_copy(update={"within_days": 1, "settle_hours": 12})
+    week = goal.model_copy(update={"name": "slow", "within_days": 7})
+    guardrail = Guardrail(metric=week, margin=0.01)
+    quick = experiment.model_copy(update={"goals": (goal,), "guardrails": ()})
+    slow = quick.model_copy(update={"guardrails": (guardrail,)})
+    assert days_to_verdict(quick, 5000).no_win_before == 1.5
+    assert days_to_verdict(slow, 5000).no_win_before == 7.5 > days_to_verdict(slow, 5000).with_effect
 
 
 def test_hardly_anybody_decides_hardly_anything():

@@ -39,10 +39,12 @@ class CurvePoint:
 
 @dataclass(frozen=True)
 class DaysToVerdict:
-    """Expected days from launch to the verdict on the first goal.
+    """Expected days from launch to the verdict on the first goal alone.
 
     Attributes
     ----------
+    no_win_before : from then on the first people's outcomes are known on every metric; a win ships no earlier, however
+        soon the goal is won, because no guardrail is unharmed by then
     with_effect : when the planned smallest effect is real
     without : when the arms do not differ
     latest : the planned day, which never passes without a verdict
@@ -51,6 +53,7 @@ class DaysToVerdict:
     with_effect: float
     without: float
     latest: float
+    no_win_before: float
 
 
 def power_curve(definition: ExperimentDefinition, people: int) -> tuple[CurvePoint, ...]:
@@ -68,19 +71,21 @@ def days_to_verdict(
     definition: ExperimentDefinition, audience_now: int, audience_per_day: float = 0.0
 ) -> DaysToVerdict:
     """How long the experiment takes on average, with `audience_now` people at launch and this many new ones a day."""
-    latest = definition.design.planned_days + definition.waits.total_seconds() / 86400
+    waits = definition.waits.total_seconds() / 86400
+    latest = definition.design.planned_days + waits
     if definition.design.looks is Looks.FINAL:
-        return DaysToVerdict(latest, latest, latest)
+        return DaysToVerdict(latest, latest, latest, latest)
     course = _course(definition, audience_now, audience_per_day, latest)
     if not course:
-        return DaysToVerdict(latest, latest, latest)
+        return DaysToVerdict(latest, latest, latest, latest)
     people = int(audience_now + audience_per_day * definition.design.planned_days)
     found = power_at(definition, weakest_arm(definition), people, definition.design.minimum_effect)
     alpha = comparison_level(definition)
     # `power_at` is of a single look at fewer people, by what the looks cost: the same drift, on all of them.
     single = normal.isf(alpha / 2) + normal.isf(min(_SURE, max(1 - _SURE, 1 - found)))
     effect = max(0.0, single) * looks_cost(definition) ** 0.5
-    return DaysToVerdict(_expected(course, effect, alpha, 1, latest), _expected(course, 0.0, alpha, 2, latest), latest)
+    with_effect, without = _expected(course, effect, alpha, 1, latest), _expected(course, 0.0, alpha, 2, latest)
+    return DaysToVerdict(with_effect, without, latest, waits)
 
 
 Taken = tuple["Look", ...]
