@@ -103,7 +103,7 @@ def conclude(
         delivery=delivery or {},
         looking=_looking(view, zip(goals, levels, strict=True), as_of, decided.verdict) if view else None,
         harm=harm,
-        divisions=_divisions(definition, observed, view, calendar, as_of),
+        divisions=_divisions(definition, observed, view, calendar, as_of, zone),
         since_message=since_message(observed.reached, definition.goals[0], list(definition.shares), as_of),
         sample_ratio_by_subgroup=sizes.by_subgroup,
         next_shares=next_shares(definition, sums),
@@ -191,14 +191,19 @@ def _looking(view: View, goals: Iterable[tuple[GoalComparison, float]], as_of: d
 
 
 def _divisions(
-    definition: ExperimentDefinition, observed: Observed, view: View | None, calendar: Calendar, as_of: datetime
+    definition: ExperimentDefinition,
+    observed: Observed,
+    view: View | None,
+    calendar: Calendar,
+    as_of: datetime,
+    zone: tzinfo,
 ) -> tuple[Division, ...]:
     goal, alpha = definition.goals[0], definition.design.alpha
     info = MetricInfo.of(goal)
     course = observed.courses.get(goal.name, ())
     if view is not None:
         course = [(number, sums) for number, sums in course if number <= calendar.taken(as_of)]
-    periods = by_enrolment(course, calendar, goal.window + goal.settles)
+    periods = by_enrolment(course, calendar, goal.window + goal.settles, zone)
     columns = {**observed.subgroups, **({PERIOD: periods} if periods else {})}
     return tuple(
         divide(

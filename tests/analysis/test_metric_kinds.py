@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -256,6 +257,10 @@ def test_an_effect_that_wears_off_shows_by_time_of_enrolment(store: Ledger, tmp_
     assert abs(periods.parts[-1].comparison.difference) < 0.05
     assert periods.p_value < 0.001
     assert "seems to differ" in section(result, Locale.EN).breakdowns[0].note
+    zone = ZoneInfo("Pacific/Pago_Pago")
+    there = evaluate(experiment, store, world.tables, due(experiment), world.warehouse, zone=zone)
+    named = next(division for division in there.divisions if division.column == "period").parts[0].value
+    assert named == "2026-02-28/2026-03-01", "days are those of the hospital's zone"
 
 
 def test_the_days_since_the_message_count_whole_windows(store: Ledger, tmp_path: Path):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, tzinfo
 
 from alongside.analysis.observing.first_events import FirstEvents
 from alongside.analysis.observing.sums import ArmSums, Course, Sums, summed
@@ -12,11 +12,11 @@ from alongside.outreach.experiments import Calendar, Metric
 _PERIODS = 4
 
 
-def by_enrolment(course: Course, calendar: Calendar, waits: timedelta) -> dict[str, Sums]:
+def by_enrolment(course: Course, calendar: Calendar, waits: timedelta, zone: tzinfo) -> dict[str, Sums]:
     """The first goal's sums by up to four periods of enrolment with about as many people each, in the order of time.
 
-    A novelty that wears off shows as an effect that falls from period to period. Keys are days of assignment,
-    `2026-03-01` or `2026-03-01/2026-03-06`.
+    A novelty that wears off shows as an effect that falls from period to period. Keys are days of assignment in
+    the hospital's zone, `2026-03-01` or `2026-03-01/2026-03-06`.
     """
     total = sum(_people(sums) for _, sums in course)
     parts: list[list[tuple[int, Sums]]] = []
@@ -27,21 +27,21 @@ def by_enrolment(course: Course, calendar: Calendar, waits: timedelta) -> dict[s
             parts.append([])
         parts[-1].append((number, sums))
         seen += _people(sums)
-    return {_days(part, calendar, waits): summed(part) for part in parts} if len(parts) > 1 else {}
+    return {_days(part, calendar, waits, zone): summed(part) for part in parts} if len(parts) > 1 else {}
 
 
 def _people(sums: Sums) -> int:
     return sum(arm.n + arm.missing for arm in sums.values())
 
 
-def _days(part: Sequence[tuple[int, Mapping[str, ArmSums]]], calendar: Calendar, waits: timedelta) -> str:
+def _days(part: Sequence[tuple[int, Mapping[str, ArmSums]]], calendar: Calendar, waits: timedelta, zone: tzinfo) -> str:
     """Look number k shows people who were assigned in the day before it, less the wait."""
-    first, last = (_assigned(number, calendar, waits) for number in (part[0][0], part[-1][0]))
+    first, last = (_assigned(number, calendar, waits, zone) for number in (part[0][0], part[-1][0]))
     return first if first == last else f"{first}/{last}"
 
 
-def _assigned(number: int, calendar: Calendar, waits: timedelta) -> str:
-    return (calendar.moment(number) - waits).date().isoformat()
+def _assigned(number: int, calendar: Calendar, waits: timedelta, zone: tzinfo) -> str:
+    return (calendar.moment(number) - waits).astimezone(zone).date().isoformat()
 
 
 def since_message(
