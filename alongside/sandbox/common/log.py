@@ -47,16 +47,15 @@ class AppendLog:
         ------
         OSError : the disk is full or gone; nothing of it counts as written
         """
+        return offsets(await self.hand_in(lines), lines)
+
+    def hand_in(self, lines: Sequence[bytes]) -> asyncio.Future[int]:
+        """`append` for who has no task to wait in: the future tells where the first line stands, or the `OSError`."""
         done: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._waiting.append((b"\n".join(lines) + b"\n", done))
         if self._committing is None:
             self._committing = asyncio.create_task(self._commit_all())
-        offset = await done
-        offsets = []
-        for line in lines:
-            offsets.append(offset)
-            offset += len(line) + 1
-        return offsets
+        return done
 
     async def _commit_all(self) -> None:
         """One write and one fsync for all that wait, in a thread: meanwhile the next requests are read and checked."""
@@ -141,6 +140,15 @@ class AppendLog:
         group, self._waiting = self._waiting, []
         self._write(b"".join(part for part, _ in group))
         os.close(self._fd)
+
+
+def offsets(first: int, lines: Sequence[bytes]) -> list[int]:
+    """Where each of these lines stands when the first of them stands there."""
+    found = []
+    for line in lines:
+        found.append(first)
+        first += len(line) + 1
+    return found
 
 
 def _drop_torn_tail(fd: int) -> int:

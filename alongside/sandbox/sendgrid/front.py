@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple, cast
 
-from alongside.sandbox.sendgrid.http import Answer, Incoming
+from alongside.sandbox.sendgrid.http import Answer, Incoming, Reply
 from alongside.sandbox.sendgrid.validation import MAX_BODY_BYTES
 
 _PLAIN = b"POST /v3/mail/send HTTP/1.1\r\n"
@@ -24,7 +24,7 @@ _LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d+)[ \t]*\r\n", re.IGNORECASE
 _HEADER = re.compile(rb"\r\n(authorization|content-type):[ \t]*([^\r\n]*)", re.IGNORECASE)
 _LONGEST_HEAD = 16 * 1024
 
-Handler = Callable[[Incoming], Awaitable[Answer]]
+Handler = Callable[[Incoming, Reply], None]
 
 
 class _Head(NamedTuple):
@@ -51,14 +51,12 @@ class Front(asyncio.Protocol):
 
     Parameters
     ----------
+    handle : takes a request and answers it, at once or later. Most wait for the disk only: no task is made for them
     framework : makes the protocol that takes the connection over then
-    tasks : where requests under way are kept
     """
 
-    def __init__(
-        self, handle: Handler, framework: Callable[[], asyncio.Protocol], tasks: set[asyncio.Task[None]]
-    ) -> None:
-        self._handle, self._framework, self._tasks = handle, framework, tasks
+    def __init__(self, handle: Handler, framework: Callable[[], asyncio.Protocol]) -> None:
+        self._handle, self._framework = handle, framework
         self._buffer = b""
         self._parts: list[bytes] = []
         self._missing = 0
@@ -68,6 +66,9 @@ class Front(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)  # what create_server makes; uvloop's is no subclass
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._buffer = b""  # nobody waits for answers to it
 
     def data_received(self, data: bytes) -> None:
         if self._missing and not self._busy:
@@ -99,24 +100,19 @@ class Front(asyncio.Protocol):
         self._parts.append(data)
         self._missing -= len(data)
         if self._missing == 0:
-            self._busy = True
-            task = asyncio.get_running_loop().create_task(self._serve(self._head, b"".join(self._parts)))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            body, self._parts, self._busy = b"".join(self._parts), [], True
+            head = self._head
+            self._handle(Incoming(head.authorization, head.content_type, body, self._transport), self._reply)
 
-    async def _serve(self, head: _Head, body: bytes) -> None:
+    def _reply(self, answer: Answer) -> None:
         transport = self._transport
         assert transport is not None  # noqa: S101 - a request came over it
-        try:
-            answer = await self._handle(Incoming(head.authorization, head.content_type, body, transport))
-        except BaseException:
-            transport.abort()
-            raise
-        self._parts = []
-        if not transport.is_closing():
-            transport.write(answer.written())
-            self._busy = False
-            self._begin()
+        if transport.is_closing():
+            return
+        transport.write(answer.written())
+        self._busy = False
+        if self._buffer:  # not at once: a long row of requests, each answered at once, would be as deep a recursion
+            asyncio.get_running_loop().call_soon(self._begin)
 
     def _hand_over(self) -> None:
         assert self._transport is not None  # noqa: S101

@@ -46,6 +46,10 @@ class Answer:
         return web.Response(status=self.status, headers=self.headers, body=self.body)
 
 
+#: Takes what a request is answered with, once.
+Reply = Callable[[Answer], None]
+
+
 class VendorRefusal(Exception):
     """Ends a request with one of the vendor's error documents."""
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
+from alongside.sandbox.common.http import iso
 from alongside.sandbox.sendgrid.checks import Body
 from alongside.sandbox.sendgrid.responses import DEFAULT_RULE
 from alongside.sandbox.sendgrid.validation import recipients
@@ -59,8 +59,7 @@ def body_line(body: Body, request_id: str) -> bytes:
 
 
 def _shared_fields(body: Body, request_id: str, at: float) -> dict[str, Any]:
-    moment = datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    shared: dict[str, Any] = {"at": moment, "request_id": request_id, "from": body["from"]["email"]}
+    shared: dict[str, Any] = {"at": iso(at), "request_id": request_id, "from": body["from"]["email"]}
     if body.get("categories"):
         shared["categories"] = body["categories"]
     return shared

@@ -79,19 +79,14 @@ async def _listening(options: Options, host: str, server: Server, runner: web.Ap
     framework = runner.server
     if framework is None:
         raise Refused("the web framework is not set up", where="stand-in")
-    tasks: set[asyncio.Task[None]] = set()
     listening = await asyncio.get_running_loop().create_server(
-        lambda: Front(server.mail.handle, framework, tasks), host, options.port, backlog=1024
+        lambda: Front(server.mail.handle, framework), host, options.port, backlog=1024
     )
     try:
         yield listening.sockets[0].getsockname()[1]
     finally:
         listening.close()
-        if tasks:
-            await asyncio.wait(tasks, timeout=LAST_SECONDS)
-        for task in list(tasks):
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await server.mail.finish(LAST_SECONDS)
 
 
 def _assemble(options: Options, files: Files, responses: Responses) -> Server:

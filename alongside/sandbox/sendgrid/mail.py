@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import itertools
 import re
@@ -20,8 +21,8 @@ from alongside.sandbox.common.clock import StandInClock
 from alongside.sandbox.common.connections import hang_up, never
 from alongside.sandbox.common.faults import Fault, FaultKind, Faults
 from alongside.sandbox.common.http import JSON
-from alongside.sandbox.common.log import Files
-from alongside.sandbox.sendgrid.http import Answer, Incoming, VendorRefusal
+from alongside.sandbox.common.log import Files, offsets
+from alongside.sandbox.sendgrid.http import Answer, Incoming, Reply, VendorRefusal
 from alongside.sandbox.sendgrid.intake import accepted_lines, body_line
 from alongside.sandbox.sendgrid.options import Options
 from alongside.sandbox.sendgrid.postman import Postman
@@ -95,6 +96,7 @@ class MailSend:
         # Ids of requests never repeat, whoever starts again on the same files; drawing each would cost 5 us.
         self._begun, self._numbers = secrets.token_urlsafe(12), itertools.count(1)
         self._rule_of = rule_finder(self.postman.queue.responses)
+        self._misbehaving: set[asyncio.Task[None]] = set()
 
     async def handle_web(self, request: web.Request) -> web.StreamResponse:
         """A request that came through the web framework."""
@@ -104,29 +106,53 @@ class MailSend:
             return VendorRefusal(413, "content too large").response()
         authorization = request.headers.get("Authorization", "")
         transport = request.transport
-        answer = await self.handle(Incoming(authorization, request.content_type, body, transport))
+        incoming = Incoming(authorization, request.content_type, body, transport)
+        answer = await _answer_of(lambda reply: self.handle(incoming, reply))
         return answer.response()
 
-    async def handle(self, request: Incoming) -> Answer:
-        fault = self.faults.next()
-        try:
-            answer = await (self._send(request) if fault is None else self._misbehave(request, fault))
-        except VendorRefusal as refusal:
-            answer = refusal.answer()
-        self.answers[answer.status] += 1
-        return answer
+    def handle(self, request: Incoming, reply: Reply) -> None:
+        """Take a request; it is answered at once, or when its messages are on disk."""
 
-    async def _misbehave(self, request: Incoming, fault: Fault) -> Answer:
+        def counted(answer: Answer) -> None:
+            self.answers[answer.status] += 1
+            reply(answer)
+
+        fault = self.faults.next()
+        if fault is None:
+            self._send(request, counted)
+            return
+        task = asyncio.create_task(self._misbehave(request, fault, counted))
+        self._misbehaving.add(task)
+        task.add_done_callback(self._misbehaving.discard)
+
+    async def finish(self, seconds: float) -> None:
+        """Let requests under way be answered, for so many seconds; those that misbehave longer are given up."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.files.accepted.settled(), seconds)
+        if self._misbehaving:
+            await asyncio.wait(self._misbehaving, timeout=seconds)
+        given_up = list(self._misbehaving)
+        for task in given_up:
+            task.cancel()
+        await asyncio.gather(*given_up, return_exceptions=True)
+
+    async def _misbehave(self, request: Incoming, fault: Fault, reply: Reply) -> None:
         self.shown[fault.kind.value] += 1
+        reply(await self._misbehaviour(request, fault))
+
+    async def _misbehaviour(self, request: Incoming, fault: Fault) -> Answer:
         if fault.kind in (FaultKind.THROTTLE, FaultKind.FAIL, FaultKind.WRONG_KEY):
-            raise self._refusal(fault)
+            return self._refusal(fault).answer()
         if fault.kind is FaultKind.HTML:
             return Answer(200, {"Content-Type": "text/html; charset=utf-8"}, _PROXY_PAGE)
         takes = {FaultKind.SLOW: True, FaultKind.DROP_AFTER: True, FaultKind.HANG: fault.accept}
-        answer = await self._send(request) if takes.get(fault.kind, False) else Answer(499)
-        if fault.kind is FaultKind.SLOW:
-            await asyncio.sleep(fault.seconds)
-            return answer
+        if takes.get(fault.kind, False):
+            answer = await _answer_of(lambda reply: self._send(request, reply))
+            if answer.status >= 400:  # what is refused is refused as ever
+                return answer
+            if fault.kind is FaultKind.SLOW:
+                await asyncio.sleep(fault.seconds)
+                return answer
         if fault.kind is FaultKind.HANG:
             await never(request)
         hang_up(request)
@@ -141,7 +167,24 @@ class MailSend:
             return VendorRefusal(fault.status, message)
         return VendorRefusal(401, WRONG_KEY)
 
-    async def _send(self, request: Incoming) -> Answer:
+    def _send(self, request: Incoming, reply: Reply) -> None:
+        try:
+            body, now = self._checked(request)
+        except VendorRefusal as refusal:
+            reply(refusal.answer())
+            return
+        if sandbox_mode(body):
+            reply(Answer(200, self.rate.headers()))
+        else:
+            self._accept(body, now, reply)
+
+    def _checked(self, request: Incoming) -> tuple[dict[str, Any], float]:
+        """A body that may be accepted, and the time at which it was read.
+
+        Raises
+        ------
+        VendorRefusal : what SendGrid would answer instead
+        """
         authorize(request.authorization, self.options.api_key)
         if not self.rate.take(time.time()):
             headers = {**self.rate.headers(), "Retry-After": f"{60 - time.time() % 60:.0f}"}
@@ -151,23 +194,27 @@ class MailSend:
         if errors := validate(body, now):
             raise VendorRefusal(400, *errors, headers=self.rate.headers())
         self._check_sender(body)
-        if sandbox_mode(body):
-            return Answer(200, self.rate.headers())
-        return await self._accept(body, now)
+        return body, now
 
-    async def _accept(self, body: dict[str, Any], now: float) -> Answer:
+    def _accept(self, body: dict[str, Any], now: float, reply: Reply) -> None:
+        """Answer when the messages are on disk, and not before."""
         request_id = f"{self._begun}{next(self._numbers):08x}"
         lines = accepted_lines(body, request_id, now, self._rule_of, self.postman.queue.dropped)
-        try:
-            offsets = await self.files.accepted.append(lines)
-        except OSError as error:
-            raise VendorRefusal(500, "internal server error") from error
-        if self.files.bodies is not None:
-            await self.files.bodies.append([body_line(body, request_id)])
-        self.accepted += len(lines)
-        if self.options.patients:
-            self.postman.accepted(now, offsets)
-        return Answer(202, {"X-Message-Id": request_id, **self.rate.headers()})
+
+        def written(done: asyncio.Future[int]) -> None:
+            if done.exception() is not None:
+                reply(VendorRefusal(500, "internal server error").answer())
+                return
+            self.accepted += len(lines)
+            if self.options.patients:
+                self.postman.accepted(now, offsets(done.result(), lines))
+            answer = Answer(202, {"X-Message-Id": request_id, **self.rate.headers()})
+            if self.files.bodies is None:
+                reply(answer)
+            else:
+                self.files.bodies.hand_in([body_line(body, request_id)]).add_done_callback(lambda _: reply(answer))
+
+        self.files.accepted.hand_in(lines).add_done_callback(written)
 
     def _check_sender(self, body: dict[str, Any]) -> None:
         if not self.options.senders:
@@ -177,6 +224,13 @@ class MailSend:
             if sender["email"].rpartition("@")[2] not in self.options.senders:
                 message = "The from address does not match a verified Sender Identity."
                 raise VendorRefusal(403, message, field="from")
+
+
+async def _answer_of(take: Callable[[Reply], None]) -> Answer:
+    """What a request is answered with, for who has a task to wait in."""
+    told: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+    take(lambda answer: None if told.done() else told.set_result(answer))  # done: nobody waits for it any more
+    return await told
 
 
 def _read_json(request: Incoming) -> dict[str, Any]:
