@@ -24,7 +24,7 @@ from alongside.channels.base import Addressee, Letter, LetterRefused, Posted
 from alongside.channels.one_by_one import OneByOne
 from alongside.channels.registered import Registered, match, without_signature
 from alongside.channels.texts import Trace, personal_text
-from alongside.channels.transport import LONGEST_WAIT, KeptSession, broken, retry_after
+from alongside.channels.transport import LONGEST_WAIT, KeptSession, Received, broken, retry_after
 from alongside.model.clock import require_utc
 from alongside.model.enums import MessageState
 from alongside.model.errors import DeliveryError, OutcomeUnknown, Permanent, Refused, Retryable, Throttled
@@ -249,7 +249,7 @@ class Aliyun(OneByOne):
             raise Retryable("the provider did not tell", where="Aliyun")
         return body
 
-    async def _call(self, action: str, query: str) -> tuple[int, Mapping[str, str], bytes]:
+    async def _call(self, action: str, query: str) -> Received:
         date = datetime.fromtimestamp(self._clock(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         headers = signed_headers(
             action,
@@ -264,5 +264,4 @@ class Aliyun(OneByOne):
         from yarl import URL
 
         exact = URL(f"{self._url}/?{query}", encoded=True)  # as it was signed, to the letter
-        async with self._session().post(exact, headers=headers, allow_redirects=False) as response:
-            return response.status, response.headers, await response.read()
+        return await self._session.request("POST", exact, headers=headers)

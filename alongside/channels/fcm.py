@@ -98,8 +98,7 @@ class Fcm(OneByOne):
         """What the answer means, and whether it was the token that was refused."""
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         try:
-            async with self._session().post(self._url, data=body, headers=headers, allow_redirects=False) as response:
-                status, told, answer = response.status, response.headers, await response.read()
+            status, told, answer = await self._session.request("POST", self._url, data=body, headers=headers)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return broken(error, "FCM", "FCM_URL"), False
         return read_answer(status, told, answer, self._clock()), is_of_token(status, answer)
@@ -107,8 +106,7 @@ class Fcm(OneByOne):
     async def _new_token(self) -> Token:
         given = {"grant_type": GRANT, "assertion": self._account.assertion(SCOPE, self._clock())}
         try:
-            async with self._session().post(self._account.token_url, data=given, allow_redirects=False) as response:
-                status, body = response.status, await response.read()
+            status, _, body = await self._session.request("POST", self._account.token_url, data=given)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Retryable(f"no access token ({type(error).__name__})", where="FCM") from error
         return _token(status, body)

@@ -271,6 +271,7 @@ class SendGrid(Channel):
     ) -> None:
         self.max_recipients = min(max_recipients, MAX_PERSONALIZATIONS)
         self._url = url.rstrip("/")
+        self._send_url = f"{self._url}/v3/mail/send"
         self._headers = {"Authorization": f"Bearer {api_key}", "Content-Type": "application/json"}
         self._session = KeptSession(connections, timeout, self._headers)
 
@@ -291,24 +292,20 @@ class SendGrid(Channel):
         if len(body) > MAX_BODY_BYTES:
             raise Permanent("the request exceeds 30 MB", where="e-mail")
         try:
-            async with self._session().post(f"{self._url}/v3/mail/send", data=body, allow_redirects=False) as response:
-                answer = await response.read()
+            answer = await self._session.request("POST", self._send_url, data=body)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise broken(error, "SendGrid", "SENDGRID_URL, SENDGRID_API_KEY") from error
-        if response.status != 202 and (meaning := read_answer(response.status, response.headers, answer, time.time())):
+        if answer.status != 202 and (meaning := read_answer(*answer, time.time())):
             raise meaning
-        return Posted(response.status, rest_of(response.headers, time.time()))
+        return Posted(answer.status, rest_of(answer.headers, time.time()))
 
     async def lookup(self, argument: str, value: str) -> list[MessageState]:
         parameters = {"query": f"unique_args['{argument}']=\"{value}\"", "limit": str(MAX_PERSONALIZATIONS)}
         try:
-            async with self._session().get(
-                f"{self._url}/v3/messages", params=parameters, allow_redirects=False
-            ) as response:
-                answer = await response.read()
+            answer = await self._session.request("GET", f"{self._url}/v3/messages", params=parameters)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Retryable("the activity feed did not answer", where="SendGrid") from error
-        return _read_feed(response.status, response.headers, answer)
+        return _read_feed(*answer)
 
 
 def _read_feed(status: int, headers: Mapping[str, str], body: bytes) -> list[MessageState]:

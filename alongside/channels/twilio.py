@@ -20,7 +20,7 @@ import orjson
 from alongside.channels.base import Addressee, Letter, LetterRefused, Posted
 from alongside.channels.one_by_one import OneByOne
 from alongside.channels.texts import Trace, personal_text
-from alongside.channels.transport import LONGEST_WAIT, KeptSession, broken, retry_after
+from alongside.channels.transport import LONGEST_WAIT, KeptSession, Received, broken, retry_after
 from alongside.channels.twilio_codes import FAULTS, Blame, Fault
 from alongside.channels.twilio_events import BATCH_ID, MESSAGE_KEY, callback_url
 from alongside.channels.twilio_trace import PAGE_SIZE, Page, read_message, read_page
@@ -233,15 +233,12 @@ class Twilio(OneByOne):
     async def post(self, body: bytes) -> Posted:
         headers = {"Content-Type": "application/x-www-form-urlencoded"}
         try:
-            async with self._session().post(
-                f"{self._url}{self._path}.json", data=body, headers=headers, allow_redirects=False
-            ) as response:
-                answer = await response.read()
+            answer = await self._session.request("POST", f"{self._url}{self._path}.json", data=body, headers=headers)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise broken(error, "Twilio", "TWILIO_URL") from error
-        if (meaning := read_answer(response.status, response.headers, answer, time.time())) is not None:
+        if (meaning := read_answer(*answer, time.time())) is not None:
             raise meaning
-        return Posted(response.status)
+        return Posted(answer.status)
 
     async def lookup(self, argument: str, value: str) -> list[MessageState]:
         """The state of the message with the vendor's own id (`sid`), which its callbacks and answers carry.
@@ -286,10 +283,9 @@ class Twilio(OneByOne):
         status, headers, body = await self._get(path)
         return read_page(status, headers, body, time.time(), f"{self._path}.json")
 
-    async def _get(self, path: str) -> tuple[int, Mapping[str, str], bytes]:
+    async def _get(self, path: str) -> Received:
         try:
-            async with self._session().get(f"{self._url}{path}", allow_redirects=False) as response:
-                return response.status, response.headers, await response.read()
+            return await self._session.request("GET", f"{self._url}{path}")
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Retryable("the vendor did not answer", where="Twilio") from error
 

@@ -230,7 +230,7 @@ class WeChat(OneByOne):
     async def _call(self, path: str, token: str | None, body: bytes | None) -> tuple[int, bytes]:
         query = {} if token is None else {"access_token": token}
         method, headers = ("GET", {}) if body is None else ("POST", {"Content-Type": "application/json"})
-        async with self._session().request(
-            method, self._url + path, params=query, data=body, headers=headers, allow_redirects=False
-        ) as response:
-            return response.status, await response.read()
+        status, _, answer = await self._session.request(
+            method, self._url + path, params=query, data=body, headers=headers
+        )
+        return status, answer
