@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -29,6 +29,22 @@ from alongside.settings import HospitalSettings
 
 #: Of an e-mail by which a person answers: it says nothing of the matter.
 _ANSWER_SUBJECT = {Locale.ZH_CN: "回复您的来信", Locale.EN: "Our answer to you"}
+
+
+@dataclass(frozen=True)
+class Letterhead:
+    """What all letters of a batch have in common: who writes, and what stands before every text.
+
+    Attributes
+    ----------
+    mark : that it is not written to a patient; empty where it is
+    """
+
+    sender_address: str
+    sender_name: str
+    reply_to: str
+    list_id: str
+    mark: str
 
 
 @dataclass(frozen=True)
@@ -60,11 +76,24 @@ class Press:
         groups = compiled.batch(values, failures)
         for index in failures:
             withheld[ready[index].key] = gate_name(Gate.RENDER_FAILED)
-        letters = []
+        sayable = []
         for group in groups:
             if self._may_not_be_said(compiled, group):
                 withheld.update((ready[index].key, gate_name(Gate.CLAIMS_LINT)) for index, _ in group.rows)
-                continue
+            else:
+                sayable.append(group)
+        return self._addressed(held, locale, sayable, ready, values) if sayable else []
+
+    def _addressed(
+        self,
+        held: Claim,
+        locale: Locale,
+        groups: Sequence[BatchGroup],
+        ready: Sequence[Ready],
+        values: Sequence[Mapping[str, Any]],
+    ) -> list[Letter]:
+        head, letters = self._letterhead(held, locale), []
+        for group in groups:
             addressees = tuple(
                 Addressee(
                     ready[index].key,
@@ -76,7 +105,7 @@ class Press:
                 for index, tokens in group.rows
             )
             text = group.skeleton
-            letters.append(self._letter(held, locale, text.subject, text.text, text.html, addressees))
+            letters.append(_letter(held, head, text.subject, text.text, text.html, addressees))
         return letters
 
     def topics_of(self, held: Claim) -> Sequence[str]:
@@ -89,7 +118,8 @@ class Press:
         """What a person wrote to one patient, with the hospital's name in front of it."""
         text = answer_text(self.settings, one.variables["answer"], locale)
         to = (Addressee(one.key, one.address),)
-        return replace(self._letter(held, locale, _ANSWER_SUBJECT[locale], text, "", to), answering=True)
+        head = self._letterhead(held, locale)
+        return replace(_letter(held, head, _ANSWER_SUBJECT[locale], text, "", to), answering=True)
 
     def _may_not_be_said(self, compiled: CompiledMessage, group: BatchGroup) -> bool:
         """Lint the text that a group shares, as its first recipient reads it; a text of one's own always.
@@ -187,9 +217,7 @@ class Press:
         """By the name of the link."""
         return {name: TokenSigner(self.secret, use) for name, (_, use) in LINKS.items()}
 
-    def _letter(
-        self, held: Claim, locale: Locale, subject: str, text: str, html: str, addressees: tuple[Addressee, ...]
-    ) -> Letter:
+    def _letterhead(self, held: Claim, locale: Locale) -> Letterhead:
         senders = self.settings.channels.of(held.channel).senders
         sender = senders.get(held.sender)
         if sender is None:
@@ -204,17 +232,29 @@ class Press:
         mark = "[staging] " if self.mode is DeliveryMode.STAGING and not bare else ""
         if seeds.is_copy(held.campaign) and not bare:
             mark += MARKS[locale]
-        return Letter(
-            batch_id=held.batch_id,
+        return Letterhead(
             sender_address=sender.address,
             sender_name=sender.name.get(locale) or sender.name.get(home, ""),
             reply_to=sender.reply_to,
-            subject=f"{mark}{subject}" if held.channel is Channel.EMAIL else "",
-            text=text if held.channel in (Channel.EMAIL, Channel.LETTER) else f"{mark}{text.strip()}",
-            html=html,
             list_id=list_id(held.sender, sender.address),
-            addressees=addressees,
+            mark=mark,
         )
+
+
+def _letter(
+    held: Claim, head: Letterhead, subject: str, text: str, html: str, addressees: tuple[Addressee, ...]
+) -> Letter:
+    return Letter(
+        batch_id=held.batch_id,
+        sender_address=head.sender_address,
+        sender_name=head.sender_name,
+        reply_to=head.reply_to,
+        subject=f"{head.mark}{subject}" if held.channel is Channel.EMAIL else "",
+        text=text if held.channel in (Channel.EMAIL, Channel.LETTER) else f"{head.mark}{text.strip()}",
+        html=html,
+        list_id=head.list_id,
+        addressees=addressees,
+    )
 
 
 def list_id(sender: str, address: str) -> str:

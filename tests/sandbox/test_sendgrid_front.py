@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import threading
 from pathlib import Path
 
 import pytest
@@ -105,3 +107,28 @@ async def test_both_ways_give_the_same_answer(tmp_path: Path, old: bytes, new: b
         told[1][1].pop("content-type", None)
     assert told[0] == told[1]
     assert told[0][0] == status
+
+
+async def test_a_long_row_of_refused_requests_is_answered_in_full(tmp_path: Path) -> None:
+    row = request(1).replace(b"Bearer", b"Basic") * 3000 + request(2)
+    assert await talk(tmp_path, row, answers=3001) == ([401] * 3000 + [202], to(2))
+
+
+async def test_nothing_is_answered_before_it_is_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written, sync = threading.Event(), os.fdatasync
+
+    def slow(fd: int) -> None:
+        written.wait(10)
+        sync(fd)
+
+    monkeypatch.setattr(os, "fdatasync", slow)
+    async with serve(Options(tmp_path, patients=False)) as running:
+        host, _, port = running.url.removeprefix("http://").partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(request(1) + request(2).replace(b"Bearer", b"Basic"))
+        answer = asyncio.create_task(_answer(reader))
+        await asyncio.sleep(0.1)
+        assert not answer.done()
+        written.set()
+        assert [(await answer)[0], (await _answer(reader))[0]] == [202, 401]
+        writer.close()

@@ -14,7 +14,7 @@ from alongside.sandbox.sendgrid.checks import Body
 from alongside.sandbox.sendgrid.responses import DEFAULT_RULE
 from alongside.sandbox.sendgrid.validation import recipients
 
-_LINK = re.compile(r"""["']((?!tel:|mailto:|#)[^"']+)["']""")
+_LINK = re.compile(r"""href=["']((?!tel:|mailto:|#)[^"']+)["']""")
 _LIST_UNSUBSCRIBE = re.compile(r"<(https?://[^>]+)>")
 
 
@@ -68,13 +68,10 @@ def _shared_fields(body: Body, request_id: str, at: float) -> dict[str, Any]:
 def _links(html: str) -> list[str]:
     """What the first links lead to, up to the first whose address is written out: that one is clicked at the latest."""
     found: list[str] = []
-    place = html.find("href=")
-    while place >= 0:  # a plain search for the word is ten times faster than the pattern's
-        if link := _LINK.match(html, place + 5):
-            found.append(link.group(1))
-            if found[-1].startswith(("https://", "http://")):
-                break
-        place = html.find("href=", place + 5)
+    for link in _LINK.finditer(html):
+        found.append(link.group(1))
+        if found[-1].startswith(("https://", "http://")):
+            break
     return found
 
 
