@@ -6,7 +6,6 @@ import asyncio
 import email.utils
 import gc
 import sys
-import time
 from collections.abc import Coroutine, Mapping
 from datetime import UTC
 from typing import Any, NamedTuple, TypeVar
@@ -19,6 +18,7 @@ from alongside.model.errors import DeliveryError, OutcomeUnknown, Refused, Retry
 SHORTEST_WAIT, LONGEST_WAIT = 0.05, 900.0
 #: Bytes a second at which even a slow line takes a large request; its way there is not the vendor's silence.
 _UPLOAD_RATE = 1_000_000
+_SMALL = 100_000  # bytes
 Result = TypeVar("Result")
 
 
@@ -64,11 +64,9 @@ class KeptSession:
         self._connections, self._headers = connections, headers
         self._patience = timeout
         # Who never got a connection may try again at once: that must not end as an unknown outcome.
-        connect = min(10.0, timeout / 2)
-        self._timeout = aiohttp.ClientTimeout(total=None, connect=connect, sock_connect=connect)
+        self._connect = min(10.0, timeout / 2)
+        self._timeout = self._limits(0)
         self._session: aiohttp.ClientSession | None = None
-        self._ends: dict[asyncio.Timeout, float] = {}
-        self._timer: asyncio.TimerHandle | None = None
 
     async def request(
         self,
@@ -86,32 +84,16 @@ class KeptSession:
         aiohttp.ClientError, TimeoutError, OSError : there is none; `broken` says what that means
         """
         size = len(data) if isinstance(data, bytes) else 0
-        limit = asyncio.timeout(None)
-        async with limit:
-            self._watch(limit, self._patience + size / _UPLOAD_RATE)
-            try:
-                async with self._opened().request(
-                    method, url, data=data, headers=headers, params=params, allow_redirects=False
-                ) as response:
-                    return Received(response.status, response.headers, await response.read())
-            finally:
-                self._ends.pop(limit, None)
+        limits = self._timeout if size < _SMALL else self._limits(size)
+        async with self._opened().request(
+            method, url, data=data, headers=headers, params=params, timeout=limits, allow_redirects=False
+        ) as response:
+            return Received(response.status, response.headers, await response.read())
 
-    def _watch(self, limit: asyncio.Timeout, seconds: float) -> None:
-        """End it after so many seconds, or a twentieth of the session's patience later.
-
-        One timer looks after all requests: aiohttp's own, three for each, cost a tenth of what a request costs.
-        """
-        self._ends[limit] = time.monotonic() + seconds
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(self._patience / 20, self._end_overdue)
-
-    def _end_overdue(self) -> None:
-        loop, now = asyncio.get_running_loop(), time.monotonic()
-        for limit in [limit for limit, end in self._ends.items() if end <= now]:
-            del self._ends[limit]
-            limit.reschedule(loop.time())
-        self._timer = loop.call_later(self._patience / 20, self._end_overdue) if self._ends else None
+    def _limits(self, size: int) -> aiohttp.ClientTimeout:
+        """One limit for the whole, none for each reading: a timer that is wound up again at every piece costs more."""
+        total = self._patience + size / _UPLOAD_RATE
+        return aiohttp.ClientTimeout(total=total, connect=self._connect, sock_connect=self._connect)
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -123,9 +105,6 @@ class KeptSession:
         return self._session
 
     async def close(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
         if self._session is not None:
             await self._session.close()
             self._session = None
