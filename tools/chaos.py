@@ -51,7 +51,9 @@ AS_OF = datetime(2026, 3, 1, 10, tzinfo=UTC)  # six in the evening at the hospit
 RUNS = ("chaos-a", "chaos-b")
 #: How many times as long as it shall last a storm waits for the first worker.
 PATIENCE = 5
-SPAWNED = multiprocessing.get_context("spawn")
+#: Forked from a process that has imported what a run needs, which costs seconds: a storm begins many runs.
+FORKS = multiprocessing.get_context("forkserver")
+STEPS = ["tasks.delivery", "tasks.outreach", "tasks.runs"]
 #: Weather, one after the other: what a provider does to a share of the requests.
 WEATHER: tuple[tuple[Fault, ...], ...] = (
     (Fault(FaultKind.THROTTLE, rate=0.2, retry_after=0.1), Fault(FaultKind.SLOW, rate=0.2, seconds=0.2)),
@@ -178,8 +180,17 @@ def _postgres() -> Path | None:
 
 
 # ----------------------------------------------------------------------------------------------------------------- run
-def campaigns(run_id: str, root: str, snapshot_id: str) -> None:
+def begin(run_id: str, root: str, snapshot_id: str) -> BaseProcess:
+    """A process for the run, with the environment that this one has now."""
+    process = FORKS.Process(target=campaigns, args=(run_id, root, snapshot_id, dict(os.environ)))
+    process.start()
+    return process
+
+
+def campaigns(run_id: str, root: str, snapshot_id: str, environment: Mapping[str, str]) -> None:
     """What the flow `campaign` does, without Prefect's turns, in a process of its own; ends with 1 when it failed."""
+    os.environ.clear()
+    os.environ.update(environment)
     try:
         _campaigns(run_id, root, snapshot_id)
     except AlongsideError:  # what an operator would read, and retry
@@ -265,9 +276,7 @@ class Storm:
         self._clear()
 
     def _begin(self, run_id: str) -> None:
-        process = SPAWNED.Process(target=campaigns, args=(run_id, self.root, self.snapshot_id))
-        process.start()
-        self.crew[run_id] = process
+        self.crew[run_id] = begin(run_id, self.root, self.snapshot_id)
 
     def _revive(self) -> None:
         """Whoever ended well is through; whoever died or failed is tried again."""
@@ -355,11 +364,15 @@ def refresh(project: Project, patients: int) -> str:
 
 @contextlib.contextmanager
 def web(project: Project, port: int, folder: Path) -> Iterator[None]:
-    """The web application, which takes what the providers tell."""
+    """The web application, which takes what the providers tell, once it listens."""
     command = [sys.executable, "-m", "alongside.web", f"--port={port}", f"--stand-in={folder}"]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
-        time.sleep(3)
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            time.sleep(0.1)
         yield
     finally:
         process.terminate()
@@ -369,6 +382,7 @@ def web(project: Project, port: int, folder: Path) -> Iterator[None]:
 def play(folder: Path, patients: int, seconds: float, seed: int, *, postgres: bool, say: Any = print) -> Report:
     """The whole: scene, storm, calm, check."""
     begun = time.monotonic()
+    FORKS.set_forkserver_preload(STEPS)
     project = write_project(folder / "project")
     cluster = Cluster.create() if postgres else None
     ledger_url = cluster.url if cluster else f"sqlite:///{project.var / 'ledger.db'}"
@@ -413,8 +427,7 @@ def _calm(project: Project, stand_ins: StandIns, say: Any) -> None:
     root = str(project.root)
     for run_id in RUNS:
         for _ in range(20):
-            process = SPAWNED.Process(target=campaigns, args=(run_id, root, "snapshot-chaos"))
-            process.start()
+            process = begin(run_id, root, "snapshot-chaos")
             process.join()
             if process.exitcode == 0:
                 break

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import random
 import signal
 import time
@@ -30,12 +29,11 @@ from tests.delivery.clinic import PERSONAL, SHARED, Clinic
 from tests.delivery.conftest import require_valid_bodies
 from tests.delivery.crash_steps import step, take
 from tests.fakes import key_of
+from tests.forks import FORKS
 from tests.ledgers import PostgresLedgers, SqliteLedgers, require
 
 pytestmark = pytest.mark.crash
 
-FORKS = multiprocessing.get_context("forkserver")
-FORKS.set_forkserver_preload(["tests.delivery.crash_steps"])
 #: Every test has its own patients: the vendor and its log are shared.
 FIRST = count(1_000_000, 10_000)
 KILLS = 13  # of workers that hold a claim, for each template and store: 52 in all

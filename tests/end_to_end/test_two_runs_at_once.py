@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import os
 from collections import Counter
 from datetime import datetime
 from multiprocessing.synchronize import Barrier
@@ -17,14 +17,16 @@ from alongside.ledger.schema import assignment, batch, message
 from alongside.sandbox.common.faults import Fault, FaultKind
 from tasks import context, delivery, outreach, runs
 from tests.end_to_end.conftest import AS_OF, Played
+from tests.forks import FORKS
 from tests.ledgers import PostgresLedgers, copy_rows, require
 
 pytestmark = pytest.mark.timeout(240)
-SPAWNED = multiprocessing.get_context("spawn")
 
 
-def _plan_and_send(run_id: str, root: str, together: Barrier) -> None:
+def _plan_and_send(run_id: str, root: str, together: Barrier, environment: dict[str, str]) -> None:
     """What the flow `campaign` does, without the turn that Prefect's server would make them take."""
+    os.environ.clear()
+    os.environ.update(environment)
     house = context.services(root)
     runs.start.fn(run_id, datetime.fromisoformat(AS_OF), None, root)
     with house.ledger.begin() as connection:
@@ -75,8 +77,9 @@ def test_two_runs_at_once_send_what_one_alone_would_have_sent(
     with hospital.stand_ins(tmp_path / "vendor", monkeypatch) as running:
         for one in running.each:
             one.control.behave([Fault(FaultKind.SLOW, seconds=0.1)])  # so that both are on the wire
-        together = SPAWNED.Barrier(2)
-        both = [SPAWNED.Process(target=_plan_and_send, args=(name, hospital.root, together)) for name in "ab"]
+        together = FORKS.Barrier(2)
+        given = (hospital.root, together, dict(os.environ))
+        both = [FORKS.Process(target=_plan_and_send, args=(name, *given)) for name in "ab"]
         for process in both:
             process.start()
         for process in both:
