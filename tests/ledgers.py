@@ -17,6 +17,9 @@ import sqlalchemy as sa
 from alongside.ledger import Ledger, schema
 
 POSTGRES = os.environ.get("ALONGSIDE_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/postgres")
+TABLES = schema.metadata.sorted_tables
+#: Names of the tables that hold a row: one question costs less than deleting nothing from each of the others.
+FILLED = " UNION ALL ".join(f"SELECT '{table.name}' WHERE EXISTS (SELECT 1 FROM {table.name})" for table in TABLES)
 
 
 class SqliteLedgers:
@@ -83,8 +86,10 @@ def empty(url: str) -> None:
     """Delete every row of the ledger behind the URL and give it another identity and secret."""
     ledger = Ledger.open(url)
     with ledger.begin() as connection:
-        for table in reversed(schema.metadata.sorted_tables):
-            connection.execute(table.delete())
+        filled = set(connection.exec_driver_sql(FILLED).scalars())
+        for table in reversed(TABLES):
+            if table.name in filled:
+                connection.execute(table.delete())
         if not ledger.is_sqlite:
             connection.execute(sa.text("SELECT setval(oid, 1, false) FROM pg_class WHERE relkind = 'S'"))
         ledger.introduce(connection)
@@ -95,9 +100,9 @@ def copy_rows(source: str, target: str) -> None:
     """Make the ledger at `target` the one at `source`: its rows, its identity, its counters."""
     old, new = Ledger.open(source), Ledger.open(target)
     with old.reading() as reader, new.begin() as writer:
-        for table in reversed(schema.metadata.sorted_tables):
+        for table in reversed(TABLES):
             writer.execute(table.delete())
-        for table in schema.metadata.sorted_tables:
+        for table in TABLES:
             if rows := [dict(row._mapping) for row in reader.execute(sa.select(table))]:
                 writer.execute(table.insert(), rows)
             key = table.autoincrement_column

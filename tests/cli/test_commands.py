@@ -29,8 +29,6 @@ def process(*words: str, cwd: Path = ROOT, **environment: str) -> subprocess.Com
 @pytest.mark.parametrize(
     ("words", "code"),
     [
-        (("--help",), 0),
-        (("nonsense",), 2),
         (("run", "--as-of", "yesterday"), 2),
         (("run", "--source", "noequals"), 2),
         (("new", "poem", "x"), 2),
@@ -38,6 +36,11 @@ def process(*words: str, cwd: Path = ROOT, **environment: str) -> subprocess.Com
     ],
 )
 def test_exit_codes_tell_usage_from_refusal(words: tuple[str, ...], code: int) -> None:
+    assert alongside(*words).returncode == code
+
+
+@pytest.mark.parametrize(("words", "code"), [(("--help",), 0), (("nonsense",), 2)])
+def test_the_installed_command_ends_with_its_exit_code(words: tuple[str, ...], code: int) -> None:
     assert process(*words).returncode == code
 
 
@@ -49,7 +52,7 @@ def test_outside_a_project_the_remedy_is_named(tmp_path: Path) -> None:
 
 
 def test_init_gives_a_configuration_that_is_in_order(own: Path) -> None:
-    done = process("check", "--json", cwd=own)
+    done = alongside("check", "--json", cwd=own)
     assert done.returncode == 0, done.stdout
     assert json.loads(done.stdout) == {"ok": True, "findings": []}
     again = alongside("init", str(own))
@@ -117,7 +120,7 @@ def test_a_message_that_nobody_wrote_is_named(own: Path) -> None:
 
 
 def test_a_test_message_reaches_the_stand_in(own: Path, tmp_path: Path) -> None:
-    done = process(
+    done = alongside(
         "send-test", "prevention/flu_vaccine", "--to", "me@example.com", "--locale", "en", "--json",
         cwd=own, ALONGSIDE_KEY_DIR=str(tmp_path / "keys"),
     )  # fmt: skip
@@ -161,7 +164,7 @@ def test_anybodys_csv_gets_the_documented_json(tmp_path: Path) -> None:
     rows += [f"{'a' if n % 2 else 'b'},{int(n % (5 if n % 2 else 3) == 0)},{n % 17}" for n in range(2000)]
     path.write_text("\n".join(rows) + "\n", "utf-8")
     words = ("experiment", "analyse", "--data", str(path), "--variant", "arm", "--control", "a")
-    done = process(*words, "--metric", "bought", "--metric", "spent", "--json")
+    done = alongside(*words, "--metric", "bought", "--metric", "spent", "--json")
     result = json.loads(done.stdout)
     assert done.returncode == 0
     assert set(result["arms"]) == {"a", "b"}

@@ -25,14 +25,20 @@ NOW = datetime(2026, 3, 2, 4, 30, tzinfo=UTC)
 
 
 @pytest.fixture
-def calling(ledger_url: str, tmp_path: Path) -> Iterator[Clinic]:
-    """A clinic with calls listed to three patients."""
+def planned(ledger_url: str, tmp_path: Path) -> Iterator[Clinic]:
+    """A clinic with calls planned to three patients."""
     opened = Clinic.open(ledger_url, tmp_path / "project", "http://127.0.0.1:9")
     opened.admit(range(3), channels=("call",))
     opened.plan(range(3), channel=CALL)
-    opened.dispatch(channel=CALL, workers=1)
     yield opened
     opened.ledger.engine.dispose()
+
+
+@pytest.fixture
+def calling(planned: Clinic) -> Clinic:
+    """Those calls listed."""
+    planned.dispatch(channel=CALL)
+    return planned
 
 
 def record(clinic: Clinic, outcome: CallOutcome, number: int = 0, note: str = "") -> CallStatus:
@@ -46,10 +52,12 @@ def card(clinic: Clinic, number: int = 0) -> call_list.CallCard:
         return call_list.card(connection, clinic.vault, key_of(number))
 
 
-def test_each_call_is_listed_once_with_its_deadline(calling: Clinic) -> None:
-    assert calling.states == {"accepted": 3}
-    assert calling.dispatch(channel=CALL).progress.accepted == 0
-    with calling.ledger.reading() as connection:
+def test_each_call_is_listed_once_with_its_deadline(planned: Clinic) -> None:
+    """By a worker of its own, as every channel's messages; the tests below list within their process."""
+    assert planned.dispatch(channel=CALL, workers=1).progress.accepted == 3
+    assert planned.states == {"accepted": 3}
+    assert planned.dispatch(channel=CALL).progress.accepted == 0
+    with planned.ledger.reading() as connection:
         listed = call_list.calls(connection)
     assert sorted(one.task_id for one in listed) == sorted(key_of(number) for number in range(3))
     assert all(one.due_at - one.listed_at == timedelta(hours=24) for one in listed)
