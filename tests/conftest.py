@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -55,16 +55,28 @@ def postgres_ledgers() -> Iterator[PostgresLedgers]:
 
 
 STORES = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
+#: For what does not depend on the store; what a ledger then keeps of it is asked of both stores by tests beside it.
+ON_SQLITE = pytest.mark.parametrize("ledger_url", ["sqlite"], indirect=True)
+
+
+@pytest.fixture
+def new_ledger(
+    tmp_path: Path, sqlite_ledgers: SqliteLedgers, postgres_ledgers: PostgresLedgers
+) -> Callable[[str], str]:
+    """Store -> the URL of a ledger of the test's own on it."""
+
+    def place(store: str) -> str:
+        if store == "sqlite":
+            return sqlite_ledgers.place(tmp_path / "ledger.db")
+        return require(postgres_ledgers).emptied()
+
+    return place
 
 
 @pytest.fixture(params=STORES)
-def ledger_url(
-    request: pytest.FixtureRequest, tmp_path: Path, sqlite_ledgers: SqliteLedgers, postgres_ledgers: PostgresLedgers
-) -> str:
+def ledger_url(request: pytest.FixtureRequest, new_ledger: Callable[[str], str]) -> str:
     """A new ledger's URL: the same test runs on SQLite and on PostgreSQL."""
-    if request.param == "sqlite":
-        return sqlite_ledgers.place(tmp_path / "ledger.db")
-    return require(postgres_ledgers).emptied()
+    return new_ledger(request.param)
 
 
 @pytest.fixture(params=STORES)

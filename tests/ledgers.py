@@ -44,7 +44,7 @@ class PostgresLedgers:
     def __init__(self) -> None:
         self._url = sa.engine.make_url(POSTGRES)
         self._admin = sa.create_engine(
-            self._url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool
+            self._url.set(drivername="postgresql+psycopg"), isolation_level="AUTOCOMMIT", pool_pre_ping=True
         )
         self._databases: list[str] = []
         self._ledger: str | None = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -80,12 +80,33 @@ WECHAT_TEMPLATE = {
 }
 
 
-@pytest.fixture(params=["twilio", "aliyun", "wechat", "fcm"])
-def texts(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Provider]:
+PROVIDERS = ("twilio", "aliyun", "wechat", "fcm")
+#: Every provider, and every store: what a ledger keeps of a text does not depend on who sends it.
+PLACES = [
+    *(pytest.param(("sqlite", provider), id=f"sqlite-{provider}") for provider in PROVIDERS),
+    pytest.param(("postgres", "twilio"), id="postgres-twilio", marks=pytest.mark.postgres),
+    pytest.param(("postgres", "fcm"), id="postgres-fcm", marks=pytest.mark.postgres),
+]
+
+
+@pytest.fixture(params=PLACES)
+def place(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """The store and the provider."""
+    found: tuple[str, str] = request.param
+    return found
+
+
+@pytest.fixture
+def ledger_url(place: tuple[str, str], new_ledger: Callable[[str], str]) -> str:
+    return new_ledger(place[0])
+
+
+@pytest.fixture
+def texts(place: tuple[str, str], tmp_path: Path) -> Iterator[Provider]:
     """The stand-in of a provider of text messages, without simulated patients."""
     folder = tmp_path / "texts"
     with contextlib.ExitStack() as stack:
-        yield {"twilio": _twilio, "aliyun": _aliyun, "wechat": _wechat, "fcm": _fcm}[request.param](stack, folder)
+        yield {"twilio": _twilio, "aliyun": _aliyun, "wechat": _wechat, "fcm": _fcm}[place[1]](stack, folder)
 
 
 def _twilio(stack: contextlib.ExitStack, folder: Path) -> Provider:

@@ -19,7 +19,7 @@ from alongside.model.errors import Refused
 from alongside.settings import Environment, Project
 from alongside.web import create_app
 from alongside.web.staff import StaffTokens
-from tests.conftest import ROOT
+from tests.conftest import ON_SQLITE, ROOT
 from tests.web.choosing import PERSON, everything
 from tests.web.conftest import NOW, PATIENT_NOW, House
 
@@ -76,6 +76,7 @@ def test_without_a_token_there_is_no_such_route(house: House) -> None:
         assert client.get("/api/inbox", headers=AS_LI).status_code == 404
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     "header", ["", "Bearer", f"Bearer {SHARED}x", f"Bearer {SHARED[:-1]}", f"Basic {SHARED}", SHARED, "Bearer ü"]
 )

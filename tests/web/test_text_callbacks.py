@@ -27,6 +27,7 @@ from alongside.web.aliyun_callbacks import AliyunCallbacks
 from alongside.web.callbacks import Callbacks, Intake
 from alongside.web.twilio_callbacks import TwilioCallbacks
 from alongside.web.wechat_callbacks import WeChatCallbacks
+from tests.conftest import ON_SQLITE
 from tests.web.conftest import NOW, PATIENT_NOW, Wall, plan_message
 
 PUBLIC = "https://hospital.example"
@@ -157,6 +158,7 @@ def test_a_number_that_nobody_has_gets_nothing_more(line: Line) -> None:
         assert suppressions.suppressed(connection, [line.blind], "email", "care") == {}
 
 
+@ON_SQLITE
 def test_nobody_else_is_believed(line: Line) -> None:
     assert line.status(token="wrong") in (403, 404)
     assert line.text("STOP", token="wrong") in (403, 404)
@@ -170,6 +172,7 @@ def test_a_status_of_a_message_that_nobody_sent_changes_nothing(line: Line) -> N
 
 
 # --------------------------------------------------------------------------------------------------------------- stop
+@ON_SQLITE
 @pytest.mark.parametrize("words", ["STOP", " stop. ", "退订", "Ｒ", "td", "“退订”", "Unsubscribe!"])
 def test_leaving_by_a_word_takes_effect_at_once(line: Line, words: str) -> None:
     assert line.text(words) == 200
@@ -225,6 +228,7 @@ def test_whoever_writes_after_a_thread_was_closed_opens_a_new_one(line: Line) ->
 
 
 # ---------------------------------------------------------------------------------------------------------- bad input
+@ON_SQLITE
 @pytest.mark.parametrize("body", [b"", b"{", b"[1, 2]", b"\xff\xfe", b"a=%ZZ&b", b'{"a": 1}', b"[]"])
 def test_what_is_no_callback_changes_nothing(line: Line, body: bytes) -> None:
     for path in (
@@ -240,6 +244,7 @@ def test_what_is_no_callback_changes_nothing(line: Line, body: bytes) -> None:
     assert line.count(inbound) == 0
 
 
+@ON_SQLITE
 def test_an_enormous_callback_is_not_read(line: Line) -> None:
     paths = {"twilio": "/webhooks/twilio/inbound", "aliyun": f"/webhooks/aliyun/{TOKEN}/text"}
     path = paths.get(line.provider, "/webhooks/wechat")

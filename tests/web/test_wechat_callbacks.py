@@ -20,6 +20,7 @@ from alongside.settings import Environment, HospitalSettings
 from alongside.web import create_app
 from alongside.web.callbacks import Intake
 from alongside.web.wechat_callbacks import WeChatCallbacks
+from tests.conftest import ON_SQLITE
 from tests.web.conftest import NOW, PATIENT_NOW, Wall, plan_message
 from tests.web.test_text_callbacks import KEY, OPENID, PERSON, TOKEN, VAULT_KEY, signed
 
@@ -89,6 +90,7 @@ def test_the_vendor_is_greeted_by_its_own_words(account: Account) -> None:
     assert answer.headers["content-type"].startswith("text/plain")
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     ("query", "status"),
     [
@@ -147,6 +149,7 @@ def test_a_signature_is_not_believed_for_ever(account: Account) -> None:
     assert account.closed == {}
 
 
+@ON_SQLITE
 @pytest.mark.parametrize(
     "body",
     [
@@ -248,6 +251,7 @@ def test_old_news_of_following_does_not_lift_what_came_later(account: Account) -
     assert account.closed == {account.blind: "unfollowed"}
 
 
+@ON_SQLITE
 @pytest.mark.parametrize("encoding", ["none-such", "rot13", "hex", "utf-7", "idna"])
 def test_a_document_in_an_odd_encoding_is_refused(account: Account, encoding: str) -> None:
     body = document(OPENID, PATIENT_NOW.timestamp(), SUCCESS)
