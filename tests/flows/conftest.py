@@ -21,6 +21,12 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from prefect.settings import (
+    PREFECT_API_URL,
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    PREFECT_LOGGING_TO_API_ENABLED,
+    temporary_settings,
+)
 
 from alongside.bootstrap import Services, build
 from alongside.model.enums import Channel
@@ -123,6 +129,13 @@ class Stage:
             for schedule in deployment["schedules"]:
                 path = f"/deployments/{deployment['id']}/schedules/{schedule['id']}"
                 self.call("PATCH", path, {"active": False})
+
+    @contextlib.contextmanager
+    def within(self) -> Iterator[None]:
+        """Flows that this process calls run on the server; a process a run would cost more than the run."""
+        settings = {PREFECT_API_URL: self.api, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
+        with temporary_settings({**settings, PREFECT_LOGGING_TO_API_ENABLED: False}):  # it outlives the server
+            yield
 
     def accepted(self) -> list[str]:
         """Message keys by the stand-ins' own logs, repeats included."""

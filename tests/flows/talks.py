@@ -16,12 +16,6 @@ from pathlib import Path
 import duckdb
 import pytest
 import sqlalchemy as sa
-from prefect.settings import (
-    PREFECT_API_URL,
-    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
-    PREFECT_LOGGING_TO_API_ENABLED,
-    temporary_settings,
-)
 
 from alongside.bootstrap import Services
 from alongside.ledger.experiments import Registration, read, results
@@ -87,8 +81,7 @@ class Talks:
             if not (root / "his" / day.isoformat()).exists():
                 advance(root, day, bookings=self._bookings())
         wanted = DailyParameters(as_of=at_ten(number), campaigns=[CAMPAIGN], project=str(self.project.root))
-        settings = {PREFECT_API_URL: self.stage.api, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}
-        with temporary_settings({**settings, PREFECT_LOGGING_TO_API_ENABLED: False}):  # it outlives the server
+        with self.stage.within():
             return str(daily(wanted)["run_id"])
 
     def _bookings(self) -> list[Booking]:

@@ -12,8 +12,6 @@ import json
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -26,7 +24,9 @@ from uuid import uuid4
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from prefect import flow
 from prefect.automations import Automation
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from alongside.bootstrap import Services
@@ -39,10 +39,10 @@ from alongside.sandbox.common.faults import Fault, FaultKind
 from alongside.sandbox.hospital import advance
 from alongside.settings import Project
 from flows.automations import LONGEST_SILENCE, SILENCE, TAG, automations, find_block, notices, register
+from tasks import artifacts
 from tasks.delivery import dispatch_partition
 from tasks.runs import hold_late_run
 from tests.cli.conftest import here
-from tests.conftest import ROOT
 from tests.flows.conftest import Stage, day
 from tests.flows.talks import CONTROL, EXPERIMENT, SHORT, at_ten, talks
 
@@ -136,26 +136,9 @@ def test_operators_see_tables_of_counts(stage: Stage) -> None:
     assert {"funnel", "data-quality-scorecard", "ingest", "segments", "dispatch-email", "dispatch-sms"} <= keys
 
 
-_STOPS = """
-from prefect import flow
-from tasks import artifacts
-
 @flow
-def stops():
+def stops() -> None:
     artifacts.stopped("email", ["campaign:hello paused itself"])
-
-stops()
-"""
-
-
-_BLOCK = """
-import sys
-from prefect.blocks.notifications import CustomWebhookNotificationBlock
-
-CustomWebhookNotificationBlock(
-    name="staff", url=sys.argv[1], json_data={"subject": "{{subject}}", "body": "{{body}}"}
-).save("staff")
-"""
 
 
 @pytest.fixture(scope="module")
@@ -175,8 +158,9 @@ def told(stage: Stage) -> Iterator[list[dict[str, str]]]:
     ear = ThreadingHTTPServer(("127.0.0.1", 0), Ear)
     threading.Thread(target=ear.serve_forever, daemon=True).start()
     place = f"http://127.0.0.1:{ear.server_port}/"
-    subprocess.run([sys.executable, "-c", _BLOCK, place], env=stage.environment, cwd=ROOT, check=True, timeout=120)
     with temporary_settings({PREFECT_API_URL: stage.api}):
+        words = {"subject": "{{subject}}", "body": "{{body}}"}
+        CustomWebhookNotificationBlock(name="staff", url=place, json_data=words).save("staff")
         assert len(register(find_block("custom-webhook/staff"))) == 5
         with pytest.raises(Refused, match="no block 'custom-webhook/nobody'"):
             find_block("custom-webhook/nobody")
@@ -217,7 +201,8 @@ def test_staff_are_told_of_failed_and_missing_runs_and_paused_campaigns(
     word = _wait_for_word(told, "evaluate is Failed")
     assert "/nowhere" in word["body"]
     assert run_id in word["body"]
-    subprocess.run([sys.executable, "-c", _STOPS], env=stage.environment, cwd=ROOT, check=True, timeout=120)
+    with stage.within():
+        stops()
     assert _wait_for_word(told, "has paused itself")["body"] == "campaign:hello paused itself"
     (shown,) = stage.call("POST", "/artifacts/filter", {"artifacts": {"key": {"any_": ["stopped-email"]}}})
     assert "campaign:hello paused itself" in shown["data"]
