@@ -30,6 +30,11 @@ $(BIN)/.ready: requirements.lock pyproject.toml | $(UV)
 	@$(UV) --quiet pip install --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
+# Otherwise each process of the tests would compile the same tests and libraries at its start.
+$(BIN)/.compiled: $(BIN)/.ready
+	@$(BIN)/pytest --collect-only -q >/dev/null || true  # what is wrong, the tests themselves say
+	@touch $@
+
 setup: $(BIN)/.ready  ## Install everything into .venv
 
 demo: setup  ## Set up, build the demo hospital, run the whole pipeline, write the report
@@ -39,7 +44,7 @@ serve: setup  ## Prefect server with its UI, a worker, the stand-in and the web 
 	@$(BIN)/python -m tools.serve
 
 test: setup  ## Set up and run every check
-	@$(MAKE) --no-print-directory -j4 system lint types imports
+	@$(MAKE) --no-print-directory -j4 system lint types imports $(BIN)/.compiled
 	@$(MAKE) --no-print-directory pytest
 
 check: lint types imports  ## The checks without tests
