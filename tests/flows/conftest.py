@@ -249,11 +249,14 @@ def _wait_for(url: str, patience: float = 180.0) -> None:
 
 
 def _end(scene: Stage) -> None:
-    for process in reversed(scene.processes):
-        process.terminate()
+    """The first time Prefect's server waits for whoever is connected to it, this process among them; then no more."""
+    for _ in range(2):
+        for process in reversed(scene.processes):
+            process.terminate()
+        until = time.monotonic() + 5
+        while time.monotonic() < until and any(process.poll() is None for process in scene.processes):
+            time.sleep(0.05)
     for process in scene.processes:
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
+        if process.poll() is None:
             process.kill()
-            process.wait()
+        process.wait()
