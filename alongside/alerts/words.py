@@ -18,10 +18,11 @@ WORDS: Mapping[Locale, Mapping[StaffEvent, str]] = {
         StaffEvent.CALLS_OVERDUE: "{count} 个电话已超过期限仍未拨打。查看：alongside calls list",
         StaffEvent.UNKNOWN_OVERDUE: "渠道 {subject}：{count} 条消息长时间无法确认是否已发出。处理：alongside resolve",
         StaffEvent.DEAD_LETTERS: "渠道 {subject}：一天内有 {count} 条消息被放弃。查看：alongside deliveries --dead",
-        StaffEvent.EXPERIMENT_HARMS: "实验 {subject} 的一个版本已证实有害，但按配置由人决定，仍在发送。"
-        "查看：alongside experiment status {subject}；全部改回对照版本：alongside experiment reverse {subject}",
-        StaffEvent.EXPERIMENT_WAITS: "实验 {subject} 已有胜出版本，等待人工决定。"
-        "查看：alongside experiment status {subject}；采用：alongside experiment rollout {subject}",
+        StaffEvent.EXPERIMENT_HARMS: "实验 {subject} 的一个方案已证实有害，但按配置由人决定，仍在发送。"
+        "查看：alongside experiment status {subject}；"
+        "全部改回对照方案：alongside experiment reverse {subject} --reason 理由",
+        StaffEvent.EXPERIMENT_WAITS: "实验 {subject} 已有胜出方案，等待人工决定。"
+        "结果和采用方法：alongside experiment status {subject}",
     },
     Locale.EN: {
         StaffEvent.CAMPAIGN_PAUSED: "Campaign {subject} paused itself: too much came back or was complained of. "
@@ -39,9 +40,9 @@ WORDS: Mapping[Locale, Mapping[StaffEvent, str]] = {
         "Look: alongside deliveries --dead",
         StaffEvent.EXPERIMENT_HARMS: "Experiment {subject}: a variant does proven harm and is still being sent, "
         "because people are to decide. Look: alongside experiment status {subject}; "
-        "everybody back to the control: alongside experiment reverse {subject}",
+        "everybody back to the control: alongside experiment reverse {subject} --reason WHY",
         StaffEvent.EXPERIMENT_WAITS: "Experiment {subject}: a variant has won and waits for somebody to decide. "
-        "Look: alongside experiment status {subject}; take it: alongside experiment rollout {subject}",
+        "The result, and how to take it: alongside experiment status {subject}",
     },
 }
 _HEADS = {Locale.ZH_CN: "{hospital}：Alongside 提醒", Locale.EN: "{hospital}: Alongside needs somebody"}

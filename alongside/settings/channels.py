@@ -67,7 +67,7 @@ class ChannelSettings(Strict):
     chunk_size: int = Field(250, ge=1, le=1000, description="messages of one claim when each is its own request")
     rate_per_second: float = Field(5000, gt=0, description="messages a second, over all workers")
     connections: int = Field(64, ge=1, le=1000)
-    timeout_seconds: float = Field(20, gt=0)
+    timeout_seconds: float = Field(20, gt=0, description="until the whole answer; a second more for each megabyte sent")
     unknown_grace_minutes: float = Field(30, ge=0)
     stop_campaign: StopCampaign | None = StopCampaign()
     warm_up: dict[str, WarmUpSettings] = Field(

@@ -48,22 +48,15 @@ async def test_a_full_disk_is_told_to_everybody_who_still_waits(
     assert log.read(0) == {"n": 1}
 
 
-async def test_a_question_waits_for_what_is_being_written(log: AppendLog, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_question_waits_for_what_is_being_written(log: AppendLog, disk: threading.Event) -> None:
     """Also for what nobody waits for any more: "not here" would have it sent again."""
-    slowly, write = threading.Event(), os.fdatasync
-
-    def slow(fd: int) -> None:
-        slowly.wait(5)
-        write(fd)
-
-    monkeypatch.setattr(os, "fdatasync", slow)
     caller = asyncio.create_task(log.append([b'{"n": 1}']))
     await asyncio.sleep(0.01)
     caller.cancel()
     asked = asyncio.create_task(log.settled())
     await asyncio.sleep(0.01)
     assert (asked.done(), list(log.containing(b"n"))) == (False, [])
-    slowly.set()
+    disk.set()
     await asked
     assert [record for _, record in log.containing(b"n")] == [{"n": 1}]
     await log.settled()

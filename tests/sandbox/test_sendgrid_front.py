@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import threading
 from pathlib import Path
 
 import pytest
 
 from alongside.sandbox.sendgrid import DEFAULT_API_KEY, Options, read_ndjson, serve
+from alongside.sandbox.sendgrid.http import Incoming, Reply
+from alongside.sandbox.sendgrid.mail import MailSend
 from tests.sandbox.test_sendgrid_validation import message, personalization
 
 
@@ -114,14 +115,7 @@ async def test_a_long_row_of_refused_requests_is_answered_in_full(tmp_path: Path
     assert await talk(tmp_path, row, answers=3001) == ([401] * 3000 + [202], to(2))
 
 
-async def test_nothing_is_answered_before_it_is_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    written, sync = threading.Event(), os.fdatasync
-
-    def slow(fd: int) -> None:
-        written.wait(10)
-        sync(fd)
-
-    monkeypatch.setattr(os, "fdatasync", slow)
+async def test_nothing_is_answered_before_it_is_on_disk(tmp_path: Path, disk: threading.Event) -> None:
     async with serve(Options(tmp_path, patients=False)) as running:
         host, _, port = running.url.removeprefix("http://").partition(":")
         reader, writer = await asyncio.open_connection(host, int(port))
@@ -129,6 +123,26 @@ async def test_nothing_is_answered_before_it_is_on_disk(tmp_path: Path, monkeypa
         answer = asyncio.create_task(_answer(reader))
         await asyncio.sleep(0.1)
         assert not answer.done()
-        written.set()
+        disk.set()
         assert [(await answer)[0], (await _answer(reader))[0]] == [202, 401]
+        writer.close()
+
+
+async def test_a_fault_of_the_stand_in_leaves_nobody_waiting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also behind a request that was answered: the second of the row is read when the first is through."""
+    real = MailSend.handle
+
+    def faulty(self: MailSend, incoming: Incoming, reply: Reply) -> None:
+        if b"p2@" in incoming.body:
+            raise LookupError("a fault of ours")
+        real(self, incoming, reply)
+
+    monkeypatch.setattr(MailSend, "handle", faulty)
+    async with serve(Options(tmp_path, patients=False)) as running:
+        host, _, port = running.url.removeprefix("http://").partition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(request(1) + request(2))
+        assert (await _answer(reader))[0] == 202
+        with pytest.raises((asyncio.IncompleteReadError, ConnectionError)):
+            await asyncio.wait_for(_answer(reader), 10)
         writer.close()

@@ -101,8 +101,13 @@ class Front(asyncio.Protocol):
         self._missing -= len(data)
         if self._missing == 0:
             body, self._parts, self._busy = b"".join(self._parts), [], True
-            head = self._head
-            self._handle(Incoming(head.authorization, head.content_type, body, self._transport), self._reply)
+            head, transport = self._head, self._transport
+            assert transport is not None  # noqa: S101 - a request came over it
+            try:
+                self._handle(Incoming(head.authorization, head.content_type, body, transport), self._reply)
+            except BaseException:
+                transport.abort()
+                raise
 
     def _reply(self, answer: Answer) -> None:
         transport = self._transport

@@ -127,8 +127,10 @@ class MailSend:
 
     async def finish(self, seconds: float) -> None:
         """Let requests under way be answered, for so many seconds; those that misbehave longer are given up."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.files.accepted.settled(), seconds)
+        for log in (self.files.accepted, self.files.bodies):  # in the order in which a request waits for them
+            if log is not None:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(log.settled(), seconds)
         if self._misbehaving:
             await asyncio.wait(self._misbehaving, timeout=seconds)
         given_up = list(self._misbehaving)
@@ -211,8 +213,13 @@ class MailSend:
             answer = Answer(202, {"X-Message-Id": request_id, **self.rate.headers()})
             if self.files.bodies is None:
                 reply(answer)
-            else:
-                self.files.bodies.hand_in([body_line(body, request_id)]).add_done_callback(lambda _: reply(answer))
+                return
+
+            def kept(done: asyncio.Future[int]) -> None:
+                done.exception()  # looked at: a body that could not be kept does not undo that its messages were taken
+                reply(answer)
+
+            self.files.bodies.hand_in([body_line(body, request_id)]).add_done_callback(kept)
 
         self.files.accepted.hand_in(lines).add_done_callback(written)
 
